@@ -1,0 +1,99 @@
+"""The typed options of `python -m benchmarks.run`. Parsing them imports no torch, so that --help is quick."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Literal
+
+from fmnist_zoo.recipe import Engine, InputScaling, Loss, Optimizer, Precision, Schedule
+
+Track = Literal["equal", "best", "published"]
+Preset = Literal["quick", "standard", "full"]
+DatasetName = Literal["fashion_mnist", "mnist", "kmnist"]
+
+RECIPE_AXES = (
+    "budget", "batch_size", "input_scaling", "loss", "optimizer", "lr", "schedule", "lr_warmup_fraction", "weight_decay",
+    "momentum", "label_smoothing", "augmentation", "ema_decay", "clip_grad_norm",
+)  # fmt: skip
+"""Options that each replace one field of the recipe, for every model of the sweep."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class RunConfig:
+    """Train image classifiers on Fashion-MNIST, measure them, and write accuracy and throughput tables.
+
+    Options that take several values are axes: each combination becomes a row of its own.
+    """
+
+    models: tuple[str, ...] = ("all",)
+    """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
+    preset: Preset | Literal["auto"] = "auto"
+    """quick: 5 epochs, 1 seed (default on a CPU). standard: 20 epochs, 3 seeds (default on CUDA). full: 60 epochs, 5 seeds."""
+    track: Track | Literal["auto"] = "auto"
+    """equal: one recipe for all, 55,000 images to train and 5,000 to validate (default). best: each model's own recipe, all
+    60,000 images. published: the recipe of a net's tutorial (default where only tutorial nets are named)."""
+    budget: tuple[str, ...] = ()
+    """When training ends: epochs:N, seconds:N or flops:N. Default: the preset's epochs; on track published the tutorial's."""
+    precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
+    """auto: on CUDA bf16 (else fp16) autocast, on a CPU the fastest by measurement that agrees with fp32."""
+    engine: tuple[Engine | Literal["auto"], ...] = ("auto",)
+    """auto: on CUDA compile, on a CPU compile only where it pays for itself within the run."""
+    seeds: int | None = None
+    """Runs of each variant, with seeds 0 to N-1. Default: the preset's."""
+    batch_size: tuple[int, ...] = ()
+    """Images a step."""
+    lr: tuple[float, ...] = ()
+    """Highest learning rate."""
+    weight_decay: tuple[float, ...] = ()
+    optimizer: tuple[Optimizer, ...] = ()
+    momentum: tuple[float, ...] = ()
+    """Of SGD and RMSprop."""
+    schedule: tuple[Schedule, ...] = ()
+    lr_warmup_fraction: tuple[float, ...] = ()
+    """Share of the budget in which the learning rate rises."""
+    loss: tuple[Loss, ...] = ()
+    label_smoothing: tuple[float, ...] = ()
+    input_scaling: tuple[InputScaling, ...] = ()
+    augmentation: tuple[str, ...] = ()
+    """none, or a list such as shift:2,flip,erase:0.25."""
+    ema_decay: tuple[float, ...] = ()
+    """Average the weights over the steps, and evaluate the average."""
+    clip_grad_norm: tuple[float, ...] = ()
+    activation: tuple[str, ...] = ()
+    """relu, gelu, silu, tanh or sigmoid, for the models that have the option."""
+    set: tuple[str, ...] = ()
+    """Model options: mlp.hidden=256-128-64. The same option with another value makes another row."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    dataset: DatasetName = "fashion_mnist"
+    data_dir: Path | None = None
+    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
+    out: Path = Path("results")
+    """Where records and tables go, in a folder named after the machine."""
+    save_weights: bool = False
+    """Keep each run's weights (safetensors) and configuration."""
+    plugin: tuple[Path, ...] = ()
+    """Python files that register further models."""
+    list: bool = False
+    """Show the models that there are, and end."""
+    dry_run: bool = False
+    """Show what would be run, with an estimate of the time from a few steps of each, and end."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Measures:
+    """What a preset trains and measures."""
+
+    epochs: int
+    seeds: int
+    latency: bool
+
+
+PRESETS: dict[str, Measures] = {
+    "quick": Measures(epochs=5, seeds=1, latency=False),
+    "standard": Measures(epochs=20, seeds=3, latency=True),
+    "full": Measures(epochs=60, seeds=5, latency=True),
+}
+
+assert set(RECIPE_AXES) <= {item.name for item in fields(RunConfig)}

@@ -1,0 +1,163 @@
+"""From options to a plan: which variants are run, checked as a whole before the first one starts."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+
+from benchmarks.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track
+from benchmarks.record import config_key
+from benchmarks.report.labels import variant_labels
+from benchmarks.schema import Config
+from benchmarks.tracks import num_val, recipe_for
+from fmnist_zoo.options import nearest, option_types
+from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
+from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
+from fmnist_zoo.training.device import resolve_device
+from fmnist_zoo.training.precision import check_precision
+from fmnist_zoo.training.step import check_loss
+
+NUM_IMAGES = 60_000  # of the training split, in each of the three datasets
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Variant:
+    """One row of the tables: a configuration, run once for each seed.
+
+    Attributes:
+        config: what a record calls `config`; all that a worker needs to know of the experiment.
+        label: what distinguishes it within the plan.
+        family: of the model.
+        num_params: of the model.
+        flags: sentences that go into each of its records.
+    """
+
+    config: Config
+    label: str
+    family: str
+    num_params: int
+    flags: tuple[str, ...]
+
+    @property
+    def key(self) -> str:
+        """Identity of the configuration, the same in every sweep."""
+        return config_key(self.config)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Plan:
+    """The variants of a sweep, the seeds of each, and what is measured beside training."""
+
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    measures: Measures
+    device: str
+
+
+def make_plan(options: RunConfig) -> Plan:
+    """Expand the axes of the options and check every combination.
+
+    Raises:
+        ValueError: something is unknown, contradictory or impossible on this device; nothing has been run then.
+    """
+    for path in options.plugin:
+        load_plugin(path)
+    names = select_models(options.models)
+    device = resolve_device(options.device)
+    preset = ("standard" if device.type == "cuda" else "quick") if options.preset == "auto" else options.preset
+    track = _track(names) if options.track == "auto" else options.track
+    measures = PRESETS[preset]
+    seeds = measures.seeds if options.seeds is None else options.seeds
+    if not names or seeds < 1:
+        raise ValueError(f"--models {' '.join(options.models)} --seeds {seeds}: give at least one model and one seed")
+    model_axes = _model_axes(names, options)
+    variants = [
+        _variant(name, model_options, recipe, precision, engine, track, preset, options, device)
+        for name in names
+        for model_options in model_axes[name]
+        for recipe in _recipes(name, track, measures, options)
+        for precision, engine in itertools.product(options.precision, options.engine)
+    ]
+    unique = list({variant.key: variant for variant in variants}.values())
+    labels = variant_labels([variant.config for variant in unique])
+    return Plan(
+        variants=tuple(replace(variant, label=label) for variant, label in zip(unique, labels, strict=True)),
+        seeds=tuple(range(seeds)),
+        measures=measures,
+        device=str(device),
+    )
+
+
+def _track(names: Sequence[str]) -> Track:
+    """Tutorial nets alone are run as their tutorials do; everything else on equal terms."""
+    return "published" if all("tutorials" in get_spec(name).tags for name in names) else "equal"
+
+
+def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict[str, str]]]:
+    """The combinations of option values for each model, from --set and --activation."""
+    axes: dict[str, dict[str, list[str]]] = {name: {} for name in names}
+    for text in options.set:
+        target, equals, value = text.partition("=")
+        model, dot, option = target.rpartition(".")
+        if not (equals and dot and option):
+            raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
+        if model not in axes:
+            raise ValueError(f"--set {text!r} is for a model that isn't run{nearest(model, names)}; add it to --models")
+        axes[model].setdefault(option, []).append(value)
+    for name in names:
+        # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they are.
+        if options.activation and "activation" in (option_types(get_spec(name).build) or {}):
+            axes[name].setdefault("activation", []).extend(options.activation)
+    return {name: [dict(zip(axis, values, strict=True)) for values in itertools.product(*axis.values())] for name, axis in axes.items()}
+
+
+def _recipes(name: str, track: Track, measures: Measures, options: RunConfig) -> list[Recipe]:
+    """The recipe of a model with every combination of the fields that the command line sets."""
+    base, _ = recipe_for(get_spec(name), track, Budget("epochs", measures.epochs))
+    axes: dict[str, list[Any]] = {field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)}
+    for field, parse in (("budget", Budget.parse), ("augmentation", Augmentation.parse)):
+        if field in axes:
+            axes[field] = [parse(text) for text in axes[field]]
+    return [replace(base, **dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+
+
+def _variant(
+    name: str,
+    model_options: dict[str, str],
+    recipe: Recipe,
+    precision: Precision | Literal["auto"],
+    engine: Engine | Literal["auto"],
+    track: Track,
+    preset: Preset,
+    options: RunConfig,
+    device: torch.device,
+) -> Variant:
+    """One combination, checked: the model is built once, and its parameters counted."""
+    spec = get_spec(name)
+    held_out = num_val(track)
+    if recipe.batch_size > NUM_IMAGES - held_out:
+        raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
+    if precision != "auto":
+        check_precision(precision, device)
+    model = create_model(name, **model_options)
+    check_loss(model, recipe)
+    _, flag = recipe_for(spec, track, recipe.budget)
+    config: Config = {
+        "model": name,
+        "model_options": spec.changed(model_options),
+        "track": track,
+        "preset": preset,
+        "precision": precision,
+        "engine": engine,
+        "device": device.type,
+        "dataset": options.dataset,
+        "num_train": NUM_IMAGES - held_out,
+        "num_val": held_out,
+        "recipe": recipe.as_dict(),
+    }
+    num_params = sum(parameter.numel() for parameter in model.parameters())
+    return Variant(config=config, label=name, family=spec.family, num_params=num_params, flags=(flag,) if flag else ())

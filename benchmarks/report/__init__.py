@@ -1,0 +1,31 @@
+"""From records to tables and pages: no torch, no clock, the same bytes from the same records."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def write_report(out_dir: Path, machine: str) -> None:
+    """Bring the tables of one machine and the index over all machines up to date.
+
+    Writes `README.md` and the CSV files of `<out_dir>/<machine>`, and `<out_dir>/README.md`. Several processes may do
+    so at once: each file is replaced as a whole, and the last one written counts every record that there is.
+
+    Raises:
+        ValueError: there is no readable record, or a README.md there was written by somebody else.
+    """
+    from benchmarks.report import files  # pandas and scipy load only where tables are made
+
+    files.write_report(out_dir, machine)
+
+
+def check_out_dir(out_dir: Path, machine: str) -> None:
+    """Refuse a results folder whose README.md was written by somebody else, before anything is measured for it.
+
+    Raises:
+        ValueError: naming the file and the way out.
+    """
+    from benchmarks.report import files
+
+    files.check_page(out_dir / "README.md")
+    files.check_page(out_dir / machine / "README.md")

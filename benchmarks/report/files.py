@@ -1,0 +1,98 @@
+"""The files of a report: read from records, written whole, right also when several processes write at once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+from benchmarks.files import write_atomically
+from benchmarks.record import Problem, RecordStore, RunRecord
+from benchmarks.report import frames
+from benchmarks.report.index import index_page
+from benchmarks.report.markdown import MARK, machine_page
+from benchmarks.report.provenance import CSV_FILES
+from benchmarks.report.rows import sections
+
+Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
+
+
+def write_report(out_dir: Path, machine: str) -> None:
+    """See `benchmarks.report.write_report`."""
+    folder = out_dir / machine
+    found = _make(lambda: machine_folders(out_dir), pages=lambda path: path == folder, index_dir=out_dir)
+    if folder not in found or not found[folder][0]:
+        raise ValueError(f"no readable record in {folder / 'runs'}")
+
+
+def regenerate(directory: Path) -> Found:
+    """Make all files of a results folder, or those of one machine's folder, again; what was read, by machine folder.
+
+    Raises:
+        ValueError: there is no readable record, or a README.md there was written by somebody else.
+    """
+    if (directory / "runs").is_dir():
+        found = _make(lambda: [directory], pages=lambda _: True, index_dir=None)
+    else:
+        found = _make(lambda: machine_folders(directory), pages=lambda _: True, index_dir=directory)
+    if not any(records for records, _ in found.values()):
+        raise ValueError(
+            f"{directory} holds no readable record; give a results folder (with MACHINE/runs/*.json in it) or the "
+            "folder of one machine (with runs/*.json in it)"
+        )
+    return found
+
+
+def machine_folders(out_dir: Path) -> list[Path]:
+    """The folders of a results folder that hold runs, by name; none where there is no such folder."""
+    return sorted(path.parent for path in out_dir.glob("*/runs") if path.is_dir())
+
+
+def check_page(path: Path) -> None:
+    """ValueError where a page would replace a file that was written by somebody else."""
+    if path.exists():
+        text = path.read_text(encoding="utf-8", errors="replace")
+        if text and not text.startswith(MARK):
+            raise ValueError(
+                f"{path} was not made by benchmarks.report and would be lost: move it or choose another folder"
+            )
+
+
+def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], index_dir: Path | None) -> Found:
+    """Write pages and index, again until no run came meanwhile.
+
+    Without a lock: whoever writes a file last has seen every record that was there when it had finished, and a record
+    that came later has a writer of its own, who writes later still.
+    """
+    while True:
+        listing = _listing(folders())
+        found = {folder: RecordStore(folder).read_all() for folder in folders()}
+        for folder, (records, problems) in found.items():
+            if records and pages(folder):
+                _write_machine(folder, records, problems)
+        machines = {folder.name: records for folder, (records, _) in found.items() if records}
+        if machines and index_dir is not None:
+            _write_page(index_dir / "README.md", index_page(machines))
+        if _listing(folders()) == listing:
+            return found
+
+
+def _listing(folders: Sequence[Path]) -> set[Path]:
+    return {path for folder in folders for path in RecordStore(folder).paths()}
+
+
+def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
+    parts = sections(records)
+    makers = (frames.accuracy_frame, frames.throughput_frame, frames.per_class_frame, frames.confusion_frame)
+    for name, make in zip(CSV_FILES, makers, strict=True):
+        _write_text(folder / name, frames.csv([make(section) for section in parts]))
+    _write_page(folder / "README.md", machine_page(records, problems))
+
+
+def _write_page(path: Path, text: str) -> None:
+    check_page(path)
+    _write_text(path, text)
+
+
+def _write_text(path: Path, text: str) -> None:
+    # A record may hold half of a surrogate pair, which UTF-8 has no form for: a question mark stands for it.
+    write_atomically(path, text.encode("utf-8", "replace"))

@@ -1,0 +1,49 @@
+"""The index over machines: one line each, with a link to its page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from statistics import fmean
+from urllib.parse import quote
+
+from benchmarks.record import RunRecord
+from benchmarks.report.markdown import MARK, conditions_text
+from benchmarks.report.provenance import hardware_text
+from benchmarks.report.rows import sections
+from benchmarks.report.text import MISSING, escape, number, significant, table
+
+HEADERS = ("machine", "hardware", "memory, GiB", "runs", "ok", "conditions", "best model", "test top-1, %", "last run")
+WORDS = ("hardware", "conditions", "best model")
+
+
+def index_page(machines: Mapping[str, Sequence[RunRecord]]) -> str:
+    """The README of the results folder, as markdown.
+
+    Args:
+        machines: the records of each machine's folder, at least one each, by the folder's name.
+    """
+    rows = [_line(name, records) for name, records in sorted(machines.items())]
+    intro = (
+        "Each machine has a page with its tables, made from one record a run. The best model is that of the machine's "
+        "first table, whose conditions stand beside it: it is comparable with others of the same conditions only."
+    )
+    return f"{MARK}\n\n# Results by machine\n\n{intro}\n\n{table(HEADERS, rows, words=WORDS)}\n"
+
+
+def _line(name: str, records: Sequence[RunRecord]) -> list[str]:
+    parts = sections(records)
+    counted = [record for section in parts for row in section.rows for record in row.records]
+    hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
+    memory = hardware["gpu_memory_gib"] if hardware["gpu_name"] else hardware["memory_gib"]
+    best = parts[0].rows[0]
+    return [
+        f"[{escape(name)}]({quote(name)}/README.md)",
+        escape(hardware_text(hardware)),
+        significant(memory),
+        number(len(counted)),
+        number(sum(record.status == "ok" for record in counted)),
+        conditions_text(parts[0].conditions),
+        escape(best.label) if best.ok else MISSING,
+        number(fmean(best.test_top1_pct) if best.ok else None, 2),
+        max(record.started_at for record in records)[:10],
+    ]

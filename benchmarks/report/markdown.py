@@ -1,0 +1,156 @@
+"""The page of one machine: its tables, what went wrong, and where the numbers come from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from benchmarks.record import Problem, RunRecord
+from benchmarks.report import frames, tables
+from benchmarks.report.labels import setting_text, settings
+from benchmarks.report.provenance import hardware_text, headline, provenance
+from benchmarks.report.rows import Conditions, Row, Section, sections
+from benchmarks.report.text import MISSING, details, escape, shorten, table
+
+MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
+
+DATASETS = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
+TRACKS = {
+    "equal": "equal recipe",
+    "best": "each model's own recipe",
+    "published": "each net with its tutorial's recipe",
+}
+
+THROUGHPUT_CAPTION = (
+    "Images per second: steady state after warm-up, median over runs. First step: compilation and warm-up, the longest "
+    "over runs; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs."
+)
+
+
+def machine_page(records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
+    """The README of a machine's folder, as markdown; at least one record."""
+    parts = sections(records)
+    counted = [record for section in parts for row in section.rows for record in row.records]
+    hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
+    blocks = [
+        MARK,
+        f"# Results on {escape(hardware_text(hardware))}",
+        headline(counted),
+        *(section_text(section) for section in parts),
+        *_problems(parts, problems),
+        provenance(counted, num_replaced=len(records) - len(counted)),
+    ]
+    return "\n\n".join(blocks) + "\n"
+
+
+def conditions_text(conditions: Conditions) -> str:
+    """What a section's rows have in common, in words."""
+    budget = "" if conditions.budget is None else f", {_budget(conditions.budget)}"
+    dataset = DATASETS.get(conditions.dataset, escape(conditions.dataset))
+    track = TRACKS.get(conditions.track, f"track {escape(conditions.track)}")
+    return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
+
+
+def section_text(section: Section) -> str:
+    """Heading, tables, footnotes and the parts that open on a click."""
+    accuracy, throughput = frames.accuracy_frame(section), frames.throughput_frame(section)
+    marks, notes = _footnotes(section)
+    blocks = [
+        f"## {conditions_text(section.conditions)}",
+        "### Accuracy",
+        tables.accuracy_table(accuracy, marks),
+        _accuracy_caption(section, tables.interval_kinds(accuracy)),
+        "### Throughput",
+        tables.throughput_table(throughput, marks),
+        THROUGHPUT_CAPTION,
+        *notes,
+        *_class_parts(section),
+        details("Recipe and runs of each row", _runs(section)),
+    ]
+    return "\n\n".join(blocks)
+
+
+def _budget(budget: str) -> str:
+    kind, _, amount = budget.partition(":")
+    return f"{escape(amount)} {kind}" if kind in ("epochs", "seconds") else escape(budget)
+
+
+def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
+    """What the numbers of the accuracy table are, of those that it has."""
+    sentences = ["Accuracy is that of the last epoch."]
+    if frames.T_INTERVAL in kinds:
+        sentences.append("`±` is the 95% t interval of the mean over seeds.")
+    if frames.WILSON_INTERVAL in kinds:
+        sizes = sorted({frames.num_test_images(row.ok[0]) for row in section.rows if len(row.ok) == 1})
+        images = " or ".join(f"{size:,}" for size in sizes)
+        sentences.append(
+            f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
+            "images, which says nothing of the spread between seeds."
+        )
+    if section.conditions.budget is None:
+        sentences.append("Budgets and recipes differ from row to row: this is no ranking of architectures.")
+    return " ".join(sentences)
+
+
+def _footnotes(section: Section) -> tuple[dict[str, str], list[str]]:
+    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say."""
+    numbers: dict[str, int] = {}
+    marks = {}
+    for row in section.rows:
+        remarks = [remark for record in row.records for remark in _remarks(record)]
+        own = sorted({numbers.setdefault(remark, len(numbers) + 1) for remark in remarks})
+        if own:
+            marks[row.records[0].config_key] = f"<sup>{','.join(map(str, own))}</sup>"
+    notes = [f"<sup>{place}</sup> {escape(remark)}" for remark, place in numbers.items()]
+    return marks, ["<br>\n".join(notes)] if notes else []
+
+
+def _remarks(record: RunRecord) -> list[str]:
+    fallback = record.execution["fallback"] if record.execution else None
+    return [*record.flags, *([fallback] if fallback else [])]
+
+
+def _class_parts(section: Section) -> list[str]:
+    """Scores by class and confusion matrices, closed until clicked; nothing where no run was tested."""
+    per_class = frames.per_class_frame(section)
+    if per_class.empty:
+        return []
+    scores = [
+        "Recall, % (the accuracy within each class):",
+        tables.class_table(per_class, "recall"),
+        "F1, %:",
+        tables.class_table(per_class, "f1"),
+    ]
+    return [
+        details("Scores by class", "\n\n".join(scores)),
+        details("Confusion matrices", tables.confusion_tables(frames.confusion_frame(section))),
+    ]
+
+
+def _runs(section: Section) -> str:
+    """The settings that all rows share, and for each row those that are its own, with a link to each record."""
+    flats = [settings(row.config) for row in section.rows]
+    shared = {name: value for name, value in flats[0].items() if all(flat.get(name) == value for flat in flats)}
+    rows = []
+    for row, flat in zip(section.rows, flats, strict=True):
+        own = ", ".join(setting_text(name, value) for name, value in flat.items() if name not in shared)
+        reasons = dict.fromkeys(record.execution["reason"] for record in row.records if record.execution)
+        choice = shorten("; ".join(filter(None, reasons)))
+        links = ", ".join(f"[{record.seed}](runs/{record.run_id}.json)" for record in row.records)
+        rows.append([escape(row.label), escape(own) or MISSING, escape(choice) or MISSING, links])
+    common = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in shared.items())
+    headers = ["model", "its own", "why this precision and engine", "record by seed"]
+    return f"All rows: {escape(common)}.\n\n{table(headers, rows, words=headers)}"
+
+
+def _problems(parts: Sequence[Section], problems: Sequence[Problem]) -> list[str]:
+    """Runs that did not end well, and files that are no records; nothing where there are none."""
+    rows = [row for section in parts for row in section.rows]
+    lines = [_failure(row, record) for row in rows for record in row.records if record.status != "ok"]
+    lines += [f"- File {escape(problem.name)} was skipped: {escape(shorten(problem.reason))}" for problem in problems]
+    return ["## Problems", "\n".join(lines)] if lines else []
+
+
+def _failure(row: Row, record: RunRecord) -> str:
+    message = escape(shorten(record.error)) if record.error else "no message"
+    link = f"[record](runs/{record.run_id}.json)"
+    return f"- {escape(row.label)}, seed {record.seed}: {record.status}. {message} ({link})"

@@ -1,0 +1,106 @@
+"""Where the numbers of a page come from: hardware, versions, data, dates and commands of its records."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+
+from benchmarks.record import RunRecord
+from benchmarks.report.text import code_block, escape, significant
+from benchmarks.schema import Dataset, Hardware, Software
+
+CSV_FILES = ("accuracy.csv", "throughput.csv", "per_class.csv", "confusion.csv")
+
+
+def provenance(records: Sequence[RunRecord], *, num_replaced: int) -> str:
+    """The part of the page that says what was run where, with which versions, when, and by which commands.
+
+    Args:
+        records: the runs that the tables show.
+        num_replaced: how many more there are of which a later run with the same configuration and seed is shown.
+    """
+    replaced = f"; {num_replaced:,} older, of which a later run is shown, not counted" if num_replaced else ""
+    num_ok = sum(record.status == "ok" for record in records)
+    lines = [
+        *_counted("Hardware", [_hardware_line(record.environment["hardware"]) for record in records]),
+        *_counted("Software", [_software_line(record.environment["software"]) for record in records]),
+        *_counted("Data", [_data_line(record.dataset) for record in records if record.dataset]),
+        f"- Runs: {len(records):,}, {num_ok:,} of them ok, {date_range(records)} (UTC){replaced}.",
+        f"- The same tables with all columns: {', '.join(f'[{name}]({name})' for name in CSV_FILES)}.",
+    ]
+    commands = list(dict.fromkeys(record.command for record in sorted(records, key=lambda record: record.run_id)))
+    blocks = ["## Where the numbers come from", "\n".join(lines), "Made by:", code_block(commands)]
+    return "\n\n".join(blocks)
+
+
+def headline(records: Sequence[RunRecord]) -> str:
+    """What to know before reading the first number: versions, how many runs, when."""
+    versions = sorted({record.environment["software"]["torch"] for record in records})
+    num_variants = len({record.config_key for record in records})
+    num_seeds = len({record.seed for record in records})
+    return (
+        f"torch {escape(', '.join(versions))}; {_plural(num_variants, 'configuration')}, {_plural(num_seeds, 'seed')}, "
+        f"{_plural(len(records), 'run')}; {date_range(records)}. "
+        "See [where the numbers come from](#where-the-numbers-come-from)."
+    )
+
+
+def hardware_text(hardware: Hardware) -> str:
+    """The machine in a few words: its GPU where one was used, else its processor and cores."""
+    if hardware["gpu_name"]:
+        return hardware["gpu_name"]
+    cores = hardware["physical_cores"] or hardware["logical_cores"]
+    return hardware["cpu_model"] if cores is None else f"{hardware['cpu_model']}, {_plural(cores, 'core')}"
+
+
+def date_range(records: Sequence[RunRecord]) -> str:
+    """The first and last day on which runs started, or the one day."""
+    days = sorted(record.started_at[:10] for record in records)
+    return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def _counted(title: str, lines: Sequence[str]) -> list[str]:
+    """A list entry for each distinct line, with the number of runs where there are several."""
+    counts = Counter(lines)
+    if len(counts) == 1:
+        return [f"- {title}: {lines[0]}."]
+    return [f"- {title} ({_plural(count, 'run')}): {line}." for line, count in sorted(counts.items())]
+
+
+def _hardware_line(hardware: Hardware) -> str:
+    parts = [hardware["cpu_model"]]
+    if hardware["physical_cores"] is not None:
+        parts.append(f"{hardware['physical_cores']} physical cores")
+    if hardware["logical_cores"] is not None:
+        parts.append(f"{hardware['logical_cores']} logical cores")
+    if hardware["memory_gib"] is not None:
+        parts.append(f"{significant(hardware['memory_gib'])} GiB of memory")
+    if hardware["gpu_name"]:
+        memory = hardware["gpu_memory_gib"]
+        size = "" if memory is None else f" with {significant(memory)} GiB"
+        parts.append(f"{hardware['gpu_name']}{size} (the machine has {hardware['gpu_count']})")
+    else:
+        parts.append("no GPU used")
+    return escape(", ".join(parts))
+
+
+def _software_line(software: Software) -> str:
+    names = {
+        "python": "Python", "torch": "torch", "torchvision": "torchvision", "timm": "timm", "cuda": "CUDA",
+        "cudnn": "cuDNN", "gpu_driver": "driver", "fmnist_zoo": "fmnist-zoo", "os": "on",
+    }  # fmt: skip
+    versions = json.loads(json.dumps(software))  # by name, which a TypedDict allows for literals only
+    parts = [f"{title} {versions[name]}" for name, title in names.items() if versions[name] is not None]
+    if software["commit"]:
+        changed = " with changes to it" if software["dirty"] else ""
+        parts.append(f"commit {software['commit'][:12]}{changed}")
+    return escape(", ".join(parts))
+
+
+def _data_line(dataset: Dataset) -> str:
+    return escape(f"{dataset['name']}, {dataset['num_test']:,} test images, checksum {dataset['checksum']}")

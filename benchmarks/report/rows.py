@@ -1,0 +1,102 @@
+"""Records grouped into what tables show: sections of comparable conditions, a row for each configuration."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+from statistics import fmean
+
+from benchmarks.record import RunRecord
+from benchmarks.report.labels import variant_labels
+from benchmarks.schema import Config
+
+TRACKS = ("equal", "best", "published")
+BUDGETS = ("epochs", "seconds", "flops")
+
+
+@dataclass(frozen=True, slots=True)
+class Conditions:
+    """What a section's rows have in common; `budget` is None on the published track, where each net has its own."""
+
+    dataset: str
+    track: str
+    budget: str | None
+    num_train: int
+    num_val: int
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One configuration: its label, and its latest run for each seed, in the order of seeds."""
+
+    label: str
+    records: list[RunRecord]
+
+    @property
+    def config(self) -> Config:
+        """The configuration that all the runs share."""
+        return self.records[0].config
+
+    @property
+    def ok(self) -> list[RunRecord]:
+        """The runs that ended well and were tested: those that count."""
+        return [record for record in self.records if record.status == "ok" and record.metrics]
+
+    @property
+    def test_top1_pct(self) -> list[float]:
+        """Accuracy of each run that counts."""
+        return [record.metrics["test_top1_pct"] for record in self.ok if record.metrics]
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Rows that may be compared with each other, the best test accuracy first, those without one last."""
+
+    conditions: Conditions
+    rows: list[Row]
+
+
+def sections(records: Sequence[RunRecord]) -> list[Section]:
+    """Group records, of which the latest for each configuration and seed counts: the main conditions first."""
+    latest: dict[str, dict[int, RunRecord]] = defaultdict(dict)
+    for record in sorted(records, key=lambda record: record.run_id):  # sorts by start where key and seed are equal
+        latest[record.config_key][record.seed] = record
+    groups: dict[Conditions, list[list[RunRecord]]] = defaultdict(list)
+    for _, by_seed in sorted(latest.items()):
+        runs = [record for _, record in sorted(by_seed.items())]
+        groups[_conditions(runs[0].config)].append(runs)
+    return [Section(conditions, _rows(groups[conditions])) for conditions in sorted(groups, key=_rank)]
+
+
+def _rows(groups: Sequence[list[RunRecord]]) -> list[Row]:
+    labels = variant_labels([runs[0].config for runs in groups])
+    rows = [Row(label, runs) for label, runs in zip(labels, groups, strict=True)]
+    return sorted(rows, key=lambda row: (-fmean(row.test_top1_pct or [-1.0]), row.label))
+
+
+def _conditions(config: Config) -> Conditions:
+    budget = None if config["track"] == "published" else config["recipe"]["budget"]
+    return Conditions(config["dataset"], config["track"], budget, config["num_train"], config["num_val"])
+
+
+def _rank(conditions: Conditions) -> tuple[object, ...]:
+    """Fashion-MNIST, the equal track, epochs and the larger budget first."""
+    kind, _, amount = (conditions.budget or "").partition(":")
+    try:
+        size = float(amount or 0)
+    except ValueError:  # not a budget of this program: it still has its section
+        size = 0.0
+    return (
+        *_place(conditions.dataset, ("fashion_mnist",)),
+        *_place(conditions.track, TRACKS),
+        *_place(kind, BUDGETS),
+        -size,
+        conditions.budget or "",
+        -conditions.num_train,
+        -conditions.num_val,
+    )
+
+
+def _place(name: str, order: Sequence[str]) -> tuple[int, str]:
+    return (order.index(name) if name in order else len(order), name)

@@ -1,0 +1,62 @@
+"""Numbers and foreign text as markdown shows them on GitHub."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Container, Sequence
+
+import tabulate
+
+MISSING = "—"
+"""What stands in a cell for a number that there is none of."""
+
+# Otherwise widths, and so bytes, depend on whether another package (wcwidth) happens to be installed.
+tabulate.WIDE_CHARS_MODE = False
+
+_MARKUP = re.compile(r"[&<>|`*\[\]\\~$]|(?<![0-9A-Za-z])_|_(?![0-9A-Za-z])")
+
+
+def escape(text: str) -> str:
+    """Text that shows as itself in a table cell or list entry, whatever characters it is made of.
+
+    Entities, since neither markdown nor HTML takes what they stand for as markup; line breaks and other control
+    characters become spaces.
+    """
+    printable = "".join(character if character.isprintable() else " " for character in text)
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(printable.split()))
+
+
+def shorten(text: str, limit: int = 240) -> str:
+    """The beginning of a text, ended by an ellipsis where more followed; on one line."""
+    line = " ".join(text.split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+def code_block(lines: Sequence[str]) -> str:
+    """Lines as they are, in a fence that they can't close."""
+    text = "\n".join(" ".join(line.splitlines()) for line in lines)
+    fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 0)
+    return f"{fence}text\n{text}\n{fence}"
+
+
+def details(summary: str, content: str) -> str:
+    """A part that opens on a click; the blank lines make GitHub read markdown inside it."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: Container[str] = ()) -> str:
+    """A markdown table of finished cells: the first column and those named by `words` to the left, numbers right."""
+    align = ["left" if index == 0 or header in words else "right" for index, header in enumerate(headers)]
+    return tabulate.tabulate(rows, headers, tablefmt="pipe", disable_numparse=True, colalign=align)
+
+
+def number(value: float | None, decimals: int = 0) -> str:
+    """A number with a thousands separator, or the mark of a missing one."""
+    return MISSING if value is None else f"{value:,.{decimals}f}"
+
+
+def significant(value: float | None, digits: int = 3) -> str:
+    """A number with so many significant digits and a thousands separator: 0.123, 1.23, 12.3, 123, 1,234."""
+    if value is None:
+        return MISSING
+    return f"{value:,.{max(0, digits - len(f'{abs(value):.0f}'))}f}" if abs(value) >= 1 else f"{value:.{digits}g}"

@@ -1,0 +1,156 @@
+"""From a plan to records: one worker process a variant, a record after each run, tables up to date after each record."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from benchmarks.display import Display
+from benchmarks.environment import hardware, machine_name, software
+from benchmarks.plan import Plan, Variant
+from benchmarks.process import Worker, WorkerDied
+from benchmarks.record import RecordStore, RunRecord, run_id
+from benchmarks.report import check_out_dir, write_report
+from benchmarks.schema import Environment, Ledger
+from benchmarks.worker import Job
+
+PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "write")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Place:
+    """Where a sweep's results go and its data comes from, and the command that is written into its records."""
+
+    out: Path
+    data_dir: Path | None
+    save_weights: bool
+    plugins: tuple[Path, ...]
+    command: str
+
+
+class Runner:
+    """Carries out a plan, one run after the other.
+
+    Args:
+        plan: what to run.
+        place: where.
+        display: told of everything that happens.
+        new_worker: makes a worker process; a fake in tests.
+    """
+
+    def __init__(self, plan: Plan, place: Place, display: Display, new_worker: Callable[[int], Worker] = Worker) -> None:
+        self.plan, self.place, self.display = plan, place, display
+        self._new_worker = new_worker
+        self.environment: Environment = {"hardware": hardware(plan.device), "software": software()}
+        self.machine = machine_name(self.environment["hardware"])
+        check_out_dir(place.out, self.machine)
+        self.store = RecordStore(place.out / self.machine)
+
+    def run(self, *, skip: Collection[tuple[str, int]] = (), deadline: float | None = None) -> list[RunRecord]:
+        """Do every run that isn't in `skip` (configuration key and seed); no new one starts after `deadline`.
+
+        Returns the records of this sweep, also written to the store. Ctrl-C ends the run at hand and raises
+        KeyboardInterrupt; what was finished before is in the store and in the tables.
+        """
+        records: list[RunRecord] = []
+        for variant in self.plan.variants:
+            worker: Worker | None = None
+            try:
+                for seed in self.plan.seeds:
+                    if (variant.key, seed) in skip or (deadline is not None and time.monotonic() > deadline):
+                        continue
+                    worker = worker or self._new_worker(psutil.cpu_count(logical=False) or 1)
+                    record, alive = self._one(variant, seed, worker)
+                    records.append(record)
+                    if not alive:
+                        worker.close()
+                        worker = None
+            finally:
+                if worker is not None:
+                    worker.close()
+        return records
+
+    def _one(self, variant: Variant, seed: int, worker: Worker) -> tuple[RunRecord, bool]:
+        """One run and its record; False where the worker didn't survive it."""
+        started_at = datetime.now(UTC)
+        name = run_id(started_at, variant.config["model"], variant.key, seed)
+        job: Job = {
+            "config": dict(variant.config), "seed": seed, "run_id": name, "device": self.plan.device,
+            "latency": self.plan.measures.latency,
+            "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
+            "machine_dir": str(self.place.out / self.machine),
+            "weights": f"weights/{name}" if self.place.save_weights else None,
+            "plugins": [str(path) for path in self.place.plugins],
+        }  # fmt: skip
+        self.display.run_started(variant.label, seed)
+        fresh, alive = worker.import_s is None, True
+        started = time.perf_counter()
+        try:
+            result = worker.run(job, self.display.epoch)
+        except WorkerDied as death:
+            result, alive = {"status": "failed", "error": str(death)}, False
+        wall_s = time.perf_counter() - started
+        record = self._record(variant, seed, name, started_at, result, wall_s, worker.import_s if fresh else 0.0)
+        self.store.write(record)
+        write_report(self.place.out, self.machine)
+        self.display.run_finished(record)
+        return record, alive
+
+    def _record(
+        self,
+        variant: Variant,
+        seed: int,
+        name: str,
+        started_at: datetime,
+        result: dict[str, Any],
+        wall_s: float,
+        import_s: float | None,
+    ) -> RunRecord:
+        return RunRecord(
+            run_id=name,
+            status=result["status"],
+            error=result["error"],
+            model=variant.config["model"],
+            family=variant.family,
+            variant=variant.label,
+            seed=seed,
+            num_params=variant.num_params,
+            started_at=f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
+            command=self.place.command,
+            config=variant.config,
+            config_key=variant.key,
+            dataset=result.get("dataset"),
+            environment=self.environment,
+            execution=result.get("execution"),
+            num_steps=result.get("num_steps"),
+            num_epochs=result.get("num_epochs"),
+            history=result.get("history", []),
+            ledger=complete_ledger(result.get("ledger"), import_s, wall_s),
+            metrics=result.get("metrics"),
+            throughput=result.get("throughput"),
+            latency=result.get("latency"),
+            memory=result.get("memory"),
+            flags=[*variant.flags, *result.get("flags", [])],
+            predictions=result.get("predictions"),
+            weights=result.get("weights"),
+        )
+
+
+def complete_ledger(seconds: dict[str, float] | None, import_s: float | None, wall_s: float) -> Ledger:
+    """The worker's sections, the start of its process and the rest, which together are the wall time.
+
+    Args:
+        seconds: by section; None where the worker died, and then only the wall time is known.
+        import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
+        wall_s: from asking for the run to its result.
+    """
+    parts = dict.fromkeys(PARTS) if seconds is None else {"import": import_s, **{part: seconds.get(part, 0.0) for part in PARTS[1:]}}
+    known = sum(value for value in parts.values() if value is not None)
+    ledger = {f"{part}_s": value for part, value in parts.items()}
+    return Ledger(**ledger, other_s=None if seconds is None else wall_s - known, wall_s=wall_s)  # type: ignore[typeddict-item]

@@ -1,0 +1,216 @@
+"""The parts of a run's record as types, and the check that a value read from JSON fits them.
+
+A number that was not measured, or is not finite, is None in every part: never 0 and never a guess.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from types import NoneType
+from typing import Any, Literal, TypedDict, get_args, get_origin, get_type_hints, is_typeddict
+
+Status = Literal["ok", "oom", "timeout", "diverged", "failed"]
+
+
+class Config(TypedDict):
+    """What a person chose, defaults included and the seed apart: all that makes two runs the same experiment."""
+
+    model: str
+    model_options: dict[str, Any]
+    track: str
+    preset: str
+    precision: str
+    engine: str
+    device: str
+    dataset: str
+    num_train: int
+    num_val: int
+    recipe: dict[str, Any]
+
+
+class Dataset(TypedDict):
+    """What the run was trained and tested on."""
+
+    name: str
+    checksum: str
+    num_train: int
+    num_val: int
+    num_test: int
+    class_names: list[str]
+
+
+class Hardware(TypedDict):
+    """The machine: results are filed and compared by it."""
+
+    cpu_model: str
+    physical_cores: int | None
+    logical_cores: int | None
+    memory_gib: float | None
+    gpu_name: str | None
+    gpu_memory_gib: float | None
+    gpu_count: int
+
+
+class Software(TypedDict):
+    """Versions, and the state of the source tree: `commit` and `dirty` are None outside a checkout."""
+
+    python: str
+    torch: str
+    torchvision: str | None
+    timm: str | None
+    fmnist_zoo: str | None
+    cuda: str | None
+    cudnn: str | None
+    gpu_driver: str | None
+    os: str
+    commit: str | None
+    dirty: bool | None
+
+
+class Environment(TypedDict):
+    """Where a run took place: what a comparison is filed by, and what it reports."""
+
+    hardware: Hardware
+    software: Software
+
+
+class Execution(TypedDict):
+    """What truly ran once `auto` was decided: `reason` says why, `fallback` what was asked for and couldn't be had."""
+
+    device: str
+    precision: str
+    engine: str
+    num_threads: int | None
+    reason: str | None
+    fallback: str | None
+
+
+class Epoch(TypedDict):
+    """One entry of the history; `elapsed_s` counts seconds of training so far."""
+
+    epoch: int
+    train_loss: float | None
+    train_top1_pct: float | None
+    val_loss: float | None
+    val_top1_pct: float | None
+    lr: float | None
+    elapsed_s: float | None
+
+
+class Ledger(TypedDict):
+    """Seconds by part; the parts add up to `wall_s`.
+
+    `probe_s` went into choosing precision and engine, `first_step_s` into compiling and warm-up.
+    """
+
+    import_s: float | None
+    data_s: float | None
+    build_s: float | None
+    probe_s: float | None
+    first_step_s: float | None
+    train_s: float | None
+    eval_s: float | None
+    measure_s: float | None
+    write_s: float | None
+    other_s: float | None
+    wall_s: float | None
+
+
+ClassScore = TypedDict(
+    "ClassScore",
+    {"class": str, "precision": float | None, "recall": float | None, "f1": float | None, "support": int},
+)
+"""Scores of one class, each between 0 and 1; `support` is its number of test images."""
+
+
+class Metrics(TypedDict):
+    """Scores on the test split; the confusion matrix has a row for each true class, in the order of `per_class`."""
+
+    test_top1_pct: float
+    test_nll: float | None
+    macro_f1: float | None
+    per_class: list[ClassScore]
+    confusion_matrix: list[list[int]]
+
+
+class Throughput(TypedDict):
+    """Images per second in the steady state, with the raw samples."""
+
+    train_img_per_s: float | None
+    infer_img_per_s: float | None
+    train_batch_size: int | None
+    infer_batch_size: int | None
+    train_samples_img_per_s: list[float]
+    infer_samples_img_per_s: list[float]
+
+
+class Latency(TypedDict):
+    """Milliseconds for one batch."""
+
+    p50_ms: float
+    p95_ms: float
+    p99_ms: float
+    num_samples: int
+
+
+class Memory(TypedDict):
+    """Peak memory; `kind` says of what."""
+
+    peak_mem_mib: float | None
+    kind: str
+
+
+def mismatch(value: object, expected: Any, where: str) -> str | None:
+    """Say where a JSON value is not of a type; None where all of it is.
+
+    Keys that the type doesn't name are left alone: a part may grow without a new schema version.
+
+    Args:
+        value: what JSON gave.
+        expected: a TypedDict, `X | None`, a Literal, `list[X]`, `dict[str, X]`, `Any` or a plain type.
+        where: the value's name, for the sentence.
+    """
+    origin, arguments = get_origin(expected), get_args(expected)
+    if expected is Any or (value is None and NoneType in arguments):
+        return None
+    if NoneType in arguments:
+        (expected,) = (argument for argument in arguments if argument is not NoneType)
+        return mismatch(value, expected, where)
+    if is_typeddict(expected):
+        return fields_mismatch(value, _hints(expected), where)
+    if origin is Literal:
+        return None if value in arguments else f"{where} is {value!r:.60}, not one of {', '.join(arguments)}"
+    if origin is list and isinstance(value, list):
+        faults = (mismatch(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value))
+        return next(filter(None, faults), None)
+    if origin is dict and isinstance(value, dict):
+        faults = (mismatch(item, arguments[1], f"{where}.{key}") for key, item in value.items())
+        return next(filter(None, faults), None)
+    kind = origin or expected
+    return None if _fits(value, kind) else f"{where} is {value!r:.60}, not {kind.__name__}"
+
+
+def fields_mismatch(value: object, kinds: Mapping[str, Any], where: str) -> str | None:
+    """The same for an object whose fields have these types; all of them must be there."""
+    if not isinstance(value, dict):
+        return f"{where} is {value!r:.60}, not an object"
+    if missing := [name for name in kinds if name not in value]:
+        return f"{where} has no {', '.join(missing)}"
+    faults = (mismatch(value[name], kind, f"{where}.{name}") for name, kind in kinds.items())
+    return next(filter(None, faults), None)
+
+
+_hints = functools.cache(get_type_hints)
+
+
+def _fits(value: object, kind: type) -> bool:
+    """JSON's idea of a type: an integer is a float too, a boolean is neither, and numbers are finite and of 64 bits."""
+    if isinstance(value, bool) or kind is bool:
+        return isinstance(value, bool) and kind is bool
+    if isinstance(value, int):
+        return kind in (int, float) and abs(value) < 2**63
+    if isinstance(value, float):
+        return kind is float and math.isfinite(value)
+    return isinstance(value, kind)

@@ -1,0 +1,65 @@
+"""Tensors in one safetensors file that proves itself whole: every byte of it is under a CRC-32 kept in its header.
+
+The file is read into memory of its own, never mapped: another process that truncates a mapped file would kill this one.
+"""
+
+from __future__ import annotations
+
+import json
+import zlib
+from pathlib import Path
+from typing import Final
+
+import safetensors.torch
+from torch import Tensor
+
+from fmnist_zoo.data.cache import write_atomic
+from fmnist_zoo.data.errors import DataFileError, MissingFileError
+
+_KEY: Final = b'"crc32":"'
+_BLANK: Final = b"00000000"
+_MAX_HEADER_BYTES: Final = 1 << 16
+
+
+def write_sealed(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    """Write tensors and metadata atomically.
+
+    Raises:
+        CacheWriteError: the file can't be written.
+    """
+    blank = safetensors.torch.save(tensors, {**metadata, "crc32": _BLANK.decode()})
+    at = blank.index(_KEY, 0, _MAX_HEADER_BYTES) + len(_KEY)
+    crc = f"{zlib.crc32(blank):08x}".encode()
+    write_atomic(path, b"".join((memoryview(blank)[:at], crc, memoryview(blank)[at + len(crc) :])))
+
+
+def read_sealed(path: Path, *, limit_bytes: int) -> tuple[dict[str, Tensor], dict[str, str]]:
+    """The tensors and the metadata of a file that `write_sealed` wrote.
+
+    Raises:
+        MissingFileError: there is no such file.
+        DataFileError: it can't be read, is longer than `limit_bytes`, or isn't byte for byte what was written.
+    """
+    try:
+        with path.open("rb") as stream:
+            raw = stream.read(limit_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise MissingFileError(str(path), "a file", "none") from error
+    except OSError as error:
+        raise DataFileError(str(path), "a file that can be read", str(error)) from error
+    if len(raw) > limit_bytes:
+        raise DataFileError(str(path), f"at most {limit_bytes:,} bytes", f"{path.stat().st_size:,}")
+    at = raw.find(_KEY, 0, _MAX_HEADER_BYTES) + len(_KEY)
+    if at < len(_KEY):
+        raise DataFileError(str(path), "a checksum in the header", f"none in {len(raw):,} bytes")
+    crc = _crc32_with_blank(raw, at)
+    if raw[at : at + len(_BLANK)] != crc:
+        raise DataFileError(str(path), f"CRC-32 {raw[at : at + len(_BLANK)]!r}", f"{crc!r}")
+    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+    return safetensors.torch.load(raw), header["__metadata__"]
+
+
+def _crc32_with_blank(raw: bytes, at: int) -> bytes:
+    crc = zlib.crc32(memoryview(raw)[:at])
+    crc = zlib.crc32(_BLANK, crc)
+    return f"{zlib.crc32(memoryview(raw)[at + len(_BLANK) :], crc):08x}".encode()

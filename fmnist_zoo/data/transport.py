@@ -1,0 +1,135 @@
+"""The two ways out of this process: HTTP and commands. Both end in bounded time, and tests replace both."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Protocol, runtime_checkable
+
+from fmnist_zoo.data.catalog import DatasetSpec
+from fmnist_zoo.data.errors import DataFileError, MissingFileError, SourceError
+from fmnist_zoo.data.progress import Reporter
+
+CONNECT_TIMEOUT_S: Final = 10.0
+DOWNLOAD_LIMIT_S: Final = 600.0
+_CHUNK_BYTES: Final = 1 << 16
+_NUM_OUTPUT_LINES_SHOWN: Final = 3
+
+
+@runtime_checkable
+class Response(Protocol):
+    """What is used of `http.client.HTTPResponse`."""
+
+    @property
+    def length(self) -> int | None: ...
+
+    def read1(self, n: int = ..., /) -> bytes: ...
+
+
+def open_url(url: str, timeout_s: float) -> AbstractContextManager[Response]:
+    """Open an HTTP(S) URL; `timeout_s` bounds the connection and each wait for more bytes."""
+    if not url.startswith(("http://", "https://")):
+        raise SourceError(f"{url}: only http and https are fetched")
+    response: AbstractContextManager[Response] = urllib.request.urlopen(url, timeout=timeout_s)  # noqa: S310
+    return response
+
+
+def run_command(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> None:
+    """Run a command without a shell and without a terminal; on a time-out it and all that it started are killed.
+
+    Raises:
+        SourceError: it failed or took too long; says how its output ended.
+    """
+    process = subprocess.Popen(
+        argv,
+        cwd=cwd,
+        env={**os.environ, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    with process:
+        try:
+            output, _ = process.communicate(timeout=timeout_s)
+        except BaseException as error:  # also Ctrl-C: the command has a session of its own and would live on
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            if isinstance(error, subprocess.TimeoutExpired):
+                raise SourceError(f"{argv[0]} took more than {timeout_s:.0f} s") from error
+            raise
+    if process.returncode != 0:
+        ending = " | ".join(output.strip().splitlines()[-_NUM_OUTPUT_LINES_SHOWN:])
+        raise SourceError(f"{argv[0]} ended with exit code {process.returncode}: {ending}")
+
+
+def torchvision_mirrors(spec: DatasetSpec) -> Sequence[str]:
+    """The mirrors' base URLs as the installed torchvision has them.
+
+    Raises:
+        SourceError: torchvision can't be imported here.
+    """
+    try:  # here, since it takes seconds and is needed only where nothing nearer has the files
+        import torchvision.datasets
+    except (ImportError, OSError, RuntimeError) as error:  # the latter two: a torchvision that doesn't fit its torch
+        raise SourceError(f"torchvision can't be imported ({error})") from error
+    mirrors: Sequence[str] = getattr(torchvision.datasets, spec.torchvision_class).mirrors
+    return mirrors
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outside:
+    """All that lies outside the cache folder and that a test replaces."""
+
+    open_url: Callable[[str, float], AbstractContextManager[Response]] = open_url
+    run: Callable[..., None] = run_command
+    find_tool: Callable[[str], str | None] = shutil.which
+    mirrors: Callable[[DatasetSpec], Sequence[str]] = torchvision_mirrors
+    system_root: Path = Path("/")
+
+
+def download(url: str, *, limit_bytes: int, outside: Outside, reporter: Reporter) -> bytes:
+    """The body of `url`, at most `limit_bytes` long.
+
+    Raises:
+        MissingFileError: the server answers, but not with this file.
+        DataFileError: the body is too long.
+        SourceError: the server can't be reached or goes silent; asking it for another file is of no use.
+    """
+    try:
+        with outside.open_url(url, CONNECT_TIMEOUT_S) as response:
+            return _read_body(response, url, limit_bytes, reporter)
+    except urllib.error.HTTPError as error:
+        error.close()
+        raise MissingFileError(url, "the file", f"HTTP {error.code} {error.reason}") from error
+    except (OSError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", None) or str(error) or type(error).__name__
+        raise SourceError(f"can't be reached ({reason})") from error
+
+
+def _read_body(response: Response, url: str, limit_bytes: int, reporter: Reporter) -> bytes:
+    deadline_s = time.monotonic() + DOWNLOAD_LIMIT_S
+    body = bytearray()
+    with reporter.download(url, response.length) as advance:
+        # read1 returns what has come, so that a server that trickles can't hold this loop past the deadline
+        while chunk := response.read1(_CHUNK_BYTES):
+            body += chunk
+            advance(len(chunk))
+            if len(body) > limit_bytes:
+                raise DataFileError(url, f"at most {limit_bytes:,} bytes", "more")
+            if time.monotonic() > deadline_s:
+                raise SourceError(f"too slow, {url} wasn't complete after {DOWNLOAD_LIMIT_S:.0f} s")
+    return bytes(body)

@@ -1,0 +1,109 @@
+"""Logits on a split and what follows from them: loss and top-1 on the device, every other score from saved predictions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+from torch.nn import functional
+
+from fmnist_zoo.data.datasets import Split
+from fmnist_zoo.data.loader import PixelScale
+from fmnist_zoo.recipe import Engine, Precision
+from fmnist_zoo.training.precision import compute_in, compute_module
+
+BATCH_SIZE = 500
+"""Images a batch in evaluation: divides 5,000 and 10,000, and its activations stay in a CPU's cache."""
+
+
+class Predictor:
+    """A model ready to classify pixels, in evaluation mode, in one precision and engine.
+
+    Args:
+        model: on its device; not changed beyond `eval()`.
+        scale: from pixels to floats, the one it was trained with.
+        precision: number format of the forward pass.
+        engine: `eager` or `compile`.
+    """
+
+    def __init__(
+        self, model: nn.Module, *, scale: PixelScale, precision: Precision = "fp32", engine: Engine = "eager"
+    ) -> None:
+        self.device = next(model.parameters()).device
+        self._module = compute_module(model, precision).eval()
+        self._scale, self._precision = scale, precision
+        self._forward = torch.compile(self._eager_forward, dynamic=False) if engine == "compile" else self._eager_forward
+
+    @torch.inference_mode()
+    def __call__(self, images: UInt8[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch classes"]:
+        """Logits in fp32."""
+        return self._forward(images)
+
+    def logits(self, images: UInt8[Tensor, "n 1 28 28"], batch_size: int = BATCH_SIZE) -> Float[Tensor, "n classes"]:
+        """Logits of any number of images, in batches."""
+        return torch.cat([self(batch) for batch in images.split(batch_size)])
+
+    def _eager_forward(self, images: Tensor) -> Tensor:
+        pixels = self._scale(images)
+        if self._precision == "bf16_weights":
+            pixels = pixels.bfloat16()
+        with compute_in(self._precision, self.device):
+            return self._module(pixels).float()
+
+
+def evaluate(
+    model: nn.Module, split: Split, *, scale: PixelScale, precision: Precision = "fp32", engine: Engine = "eager"
+) -> dict[str, Any]:
+    """Classify a split and score it.
+
+    Args:
+        model: on any device.
+        split: images and labels; moved to the model's device.
+        scale: from pixels to floats, the one it was trained with (`FitResult.scale`).
+        precision: number format of the forward pass.
+        engine: `eager` or `compile`.
+
+    Returns:
+        The scores of `scores`, and the logits `(n, classes)` under `logits`.
+    """
+    was_training = model.training
+    predictor = Predictor(model, scale=scale, precision=precision, engine=engine)
+    split = split.to(predictor.device)
+    logits = predictor.logits(split.images)
+    model.train(was_training)
+    return {**scores(logits, split.labels), "logits": logits}
+
+
+def loss_and_top1(logits: Float[Tensor, "n classes"], labels: Tensor) -> Float[Tensor, "2"]:
+    """Mean cross-entropy (nats) and top-1 (percent), as one tensor on the device so that reading it waits only once."""
+    logits = logits.float()
+    correct = (logits.argmax(1) == labels).float().mean() * 100.0
+    return torch.stack([functional.cross_entropy(logits, labels), correct])
+
+
+def scores(logits: Float[Tensor, "n classes"], labels: Tensor) -> dict[str, Any]:
+    """Scores of predictions, by scikit-learn where it has them.
+
+    Returns:
+        `top1_pct`, `nll` (mean negative log-likelihood, nats), `macro_f1` (0 to 1), `per_class` (a list of precision,
+        recall, f1 and support by class) and `confusion_matrix` (rows: true class, columns: predicted).
+    """
+    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+
+    nll, top1_pct = loss_and_top1(logits, labels).tolist()
+    truth, predicted = labels.cpu().numpy(), logits.argmax(1).cpu().numpy()
+    classes = np.arange(logits.shape[1])
+    table = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0.0)
+    names = ("precision", "recall", "f1", "support")
+    return {
+        "top1_pct": top1_pct,
+        "nll": nll,
+        "macro_f1": float(table[2].mean()),
+        "per_class": [
+            {name: column[index].item() for name, column in zip(names, table, strict=True)} for index in classes
+        ],
+        "confusion_matrix": confusion_matrix(truth, predicted, labels=classes).tolist(),
+    }

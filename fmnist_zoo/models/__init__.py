@@ -1,0 +1,1 @@
+"""The architectures, one family a file. Every module here is imported by the registry; importing registers its models."""

@@ -1,0 +1,64 @@
+"""Convolutional network in the manner of VGG: 3x3 convolutions, halved resolution and wider channels stage by stage."""
+
+from __future__ import annotations
+
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fmnist_zoo.models.base import Classifier
+from fmnist_zoo.models.layers import Activation, Norm, check_positive, check_probability, conv_norm_act
+from fmnist_zoo.registry import register_model
+
+
+@register_model(
+    "cnn",
+    family="cnn",
+    summary="strided stem and stages of 3x3 convolutions, VGG's manner",
+    reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions for pooling: Springenberg et al., 2015, "
+    "arXiv:1412.6806",
+)
+class CNN(Classifier):
+    """Stages of 3x3 convolutions; each stage opens with stride 2, then global average pooling and a linear classifier.
+
+    Resolution goes 28 -> 14 -> 7 -> 4: the stem already halves it, because full-resolution stages take most of the time
+    and add little accuracy on these images.
+
+    Args:
+        widths: channels of each stage; up to 4 stages, after which one pixel would be left.
+        depth: convolutions a stage, the opening one included.
+        activation: after each convolution.
+        norm: `batch`, `layer` (group norm with one group) or `none`.
+        dropout: before the classifier.
+        num_classes: logits.
+    """
+
+    def __init__(
+        self,
+        *,
+        widths: tuple[int, ...] = (32, 64, 128),
+        depth: tuple[int, ...] = (1, 2, 2),
+        activation: Activation = "relu",
+        norm: Norm = "batch",
+        dropout: float = 0.0,
+        num_classes: int = 10,
+    ) -> None:
+        super().__init__()
+        check_positive(widths=widths, depth=depth)
+        check_probability(dropout=dropout)
+        if len(widths) > 4:
+            raise ValueError(f"widths={'-'.join(map(str, widths))} has {len(widths)} stages; 28 pixels can be halved 4 times")
+        if len(depth) != len(widths):
+            raise ValueError(f"depth has {len(depth)} entries, widths {len(widths)}; give each stage one of both")
+        layers: list[nn.Module] = []
+        channels = 1
+        for width, convolutions in zip(widths, depth, strict=True):
+            for index in range(convolutions):
+                layers.append(conv_norm_act(channels, width, stride=1 if index else 2, norm=norm, activation=activation))
+                channels = width
+        self.stages = nn.Sequential(*layers)
+        self.dropout = nn.Dropout(dropout)
+        self.num_features = channels
+        self.reset_classifier(num_classes)
+
+    def forward_features(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch features"]:
+        return self.dropout(self.stages(images).mean((2, 3)))

@@ -1,0 +1,214 @@
+"""Models by name: registering, listing and building them, from this package, from plug-ins and from timm."""
+
+from __future__ import annotations
+
+import fnmatch
+import functools
+import importlib
+import importlib.metadata
+import importlib.util
+import inspect
+import pkgutil
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from fmnist_zoo.options import convert_options, format_option, nearest, option_types
+from fmnist_zoo.recipe import Recipe
+
+if TYPE_CHECKING:
+    from torch import nn
+
+Build = TypeVar("Build", bound=Callable[..., Any])
+
+FAMILIES = ("mlp", "cnn", "unet_encoder", "lstm", "transformer")
+"""What `all` stands for: the reference model of each family, in the order in which tables are planned."""
+
+PLUGIN_GROUP = "fmnist_zoo.models"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ModelSpec:
+    """A registered model: what it is, how it is built, and how it is trained.
+
+    Attributes:
+        name: the name it is created by.
+        family: which kind of architecture it is.
+        summary: one line for lists and tables.
+        reference: the paper or document that it follows.
+        build: called with the options as keywords, returns the module.
+        defaults: option values that this name sets; they hold unless overridden.
+        tags: groups it can be selected by (`tutorials`).
+        recipe: its own recipe, for the `best` track; None where it has none.
+        published: the recipe of the tutorial it comes from; None where there is none.
+        tuned: learning rate and weight decay tuned for the `equal` track's recipe; empty where untuned.
+    """
+
+    name: str
+    family: str
+    summary: str
+    reference: str
+    build: Callable[..., nn.Module]
+    defaults: Mapping[str, Any] = field(default_factory=dict)
+    tags: frozenset[str] = frozenset()
+    recipe: Recipe | None = None
+    published: Recipe | None = None
+    tuned: Mapping[str, float] = field(default_factory=dict)
+
+    def options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
+        """The options to build with, converted and checked by name and type; ValueError where they don't fit."""
+        return convert_options(self.name, option_types(self.build), {**self.defaults, **overrides})
+
+    def changed(self, overrides: Mapping[str, Any]) -> dict[str, str]:
+        """Which overrides differ from the default, as text: what a record says of the model's options."""
+        values = self.options(overrides)
+        defaults = option_defaults(self)
+        return {
+            name: format_option(values[name])
+            for name in overrides
+            if name not in defaults or values[name] != defaults[name]
+        }
+
+
+_REGISTRY: dict[str, ModelSpec] = {}
+
+
+def register_model(
+    name: str,
+    *,
+    family: str,
+    summary: str,
+    reference: str,
+    defaults: Mapping[str, Any] | None = None,
+    tags: Sequence[str] = (),
+    recipe: Recipe | None = None,
+    published: Recipe | None = None,
+    tuned: Mapping[str, float] | None = None,
+) -> Callable[[Build], Build]:
+    """Register the decorated class or function as a model; its keyword-only arguments become the model's options.
+
+    One class may be registered under several names with different `defaults`. The arguments are those of ModelSpec.
+
+    Raises:
+        ValueError: the name is taken, is not a plain identifier, or an option of `defaults` doesn't exist.
+    """
+
+    def decorate(build: Build) -> Build:
+        if not name.isidentifier():
+            raise ValueError(f"model name {name!r} must be a plain identifier, such as 'my_cnn'")
+        if name in _REGISTRY:
+            other = _REGISTRY[name].build
+            raise ValueError(f"model name {name!r} is already taken by {other.__module__}.{other.__qualname__}; choose another")
+        spec = ModelSpec(
+            name=name, family=family, summary=summary, reference=reference, build=build, defaults=dict(defaults or {}),
+            tags=frozenset(tags), recipe=recipe, published=published, tuned=dict(tuned or {}),
+        )  # fmt: skip
+        spec.options({})
+        _REGISTRY[name] = spec
+        return build
+
+    return decorate
+
+
+def create_model(name: str, **overrides: Any) -> nn.Module:
+    """Build a model: images `(batch, 1, 28, 28)` float in, logits `(batch, 10)` out.
+
+    Args:
+        name: a registered name, or `timm/NAME` for any timm model.
+        **overrides: the model's options, typed or as the text of the command line (`hidden="256-128"`).
+
+    Raises:
+        ValueError: the name or an option is unknown (the message names the nearest), or a value makes no sense.
+    """
+    spec = get_spec(name)
+    return spec.build(**spec.options(overrides))
+
+
+def get_spec(name: str) -> ModelSpec:
+    """The specification of a model; ValueError naming the nearest where there is none."""
+    if name.startswith("timm/"):
+        from fmnist_zoo.models.timm_adapter import timm_spec
+
+        return timm_spec(name)
+    _load_models()
+    if name not in _REGISTRY:
+        raise ValueError(f"unknown model {name!r}{nearest(name, _REGISTRY)} (see --list; timm models are timm/NAME)")
+    return _REGISTRY[name]
+
+
+def list_models(pattern: str = "*", *, tag: str | None = None) -> list[str]:
+    """Names of registered models that match a glob, sorted; `timm/GLOB` lists timm's."""
+    if pattern.startswith("timm/"):
+        import timm
+
+        return [f"timm/{name}" for name in timm.list_models(pattern.removeprefix("timm/"))]
+    _load_models()
+    return sorted(
+        name for name, spec in _REGISTRY.items() if fnmatch.fnmatchcase(name, pattern) and (tag is None or tag in spec.tags)
+    )
+
+
+def select_models(patterns: Sequence[str]) -> list[str]:
+    """Names for a selection of names, globs, tags (`tutorials`), `all` and timm names; in order, each once.
+
+    Raises:
+        ValueError: something selects nothing; the message names the nearest name.
+    """
+    _load_models()
+    selected: dict[str, None] = {}
+    for pattern in patterns:
+        if pattern == "all":
+            names = list(FAMILIES)
+        elif by_tag := list_models(tag=pattern):
+            names = by_tag
+        elif any(character in pattern for character in "*?["):
+            names = list_models(pattern)
+            if not names:
+                raise ValueError(f"no model matches {pattern!r} (see --list)")
+        else:
+            names = [get_spec(pattern).name]
+        selected.update(dict.fromkeys(names))
+    return list(selected)
+
+
+def load_plugin(path: Path) -> None:
+    """Run a Python file that registers models; each file is run once.
+
+    Raises:
+        ValueError: there is no such file.
+    """
+    path = Path(path).resolve()
+    if not path.is_file():
+        raise ValueError(f"plug-in {path} is not a file; name a Python file that calls register_model")
+    name = f"fmnist_zoo_plugin_{path.stem}_{abs(hash(str(path))):x}"
+    if name in sys.modules:
+        return
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+
+
+@functools.cache
+def _load_models() -> None:
+    """Import every module of fmnist_zoo.models, then the installed plug-ins: importing is what registers."""
+    from fmnist_zoo import models
+
+    for module in pkgutil.iter_modules(models.__path__):
+        importlib.import_module(f"{models.__name__}.{module.name}")
+    for entry_point in importlib.metadata.entry_points(group=PLUGIN_GROUP):
+        entry_point.load()
+
+
+def option_defaults(spec: ModelSpec) -> dict[str, Any]:
+    """The value of each option of a model where nothing is overridden."""
+    parameters = inspect.signature(spec.build).parameters.values()
+    own = {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
+    return {**own, **spec.options({})}

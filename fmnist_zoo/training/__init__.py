@@ -1,0 +1,1 @@
+"""Training: optimizers, numeric precision, one step, and the loop over epochs."""

@@ -1,0 +1,171 @@
+"""Choosing precision and engine by measurement: what makes this run's total time least on this device.
+
+The sensible variants train copies of the model on the same batches in turn (A B C A B C), so that a drifting machine slows
+all alike. A variant whose logits stray from fp32's isn't considered. Compiling is tried only where even a large gain over
+the steps at hand could pay for it.
+"""
+
+from __future__ import annotations
+
+import copy
+import statistics
+import time
+from dataclasses import dataclass
+
+import torch
+from torch import nn
+
+from fmnist_zoo.data.loader import PixelScale, TrainLoader
+from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.training.device import synchronizer
+from fmnist_zoo.training.step import TrainingStep
+
+PROBE_S = 0.5
+"""Seconds of measuring for each variant."""
+LARGEST_COMPILE_GAIN = 1.6
+"""What compiling could at best multiply the speed by on a CPU, and ..."""
+SMALLEST_COMPILE_S = 15.0
+"""... what it costs at least from a cold cache: only used to decide whether measuring it can be worth while."""
+LARGEST_LOGIT_ERROR = 0.03
+"""RMS error of the logits relative to fp32 eager's, beyond which a precision isn't chosen."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Choice:
+    """What to train with, and the evidence for it in a sentence."""
+
+    precision: Precision
+    engine: Engine
+    reason: str | None
+
+
+@dataclass(slots=True)
+class _Arm:
+    step: TrainingStep
+    set_up_s: float
+    samples_s: list[float]
+
+    def total_s(self, num_steps: int) -> float:
+        return self.set_up_s + statistics.median(self.samples_s) * num_steps
+
+
+def choose(
+    model: nn.Module,
+    recipe: Recipe,
+    loader: TrainLoader,
+    scale: PixelScale,
+    *,
+    precision: Precision | None,
+    engine: Engine | None,
+) -> Choice:
+    """Decide what is left open (None) of precision and engine; the model is left as it is.
+
+    On CUDA nothing is measured: AMP in bf16 (fp16 where the GPU lacks it) with torch.compile. On MPS: fp32, eager.
+
+    Args:
+        model: on the device.
+        recipe: its budget decides over how many steps compiling must pay.
+        loader: of the training batches.
+        scale: from pixels to floats.
+        precision: given, or None to choose.
+        engine: given, or None to choose.
+    """
+    device = loader.labels.device
+    if device.type != "cpu":
+        return _by_rule(device, precision, engine)
+    if precision is not None and engine is not None:
+        return Choice(precision=precision, engine=engine, reason=None)
+    candidates: list[Precision] = [precision] if precision else _cpu_precisions()
+    arms = {name: _arm(model, recipe, loader, scale, name, engine or "eager") for name in candidates}
+    dropped = [name for name in candidates if _logit_error(arms[name], model, loader) > LARGEST_LOGIT_ERROR]
+    for name in dropped:
+        del arms[name]
+    _measure(list(arms.values()), loader)
+    num_steps = _num_steps(recipe, loader, next(iter(arms.values())))
+    best = min(arms, key=lambda name: arms[name].total_s(num_steps))
+    evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
+    evidence += [f"{name} strays from fp32" for name in dropped]
+    chosen: Engine = engine or "eager"
+    if engine is None:
+        chosen, sentence = _compile_or_not(arms[best], model, recipe, loader, scale, num_steps)
+        evidence.append(sentence)
+    return Choice(precision=best, engine=chosen, reason="; ".join(evidence))
+
+
+def _by_rule(device: torch.device, precision: Precision | None, engine: Engine | None) -> Choice:
+    if device.type == "mps":
+        return Choice(precision=precision or "fp32", engine=engine or "eager", reason="default on mps")
+    usual: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+    reason = None if precision and engine else "default on CUDA: AMP with torch.compile"
+    return Choice(precision=precision or usual, engine=engine or "compile", reason=reason)
+
+
+def _cpu_precisions() -> list[Precision]:
+    """fp32, and bf16 in both forms where the processor has instructions for it; emulated bf16 is never faster."""
+    has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return ["fp32", "bf16", "bf16_weights"] if has_bf16 else ["fp32"]
+
+
+def _arm(model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, precision: Precision, engine: Engine) -> _Arm:
+    started = time.perf_counter()
+    step = TrainingStep(copy.deepcopy(model), recipe, scale=scale, precision=precision, engine=engine)
+    step.warm_up(loader.batches(0, 2))
+    return _Arm(step, time.perf_counter() - started, [])
+
+
+def _measure(arms: list[_Arm], loader: TrainLoader) -> None:
+    """Samples of each arm in turn, a few steps at a time, until each was measured for PROBE_S."""
+    synchronize = synchronizer(loader.labels.device)
+    batches = list(loader.batches(0, 4))
+    started = time.perf_counter()
+    while time.perf_counter() - started < PROBE_S * len(arms) or len(arms[0].samples_s) < 3:
+        for arm in arms:
+            synchronize()
+            before = time.perf_counter()
+            for images, labels in batches:
+                arm.step(images, labels, arm.step.recipe.lr)
+            synchronize()
+            arm.samples_s.append((time.perf_counter() - before) / len(batches))
+
+
+def _logit_error(arm: _Arm, model: nn.Module, loader: TrainLoader) -> float:
+    """RMS difference of the first batch's logits from fp32 eager's, relative to theirs; both in evaluation mode."""
+    from fmnist_zoo.evaluation import Predictor
+
+    images, _ = next(loader.batches(0, 1))
+    reference = Predictor(copy.deepcopy(model), scale=arm.step.scale)(images)
+    logits = Predictor(copy.deepcopy(model), scale=arm.step.scale, precision=arm.step.precision)(images)
+    return float((logits - reference).square().mean().sqrt() / reference.square().mean().sqrt())
+
+
+def _num_steps(recipe: Recipe, loader: TrainLoader, arm: _Arm) -> int:
+    if recipe.budget.kind == "epochs":
+        return int(recipe.budget.amount * loader.steps_per_epoch)
+    if recipe.budget.kind == "seconds":
+        return max(1, int(recipe.budget.amount / statistics.median(arm.samples_s)))
+    from fmnist_zoo.flops import count_flops
+
+    return max(1, int(recipe.budget.amount / (count_flops(arm.step.model).training_flops * recipe.batch_size)))
+
+
+def _compile_or_not(
+    eager: _Arm, model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, num_steps: int
+) -> tuple[Engine, str]:
+    """Compile where it pays within this run; its cost is measured only where it could."""
+    eager_s = statistics.median(eager.samples_s) * num_steps
+    if recipe.budget.kind == "seconds":
+        return "eager", "compiling not tried: its cost stands outside a budget in seconds; ask for --engine compile"
+    if eager_s * (1 - 1 / LARGEST_COMPILE_GAIN) < SMALLEST_COMPILE_S:
+        return "eager", f"compiling not tried: all steps take {eager_s:.1f} s eagerly, too few to pay for it"
+    compiled = _arm(model, recipe, loader, scale, eager.step.precision, "compile")
+    if compiled.step.engine == "eager":
+        return "eager", compiled.step.fallback or ""
+    eager.samples_s.clear()
+    _measure([eager, compiled], loader)
+    eager_s = statistics.median(eager.samples_s) * num_steps
+    engine: Engine = "compile" if compiled.total_s(num_steps) < eager_s else "eager"
+    return engine, f"compiling takes {compiled.set_up_s:.1f} s, then {_speed(compiled, recipe)}; eager {_speed(eager, recipe)}"
+
+
+def _speed(arm: _Arm, recipe: Recipe) -> str:
+    return f"{recipe.batch_size / statistics.median(arm.samples_s):,.0f} img/s"

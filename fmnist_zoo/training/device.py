@@ -1,0 +1,32 @@
+"""Which device to use, and how to wait for it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device of a name; `auto` is CUDA where there is one, else MPS, else the CPU.
+
+    Raises:
+        ValueError: the name is no device, or this machine lacks it.
+    """
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps") from None
+    present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if not present.get(device.type, False) or (device.index or 0) >= (torch.cuda.device_count() if device.type == "cuda" else 1):
+        raise ValueError(f"device {name!r} isn't there for this torch ({torch.__version__}); use --device cpu or auto")
+    return device
+
+
+def synchronizer(device: torch.device) -> Callable[[], None]:
+    """A function that waits until all work queued on the device is done."""
+    if device.type == "cuda":
+        return lambda: torch.cuda.synchronize(device)
+    return torch.mps.synchronize if device.type == "mps" else lambda: None

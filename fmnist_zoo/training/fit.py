@@ -1,0 +1,226 @@
+"""The training loop: epochs within a budget, losses that stay on the device until an epoch ends, validation after each."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from fmnist_zoo.data.datasets import Dataset, Split, holdout
+from fmnist_zoo.data.loader import PixelScale, TrainLoader
+from fmnist_zoo.evaluation import Predictor, loss_and_top1
+from fmnist_zoo.flops import count_flops
+from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.training.device import resolve_device, synchronizer
+from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.schedule import lr_at
+from fmnist_zoo.training.step import TrainingStep
+
+
+class DivergedError(RuntimeError):
+    """Training produced a loss that is not finite; `epoch` and `step` count from 1."""
+
+    def __init__(self, epoch: int, step: int) -> None:
+        super().__init__(f"the loss is not finite from epoch {epoch}, step {step} on; a lower learning rate usually helps")
+        self.epoch, self.step = epoch, step
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class EpochStats:
+    """What one epoch gave.
+
+    Losses are cross-entropies in nats, without label smoothing. Those of training are taken in training mode, before each
+    update, averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so far,
+    without warm-up and evaluation. `scheduled_steps` is how many steps the whole training was planned to take during
+    this epoch: it changes only under a budget in seconds, where a rerun needs it to follow the same schedule.
+    """
+
+    epoch: int
+    train_loss: float
+    train_top1_pct: float
+    val_loss: float | None
+    val_top1_pct: float | None
+    lr: float
+    elapsed_s: float
+    num_steps: int
+    scheduled_steps: int
+
+
+@dataclass(kw_only=True, slots=True)
+class FitResult:
+    """What a training did: its history, the number of steps, and what it really ran with.
+
+    `step` and `loader` are those that trained, for whoever wants to measure them further; using them moves the weights.
+    """
+
+    history: list[EpochStats] = field(default_factory=list)
+    num_steps: int = 0
+    scale: PixelScale
+    precision: Precision
+    engine: Engine
+    fallback: str | None
+    step: TrainingStep
+    loader: TrainLoader
+
+
+def split_dataset(dataset: Dataset, num_val: int, device: torch.device) -> tuple[Split, Split | None]:
+    """Training and validation images on a device; all 60,000 train where `num_val` is 0."""
+    if not num_val:
+        return dataset.train.to(device), None
+    train, val = holdout(dataset.train, num_val=num_val)
+    return train.to(device), val.to(device)
+
+
+def fit(
+    model: nn.Module,
+    dataset: Dataset,
+    *,
+    recipe: Recipe,
+    num_val: int = 0,
+    seed: int = 0,
+    device: str = "auto",
+    precision: Precision = "fp32",
+    engine: Engine = "eager",
+    ledger: Ledger | None = None,
+    on_epoch: Callable[[EpochStats], None] = lambda stats: None,
+) -> FitResult:
+    """Train a model in place on a dataset's training split; it ends on the device, with the weights to be evaluated.
+
+    Args:
+        model: takes `(batch, 1, 28, 28)` floats, gives logits.
+        dataset: from `load_dataset`; its test split isn't touched.
+        recipe: what to do.
+        num_val: images held out of training and evaluated after each epoch.
+        seed: of data order, augmentation and dropout; initial weights are the caller's.
+        device: `auto`, `cpu`, `cuda`, `mps`.
+        precision: number format of forward and backward passes.
+        engine: `eager` or `compile`.
+        ledger: where seconds are booked, under `first_step`, `train` and `eval`.
+        on_epoch: called after each epoch.
+
+    Raises:
+        ValueError: recipe, model and device don't fit together.
+        DivergedError: the loss became infinite or NaN; found at the end of that epoch.
+    """
+    target = resolve_device(device)
+    ledger = ledger or Ledger(synchronize=synchronizer(target))
+    train, val = split_dataset(dataset, num_val, target)
+    scale = PixelScale.of(recipe.input_scaling, dataset)
+    loader = TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=seed)
+    with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
+        torch.manual_seed(seed)
+        with ledger.section("first_step"):
+            step = TrainingStep(place(model, target), recipe, scale=scale, precision=precision, engine=engine)
+            step.warm_up(loader.batches(0, 2))
+        plan = StepPlan(recipe, step, loader, ledger)
+        result = FitResult(
+            scale=scale, precision=precision, engine=step.engine, fallback=step.fallback, step=step, loader=loader
+        )
+        while result.num_steps < plan.num_steps:
+            epoch = len(result.history)
+            scheduled = plan.num_steps
+            logits, labels, lr = _train_epoch(step, loader, plan, epoch, result.num_steps, ledger)
+            result.num_steps += len(logits) // recipe.batch_size
+            with ledger.section("eval"):
+                train_loss, train_top1_pct = _checked(logits, labels, epoch, recipe.batch_size)
+                val_loss, val_top1_pct = _validate(step, val)
+            elapsed_s = ledger.seconds["train"]
+            plan.correct(result.num_steps, elapsed_s)
+            result.history.append(
+                EpochStats(
+                    epoch=epoch + 1, train_loss=train_loss, train_top1_pct=train_top1_pct, val_loss=val_loss,
+                    val_top1_pct=val_top1_pct, lr=lr, elapsed_s=elapsed_s, num_steps=result.num_steps,
+                    scheduled_steps=scheduled,
+                )
+            )  # fmt: skip
+            on_epoch(result.history[-1])
+        step.finish()
+    return result
+
+
+def place(model: nn.Module, device: torch.device) -> nn.Module:
+    """Move a model to a device; convolutional ones in channels-last order, which their kernels prefer."""
+    model = model.to(device)
+    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
+        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    return model
+
+
+class StepPlan:
+    """How many steps a budget allows: known from the start for epochs and FLOPs, measured for seconds.
+
+    Args:
+        recipe: with the budget.
+        step: what will train; under a budget in seconds it is timed on steps that leave no trace.
+        loader: of its batches.
+        ledger: where that timing is booked, under `first_step`.
+    """
+
+    def __init__(self, recipe: Recipe, step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> None:
+        self._budget = recipe.budget
+        match recipe.budget.kind:
+            case "epochs":
+                steps = recipe.budget.amount * loader.steps_per_epoch
+            case "flops":
+                steps = recipe.budget.amount / (count_flops(step.model).training_flops * recipe.batch_size)
+            case "seconds":
+                steps = recipe.budget.amount / seconds_per_step(step, loader, ledger)
+        self.num_steps = max(1, math.floor(steps))
+
+    def correct(self, done: int, elapsed_s: float) -> None:
+        """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far."""
+        if self._budget.kind == "seconds":
+            left_s = max(0.0, self._budget.amount - elapsed_s)
+            self.num_steps = done + round(left_s / elapsed_s * done)
+
+
+def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> float:
+    """Time of a steady-state step with its share of batch preparation, from steps that leave no trace."""
+    for num_steps in (8, 32, 128, 512):
+        before = ledger.seconds.get("first_step", 0.0)
+        with ledger.section("first_step"):
+            step.warm_up(loader.batches(0, num_steps))
+        seconds = ledger.seconds["first_step"] - before
+        if seconds > _LONG_ENOUGH_S or num_steps > loader.steps_per_epoch:
+            break
+    return seconds / min(num_steps, loader.steps_per_epoch)
+
+
+_LONG_ENOUGH_S = 0.3
+
+
+def _train_epoch(
+    step: TrainingStep, loader: TrainLoader, plan: StepPlan, epoch: int, done: int, ledger: Ledger
+) -> tuple[Float[Tensor, "images classes"], Tensor, float]:
+    """One epoch, or what is left of the budget. Returns logits and labels of all its images, and the last learning rate."""
+    outputs: list[Tensor] = []
+    targets: list[Tensor] = []
+    lr = 0.0
+    with ledger.section("train"):
+        for images, labels in loader.batches(epoch, plan.num_steps - done):
+            lr = lr_at(step.recipe, (done + len(outputs)) / plan.num_steps)
+            outputs.append(step(images, labels, lr))
+            targets.append(labels)
+    return torch.cat(outputs), torch.cat(targets), lr
+
+
+def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tuple[float, float]:
+    """Training loss and top-1 of an epoch; the one place where the host waits for its results."""
+    train_loss, train_top1_pct = loss_and_top1(logits, labels).tolist()
+    if not math.isfinite(train_loss):
+        bad_rows = (~torch.isfinite(logits)).any(1).nonzero()
+        raise DivergedError(epoch + 1, int(bad_rows[0]) // batch_size + 1 if len(bad_rows) else len(logits) // batch_size)
+    return train_loss, train_top1_pct
+
+
+def _validate(step: TrainingStep, val: Split | None) -> tuple[float | None, float | None]:
+    if val is None:
+        return None, None
+    logits = Predictor(step.evaluated_model(), scale=step.scale, precision=step.precision).logits(val.images)
+    step.module.train()
+    val_loss, val_top1_pct = loss_and_top1(logits, val.labels).tolist()
+    return val_loss, val_top1_pct

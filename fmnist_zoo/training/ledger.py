@@ -1,0 +1,44 @@
+"""A ledger of where the time of a run goes: named sections that never overlap and so add up."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+
+class Ledger:
+    """Seconds by named section; a section inside another stops the outer one's clock, so no second is counted twice.
+
+    Args:
+        clock: seconds, monotonic.
+        synchronize: waits for the device; called at both ends of each section, so that a section holds the work it queued.
+    """
+
+    def __init__(
+        self, clock: Callable[[], float] = time.perf_counter, synchronize: Callable[[], None] = lambda: None
+    ) -> None:
+        self.seconds: dict[str, float] = {}
+        self.synchronize = synchronize
+        self._clock = clock
+        self._open: list[str] = []
+        self._since = clock()
+
+    @contextmanager
+    def section(self, name: str) -> Iterator[None]:
+        """Count the time of the `with` block under `name`, added to what is there."""
+        self._book()
+        self._open.append(name)
+        try:
+            yield
+        finally:
+            self._book()
+            self._open.pop()
+
+    def _book(self) -> None:
+        self.synchronize()
+        now = self._clock()
+        if self._open:
+            name = self._open[-1]
+            self.seconds[name] = self.seconds.get(name, 0.0) + now - self._since
+        self._since = now

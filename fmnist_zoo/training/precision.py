@@ -1,0 +1,63 @@
+"""Numeric precision of forward and backward passes: what runs in which format, and what a device can do."""
+
+from __future__ import annotations
+
+import contextlib
+import copy
+from collections.abc import Iterator
+from contextlib import ExitStack
+
+import torch
+from torch import nn
+from torch.nn.attention import SDPBackend, sdpa_kernel
+
+from fmnist_zoo.recipe import Precision
+
+_AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def check_precision(precision: Precision, device: torch.device) -> None:
+    """ValueError, naming what to use instead, where the device can't compute in this precision."""
+    if precision == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
+        raise ValueError(f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, not {device}; use fp32")
+    if precision in ("bf16", "bf16_weights") and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
+        raise ValueError(f"precision {precision} isn't supported by {torch.cuda.get_device_name(device)}; use fp16 or fp32")
+    if precision == "fp16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        raise ValueError("precision fp16 needs a processor with fp16 arithmetic, which this one lacks; use bf16 or fp32")
+    if precision != "fp32" and device.type == "mps":
+        raise ValueError(f"precision {precision} isn't supported on mps; use fp32")
+
+
+@contextlib.contextmanager
+def compute_in(precision: Precision, device: torch.device) -> Iterator[None]:
+    """The context in which a forward pass runs: autocast for `bf16` and `fp16`, and the attention kernel that suits.
+
+    On a CPU the fused attention kernel's backward pass is slow in bf16 and no faster in fp32 at these sizes, so the plain
+    matrix products are used there. Autocast's weight cache is off: it would outlive a captured step.
+    """
+    with ExitStack() as stack:
+        if precision in _AUTOCAST:
+            stack.enter_context(torch.autocast(device.type, dtype=_AUTOCAST[precision], cache_enabled=False))
+        if device.type == "cpu":
+            stack.enter_context(sdpa_kernel(SDPBackend.MATH))
+        yield
+
+
+def allow_tf32(precision: Precision) -> None:
+    """Let CUDA matrix products and convolutions round to TF32 in `tf32`, and not in any other precision."""
+    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+    torch.backends.cudnn.allow_tf32 = precision == "tf32"
+
+
+def compute_module(model: nn.Module, precision: Precision) -> nn.Module:
+    """The module that runs: the model itself, or for `bf16_weights` a copy with bf16 weights.
+
+    Batch normalisation stays in fp32 in the copy: its running statistics move by less than bf16 resolves.
+    """
+    if precision != "bf16_weights":
+        return model
+    cast = copy.deepcopy(model).bfloat16()
+    for module in cast.modules():
+        if isinstance(module, nn.modules.batchnorm._BatchNorm):
+            module.float()
+    return cast

@@ -13,9 +13,21 @@ Preset = Literal["quick", "standard", "full"]
 DatasetName = Literal["fashion_mnist", "mnist", "kmnist"]
 
 RECIPE_AXES = (
-    "budget", "batch_size", "input_scaling", "loss", "optimizer", "lr", "schedule", "lr_warmup_fraction", "weight_decay",
-    "momentum", "label_smoothing", "augmentation", "ema_decay", "clip_grad_norm",
-)  # fmt: skip
+    "budget",
+    "batch_size",
+    "input_scaling",
+    "loss",
+    "optimizer",
+    "lr",
+    "schedule",
+    "lr_warmup_fraction",
+    "weight_decay",
+    "momentum",
+    "label_smoothing",
+    "augmentation",
+    "ema_decay",
+    "clip_grad_norm",
+)
 """Options that each replace one field of the recipe, for every model of the sweep."""
 
 
@@ -29,12 +41,14 @@ class RunConfig:
     models: tuple[str, ...] = ("all",)
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     preset: Preset | Literal["auto"] = "auto"
-    """quick: 5 epochs, 1 seed (default on a CPU). standard: 20 epochs, 3 seeds (default on CUDA). full: 60 epochs, 5 seeds."""
+    """quick: 5 epochs, 1 seed (default on a CPU). standard: 20 epochs, 3 seeds (default on CUDA). full: 60 epochs, 5
+    seeds."""
     track: Track | Literal["auto"] = "auto"
-    """equal: one recipe for all, 55,000 images to train and 5,000 to validate (default). best: each model's own recipe, all
-    60,000 images. published: the recipe of a net's tutorial (default where only tutorial nets are named)."""
+    """equal: one recipe for all, 55,000 images to train and 5,000 to validate (default). best: each model's own recipe,
+    all 60,000 images. published: the recipe of a net's tutorial (default where only tutorial nets are named)."""
     budget: tuple[str, ...] = ()
-    """When training ends: epochs:N, seconds:N or flops:N. Default: the preset's epochs; on track published the tutorial's."""
+    """When training ends: epochs:N, seconds:N or flops:N. Default: the preset's epochs; on track published the
+    tutorial's."""
     precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
     """auto: on CUDA bf16 (else fp16) autocast, on a CPU the fastest by measurement that agrees with fp32."""
     engine: tuple[Engine | Literal["auto"], ...] = ("auto",)

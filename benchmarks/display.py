@@ -26,7 +26,9 @@ class Display:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         pass
 
     def run_started(self, label: str, seed: int) -> None:
@@ -61,7 +63,9 @@ class LiveDisplay(Display):
         self._live.start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
         self._running = ""
         self._live.stop()
 
@@ -92,7 +96,10 @@ def make_display(num_runs: int) -> Display:
 
 def epoch_words(stats: Mapping[str, Any]) -> str:
     """One epoch in words: losses and accuracies of training and validation, and the time so far."""
-    words = [f"epoch {stats['epoch']}", f"training loss {stats['train_loss']:.4f}, accuracy {stats['train_top1_pct']:.2f}%"]
+    words = [
+        f"epoch {stats['epoch']}",
+        f"training loss {stats['train_loss']:.4f}, accuracy {stats['train_top1_pct']:.2f}%",
+    ]
     if stats["val_loss"] is not None:
         words.append(f"validation loss {stats['val_loss']:.4f}, accuracy {stats['val_top1_pct']:.2f}%")
     return "; ".join([*words, f"{stats['elapsed_s']:.1f} s of training"])
@@ -104,6 +111,6 @@ def result_words(record: RunRecord) -> str:
         return f"{record.status}: {(record.error or 'no metrics').splitlines()[0]}"
     return (
         f"training loss {record.history[-1]['train_loss']:.4f}, test loss {record.metrics['test_nll']:.4f}, "
-        f"test accuracy {record.metrics['test_top1_pct']:.2f}%; {record.throughput['train_img_per_s']:,.0f} img/s training; "
-        f"{record.ledger['wall_s']:.1f} s in all"
+        f"test accuracy {record.metrics['test_top1_pct']:.2f}%; "
+        f"{record.throughput['train_img_per_s']:,.0f} img/s training; {record.ledger['wall_s']:.1f} s in all"
     )

@@ -15,7 +15,15 @@ from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.options import format_option, option_types
 from fmnist_zoo.recipe import Recipe
-from fmnist_zoo.registry import ModelSpec, create_model, get_spec, list_models, load_plugin, option_defaults, select_models
+from fmnist_zoo.registry import (
+    ModelSpec,
+    create_model,
+    get_spec,
+    list_models,
+    load_plugin,
+    option_defaults,
+    select_models,
+)
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.device import resolve_device
 from fmnist_zoo.training.fit import StepPlan, place, seconds_per_step, split_dataset
@@ -24,7 +32,7 @@ from fmnist_zoo.training.step import TrainingStep
 
 
 def model_table(options: RunConfig) -> str:
-    """The registered models (those that --models selects, if it was given): family, parameters, options with defaults."""
+    """The registered models, or those that --models selects: family, parameters, options with their defaults."""
     for path in options.plugin:
         load_plugin(path)
     names = list_models() if options.models == RunConfig().models else select_models(options.models)
@@ -39,20 +47,31 @@ def model_table(options: RunConfig) -> str:
 
 def plan_table(plan: Plan, dataset: Dataset) -> str:
     """What a plan would run, with the training time that a few steps of each variant, run now, let one expect."""
-    rows, total_s = [], 0.0
+    rows: list[list[object]] = []
+    total_s = 0.0
     for variant in plan.variants:
         train_s, how = _estimate(variant, plan, dataset)
         total_s += train_s * len(plan.seeds)
         config = variant.config
-        rows.append([
-            variant.label, f"{variant.num_params:,}", config["track"], config["recipe"]["budget"],
-            config["recipe"]["batch_size"], how, len(plan.seeds), f"{train_s:,.1f}",
-        ])  # fmt: skip
+        rows.append(
+            [
+                variant.label,
+                f"{variant.num_params:,}",
+                config["track"],
+                config["recipe"]["budget"],
+                config["recipe"]["batch_size"],
+                how,
+                len(plan.seeds),
+                f"{train_s:,.1f}",
+            ]
+        )
     headers = ["variant", "parameters", "track", "budget", "batch", "precision, engine", "seeds", "training s a seed"]
     table = tabulate(rows, headers, disable_numparse=True)
+    num_runs = len(plan.variants) * len(plan.seeds)
+    num_runs = len(plan.variants) * len(plan.seeds)
     return (
-        f"{table}\n\n{len(plan.variants)} variants, {len(plan.variants) * len(plan.seeds)} runs on {plan.device}: about "
-        f"{total_s:,.0f} s of training by a few measured steps of each; starting processes, evaluation and measuring come on top."
+        f"{table}\n\n{len(plan.variants)} variants, {num_runs} runs on {plan.device}: about {total_s:,.0f} s of "
+        "training by a few measured steps of each; starting processes, evaluation and measuring come on top."
     )
 
 

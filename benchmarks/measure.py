@@ -88,7 +88,7 @@ def throughput(result: FitResult, device: torch.device) -> dict[str, Any]:
 
 
 def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_samples: int = 200) -> dict[str, Any]:
-    """Milliseconds from pixels on the device to logits, for single batches of 1 and 64: percentiles over the samples."""
+    """Milliseconds from pixels on the device to logits, for one batch of 1 and of 64: percentiles over the samples."""
     device = next(model.parameters()).device
     synchronize = synchronizer(device)
     predictor = Predictor(model, scale=result.scale, precision=result.precision, engine=result.engine)
@@ -105,15 +105,21 @@ def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_sample
                 samples_ms.append((time.perf_counter() - started) * 1e3)
         cuts = statistics.quantiles(samples_ms, n=100, method="inclusive")
         found[f"batch_{batch_size}"] = {
-            "p50_ms": cuts[49], "p95_ms": cuts[94], "p99_ms": cuts[98], "num_samples": num_samples,
-        }  # fmt: skip
+            "p50_ms": cuts[49],
+            "p95_ms": cuts[94],
+            "p99_ms": cuts[98],
+            "num_samples": num_samples,
+        }
     return found
 
 
 def memory(device: torch.device) -> dict[str, Any]:
     """Peak memory so far: what torch allocated on a CUDA device, else the resident set of this process."""
     if device.type == "cuda":
-        return {"peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20, "kind": "allocated on the GPU by torch"}
+        return {
+            "peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+            "kind": "allocated on the GPU by torch",
+        }
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
     return {
         "peak_mem_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),

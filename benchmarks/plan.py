@@ -58,6 +58,16 @@ class Plan:
     device: str
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Setting:
+    """What all variants of a plan share."""
+
+    track: Track
+    preset: Preset
+    device: torch.device
+    dataset: str
+
+
 def make_plan(options: RunConfig) -> Plan:
     """Expand the axes of the options and check every combination.
 
@@ -75,12 +85,13 @@ def make_plan(options: RunConfig) -> Plan:
     if not names or seeds < 1:
         raise ValueError(f"--models {' '.join(options.models)} --seeds {seeds}: give at least one model and one seed")
     model_axes = _model_axes(names, options)
+    setting = _Setting(track=track, preset=preset, device=device, dataset=options.dataset)
     variants = [
-        _variant(name, model_options, recipe, precision, engine, track, preset, options, device)
+        _variant(name, model_options, recipe, execution, setting)
         for name in names
         for model_options in model_axes[name]
         for recipe in _recipes(name, track, measures, options)
-        for precision, engine in itertools.product(options.precision, options.engine)
+        for execution in itertools.product(options.precision, options.engine)
     ]
     unique = list({variant.key: variant for variant in variants}.values())
     labels = variant_labels([variant.config for variant in unique])
@@ -109,16 +120,22 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
             raise ValueError(f"--set {text!r} is for a model that isn't run{nearest(model, names)}; add it to --models")
         axes[model].setdefault(option, []).append(value)
     for name in names:
-        # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they are.
+        # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they
+        # are.
         if options.activation and "activation" in (option_types(get_spec(name).build) or {}):
             axes[name].setdefault("activation", []).extend(options.activation)
-    return {name: [dict(zip(axis, values, strict=True)) for values in itertools.product(*axis.values())] for name, axis in axes.items()}
+    return {
+        name: [dict(zip(axis, values, strict=True)) for values in itertools.product(*axis.values())]
+        for name, axis in axes.items()
+    }
 
 
 def _recipes(name: str, track: Track, measures: Measures, options: RunConfig) -> list[Recipe]:
     """The recipe of a model with every combination of the fields that the command line sets."""
     base, _ = recipe_for(get_spec(name), track, Budget("epochs", measures.epochs))
-    axes: dict[str, list[Any]] = {field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)}
+    axes: dict[str, list[Any]] = {
+        field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)
+    }
     for field, parse in (("budget", Budget.parse), ("augmentation", Augmentation.parse)):
         if field in axes:
             axes[field] = [parse(text) for text in axes[field]]
@@ -129,32 +146,28 @@ def _variant(
     name: str,
     model_options: dict[str, str],
     recipe: Recipe,
-    precision: Precision | Literal["auto"],
-    engine: Engine | Literal["auto"],
-    track: Track,
-    preset: Preset,
-    options: RunConfig,
-    device: torch.device,
+    execution: tuple[Precision | Literal["auto"], Engine | Literal["auto"]],
+    setting: _Setting,
 ) -> Variant:
     """One combination, checked: the model is built once, and its parameters counted."""
-    spec = get_spec(name)
-    held_out = num_val(track)
+    spec, (precision, engine) = get_spec(name), execution
+    held_out = num_val(setting.track)
     if recipe.batch_size > NUM_IMAGES - held_out:
         raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
     if precision != "auto":
-        check_precision(precision, device)
+        check_precision(precision, setting.device)
     model = create_model(name, **model_options)
     check_loss(model, recipe)
-    _, flag = recipe_for(spec, track, recipe.budget)
+    _, flag = recipe_for(spec, setting.track, recipe.budget)
     config: Config = {
         "model": name,
         "model_options": spec.changed(model_options),
-        "track": track,
-        "preset": preset,
+        "track": setting.track,
+        "preset": setting.preset,
         "precision": precision,
         "engine": engine,
-        "device": device.type,
-        "dataset": options.dataset,
+        "device": setting.device.type,
+        "dataset": setting.dataset,
         "num_train": NUM_IMAGES - held_out,
         "num_val": held_out,
         "recipe": recipe.as_dict(),

@@ -15,7 +15,7 @@ from benchmarks.worker import Job, environment
 LOG_LINES = 12
 
 
-class WorkerDied(RuntimeError):
+class WorkerDiedError(RuntimeError):
     """The worker ended in the middle of a run; the message says how and what it printed last."""
 
 
@@ -26,10 +26,13 @@ class Worker:
         import_s: seconds from starting the process until it was ready; None until then.
     """
 
-    def __init__(self, num_threads: int, command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.worker")) -> None:
+    def __init__(
+        self, num_threads: int, command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.worker")
+    ) -> None:
         self._command = command
         self._num_threads = num_threads
-        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")
+        # Open for as long as the worker lives, which no `with` block spans.
+        self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process: subprocess.Popen[str] | None = None
         self.import_s: float | None = None
 
@@ -37,7 +40,7 @@ class Worker:
         """Have one run done. Returns its result; events before it go to `on_event`.
 
         Raises:
-            WorkerDied: the process ended before the result came.
+            WorkerDiedError: the process ended before the result came.
         """
         process = self._started()
         assert process.stdin is not None and process.stdout is not None
@@ -45,13 +48,13 @@ class Worker:
             process.stdin.write(json.dumps(job) + "\n")
             process.stdin.flush()
         except BrokenPipeError:
-            raise WorkerDied(self._last_words()) from None
+            raise WorkerDiedError(self._last_words()) from None
         for line in process.stdout:
             event: dict[str, Any] = json.loads(line)
             if event.pop("event") == "done":
                 return event
             on_event(event)
-        raise WorkerDied(self._last_words())
+        raise WorkerDiedError(self._last_words())
 
     def log_tail(self) -> str:
         """The last lines that the process printed."""
@@ -69,13 +72,18 @@ class Worker:
         if self._process is None:
             started = time.perf_counter()
             self._process = subprocess.Popen(
-                self._command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self._log, text=True, encoding="utf-8",
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                text=True,
+                encoding="utf-8",
                 env=environment(self._num_threads),
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends the worker in good order
-            )  # fmt: skip
+            )
             assert self._process.stdout is not None
             if not self._process.stdout.readline():
-                raise WorkerDied(self._last_words())
+                raise WorkerDiedError(self._last_words())
             self.import_s = time.perf_counter() - started
         return self._process
 

@@ -142,7 +142,8 @@ class RecordStore:
 
     def read_all(self) -> tuple[list[RunRecord], list[Problem]]:
         """Every record, oldest first, and every file that is none, with the reason; hidden files are passed over."""
-        records, problems = [], []
+        records: list[RunRecord] = []
+        problems: list[Problem] = []
         for path in sorted(self.paths()):
             try:
                 if path.suffix != ".safetensors":

@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass
 
 import tyro
 
@@ -26,13 +27,36 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             print(model_table(options))
             return 0
-        return _sweep(options, shlex.join(["python", "-m", "benchmarks.run", *arguments]))
+        return sweep(options, shlex.join(["python", "-m", "benchmarks.run", *arguments])).exit_code
     except (ValueError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
 
 
-def _sweep(options: RunConfig, command: str) -> int:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """How a sweep ended: its exit code, whether every run of the plan is done and ok, and the machine's folder."""
+
+    exit_code: int
+    complete: bool
+    machine: str | None
+
+
+def sweep(
+    options: RunConfig,
+    command: str,
+    *,
+    skip: Callable[[str], Collection[tuple[str, int]]] = lambda machine: (),
+    deadline: float | None = None,
+) -> Outcome:
+    """Plan, run and report.
+
+    Args:
+        options: what to run.
+        command: the command line, for the records.
+        skip: given the machine's folder name, the runs (configuration key and seed) that need not be done.
+        deadline: on `time.monotonic`; no run starts after it.
+    """
     from benchmarks.display import make_display
     from benchmarks.listing import plan_table, summary
     from benchmarks.plan import make_plan
@@ -44,20 +68,31 @@ def _sweep(options: RunConfig, command: str) -> int:
     dataset = load_dataset(options.dataset, root=options.data_dir)
     if options.dry_run:
         print(plan_table(plan, dataset))
-        return 0
+        return Outcome(exit_code=0, complete=False, machine=None)
     place = Place(
-        out=options.out, data_dir=options.data_dir, save_weights=options.save_weights, plugins=options.plugin, command=command
+        out=options.out,
+        data_dir=options.data_dir,
+        save_weights=options.save_weights,
+        plugins=options.plugin,
+        command=command,
     )
     display = make_display(len(plan.variants) * len(plan.seeds))
     runner = Runner(plan, place, display)
+    skipped = skip(runner.machine)
     try:
         with display:
-            records = runner.run()
+            records = runner.run(skip=skipped, deadline=deadline)
     except KeyboardInterrupt:
         print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)
-        return 130
+        return Outcome(exit_code=130, complete=False, machine=runner.machine)
     display.say(summary(records, place.out / runner.machine))
-    return 0 if all(record.status == "ok" for record in records) else 1
+    good = {(record.config_key, record.seed) for record in records if record.status == "ok"} | set(skipped)
+    complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
+    return Outcome(
+        exit_code=0 if all(record.status == "ok" for record in records) else 1,
+        complete=complete,
+        machine=runner.machine,
+    )
 
 
 if __name__ == "__main__":

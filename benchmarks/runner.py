@@ -1,9 +1,9 @@
-"""From a plan to records: one worker process a variant, a record after each run, tables up to date after each record."""
+"""From a plan to records: one worker process a variant, and after each run a record and tables up to date."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -14,7 +14,7 @@ import psutil
 from benchmarks.display import Display
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.plan import Plan, Variant
-from benchmarks.process import Worker, WorkerDied
+from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.record import RecordStore, RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
 from benchmarks.schema import Environment, Ledger
@@ -44,7 +44,9 @@ class Runner:
         new_worker: makes a worker process; a fake in tests.
     """
 
-    def __init__(self, plan: Plan, place: Place, display: Display, new_worker: Callable[[int], Worker] = Worker) -> None:
+    def __init__(
+        self, plan: Plan, place: Place, display: Display, new_worker: Callable[[int], Worker] = Worker
+    ) -> None:
         self.plan, self.place, self.display = plan, place, display
         self._new_worker = new_worker
         self.environment: Environment = {"hardware": hardware(plan.device), "software": software()}
@@ -81,22 +83,27 @@ class Runner:
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
         job: Job = {
-            "config": dict(variant.config), "seed": seed, "run_id": name, "device": self.plan.device,
+            "config": dict(variant.config),
+            "seed": seed,
+            "run_id": name,
+            "device": self.plan.device,
             "latency": self.plan.measures.latency,
             "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
             "machine_dir": str(self.place.out / self.machine),
             "weights": f"weights/{name}" if self.place.save_weights else None,
             "plugins": [str(path) for path in self.place.plugins],
-        }  # fmt: skip
+        }
         self.display.run_started(variant.label, seed)
         fresh, alive = worker.import_s is None, True
         started = time.perf_counter()
+        result: dict[str, Any] = {"status": "failed"}
         try:
             result = worker.run(job, self.display.epoch)
-        except WorkerDied as death:
-            result, alive = {"status": "failed", "error": str(death)}, False
+        except WorkerDiedError as death:
+            result["error"], alive = str(death), False
         wall_s = time.perf_counter() - started
-        record = self._record(variant, seed, name, started_at, result, wall_s, worker.import_s if fresh else 0.0)
+        ledger = complete_ledger(result.get("ledger"), worker.import_s if fresh else 0.0, wall_s)
+        record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
         self.store.write(record)
         write_report(self.place.out, self.machine)
         self.display.run_finished(record)
@@ -105,13 +112,12 @@ class Runner:
     def _record(
         self,
         variant: Variant,
-        seed: int,
         name: str,
         started_at: datetime,
+        seed: int,
         result: dict[str, Any],
-        wall_s: float,
-        import_s: float | None,
     ) -> RunRecord:
+        """What the plan, the machine and the worker know of a run, put together."""
         return RunRecord(
             run_id=name,
             status=result["status"],
@@ -131,7 +137,7 @@ class Runner:
             num_steps=result.get("num_steps"),
             num_epochs=result.get("num_epochs"),
             history=result.get("history", []),
-            ledger=complete_ledger(result.get("ledger"), import_s, wall_s),
+            ledger=result["ledger"],
             metrics=result.get("metrics"),
             throughput=result.get("throughput"),
             latency=result.get("latency"),
@@ -142,7 +148,15 @@ class Runner:
         )
 
 
-def complete_ledger(seconds: dict[str, float] | None, import_s: float | None, wall_s: float) -> Ledger:
+def finished_runs(machine_dir: Path, since: str) -> set[tuple[str, int]]:
+    """Configuration key and seed of every run that is ok and began at or after a time (UTC, as records write it)."""
+    records, _ = RecordStore(machine_dir).read_all()
+    return {
+        (record.config_key, record.seed) for record in records if record.status == "ok" and record.started_at >= since
+    }
+
+
+def complete_ledger(seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float) -> Ledger:
     """The worker's sections, the start of its process and the rest, which together are the wall time.
 
     Args:
@@ -150,7 +164,11 @@ def complete_ledger(seconds: dict[str, float] | None, import_s: float | None, wa
         import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
         wall_s: from asking for the run to its result.
     """
-    parts = dict.fromkeys(PARTS) if seconds is None else {"import": import_s, **{part: seconds.get(part, 0.0) for part in PARTS[1:]}}
+    parts = (
+        dict.fromkeys(PARTS)
+        if seconds is None
+        else {"import": import_s, **{part: seconds.get(part, 0.0) for part in PARTS[1:]}}
+    )
     known = sum(value for value in parts.values() if value is not None)
     ledger = {f"{part}_s": value for part, value in parts.items()}
     return Ledger(**ledger, other_s=None if seconds is None else wall_s - known, wall_s=wall_s)  # type: ignore[typeddict-item]

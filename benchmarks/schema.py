@@ -183,6 +183,8 @@ def mismatch(value: object, expected: Any, where: str) -> str | None:
     if origin is Literal:
         return None if value in arguments else f"{where} is {value!r:.60}, not one of {', '.join(arguments)}"
     if origin is list and isinstance(value, list):
+        if arguments[0] in (int, float) and all(_fits(item, arguments[0]) for item in value):
+            return None  # the many samples and counts, without a sentence's place for each
         faults = (mismatch(item, arguments[0], f"{where}[{index}]") for index, item in enumerate(value))
         return next(filter(None, faults), None)
     if origin is dict and isinstance(value, dict):

@@ -8,7 +8,9 @@ from benchmarks.config import Track
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import ModelSpec
 
-EQUAL = Recipe(batch_size=256, optimizer="adamw", lr=3e-3, weight_decay=0.05, schedule="one_cycle", lr_warmup_fraction=0.2)
+EQUAL = Recipe(
+    batch_size=256, optimizer="adamw", lr=3e-3, weight_decay=0.05, schedule="one_cycle", lr_warmup_fraction=0.2
+)
 """The one recipe of the equal track; only learning rate and weight decay are tuned for each model (ModelSpec.tuned)."""
 
 
@@ -20,7 +22,8 @@ def recipe_for(spec: ModelSpec, track: Track, budget: Budget) -> tuple[Recipe, s
         track: `equal`, `best` or `published`.
         budget: of the preset; a published recipe brings its own.
     """
-    equal = replace(EQUAL, budget=budget, **spec.tuned)
+    tuned = {"lr": EQUAL.lr, "weight_decay": EQUAL.weight_decay, **spec.tuned}
+    equal = replace(EQUAL, budget=budget, lr=tuned["lr"], weight_decay=tuned["weight_decay"])
     match track:
         case "equal":
             untuned = "learning rate and weight decay are not tuned for this model"

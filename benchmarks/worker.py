@@ -1,9 +1,9 @@
 """A process that runs one variant: it reads jobs as JSON lines, trains, measures, and answers with JSON lines.
 
 The runner starts it anew for each variant, with the environment that must be set before Python starts (`environment`);
-its seeds run inside, so that importing and compiling are paid once. It writes predictions and weights itself; the record
-is the runner's, which alone knows the wall time. Standard output carries nothing but answers; whatever libraries print
-goes to standard error, which the runner keeps as the run's log.
+its seeds run inside, so that importing and compiling are paid once. It writes predictions and weights itself; the
+record is the runner's, which alone knows the wall time. Standard output carries nothing but answers; whatever libraries
+print goes to standard error, which the runner keeps as the run's log.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ Emit = Callable[[dict[str, Any]], None]
 def environment(num_threads: int) -> dict[str, str]:
     """The variables with which a worker is started, on top of the runner's own; what is set already is kept.
 
-    glibc by default gives large blocks back to the system and faults them in again at every step; keeping them is worth 1.1
-    to 1.8 times the training speed on a CPU. Huge pages spare address translation.
+    glibc by default gives large blocks back to the system and faults them in again at every step; keeping them is worth
+    1.1 to 1.8 times the training speed on a CPU. Huge pages spare address translation.
     """
     wanted = {
         "OMP_NUM_THREADS": str(num_threads),
@@ -72,9 +72,9 @@ def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
     """What the run gave; a run that failed says how, and the worker lives on."""
     try:
         return {"status": "ok", "error": None, **experiment.run(job, emit)}
-    except Exception as error:
+    except Exception as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
         traceback.print_exc()
-        return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.partial()}
+        return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.found}
 
 
 def status_of(error: Exception) -> str:

@@ -54,9 +54,14 @@ def save_checkpoint(
     save_model(model, str(weights))
     weights.replace(folder / WEIGHTS)
     config = {
-        "format": _FORMAT, "model": name, "options": options, "input_scaling": input_scaling, "mean": mean, "std": std,
+        "format": _FORMAT,
+        "model": name,
+        "options": options,
+        "input_scaling": input_scaling,
+        "mean": mean,
+        "std": std,
         "class_names": list(class_names),
-    }  # fmt: skip
+    }
     part = folder / f".{CONFIG}.part"
     part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
     part.replace(folder / CONFIG)

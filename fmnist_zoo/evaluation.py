@@ -1,4 +1,4 @@
-"""Logits on a split and what follows from them: loss and top-1 on the device, every other score from saved predictions."""
+"""Logits on a split, and the scores that follow from them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,9 @@ class Predictor:
         self.device = next(model.parameters()).device
         self._module = compute_module(model, precision).eval()
         self._scale, self._precision = scale, precision
-        self._forward = torch.compile(self._eager_forward, dynamic=False) if engine == "compile" else self._eager_forward
+        self._forward = (
+            torch.compile(self._eager_forward, dynamic=False) if engine == "compile" else self._eager_forward
+        )
 
     @torch.inference_mode()
     def __call__(self, images: UInt8[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch classes"]:
@@ -96,7 +98,7 @@ def scores(logits: Float[Tensor, "n classes"], labels: Tensor) -> dict[str, Any]
     nll, top1_pct = loss_and_top1(logits, labels).tolist()
     truth, predicted = labels.cpu().numpy(), logits.argmax(1).cpu().numpy()
     classes = np.arange(logits.shape[1])
-    table = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0.0)
+    table: Any = precision_recall_fscore_support(truth, predicted, labels=classes, zero_division=0)
     names = ("precision", "recall", "f1", "support")
     return {
         "top1_pct": top1_pct,

@@ -1,8 +1,8 @@
 """Floating-point operations of a model, counted on the meta device: no arithmetic runs and nothing is timed there.
 
 On a real device recurrent layers run as one fused operation of which torch's counter knows nothing; on the meta device
-they decompose into matrix products, which it counts. Only matrix products, convolutions and attention count, as is usual
-(1 multiply-accumulate = 2 FLOPs); element-wise work does not.
+they decompose into matrix products, which it counts. Only matrix products, convolutions and attention count, as is
+usual (1 multiply-accumulate = 2 FLOPs); element-wise work does not.
 """
 
 from __future__ import annotations

@@ -19,7 +19,9 @@ def option_types(build: Callable[..., Any]) -> dict[str, Any] | None:
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
     hints = get_type_hints(build.__init__ if inspect.isclass(build) else build)
-    return {parameter.name: hints[parameter.name] for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY}
+    return {
+        parameter.name: hints[parameter.name] for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -46,7 +48,9 @@ def convert_options(owner: str, kinds: Mapping[str, Any] | None, values: Mapping
         elif name in kinds:
             converted[name] = _convert(f"{owner}.{name}", kinds[name], value)
         else:
-            raise ValueError(f"{owner} has no option {name!r}{nearest(name, kinds)} (options: {', '.join(kinds) or 'none'})")
+            raise ValueError(
+                f"{owner} has no option {name!r}{nearest(name, kinds)} (options: {', '.join(kinds) or 'none'})"
+            )
     return converted
 
 

@@ -95,7 +95,11 @@ class Augmentation:
         return cls(**values)
 
     def __str__(self) -> str:
-        parts = [f"shift:{self.shift}"] * (self.shift > 0) + ["flip"] * self.flip + [f"erase:{self.erase:g}"] * (self.erase > 0)
+        parts = (
+            [f"shift:{self.shift}"] * (self.shift > 0)
+            + ["flip"] * self.flip
+            + [f"erase:{self.erase:g}"] * (self.erase > 0)
+        )
         return ",".join(parts) or "none"
 
 

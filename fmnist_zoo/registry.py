@@ -100,11 +100,21 @@ def register_model(
             raise ValueError(f"model name {name!r} must be a plain identifier, such as 'my_cnn'")
         if name in _REGISTRY:
             other = _REGISTRY[name].build
-            raise ValueError(f"model name {name!r} is already taken by {other.__module__}.{other.__qualname__}; choose another")
+            raise ValueError(
+                f"model name {name!r} is already taken by {other.__module__}.{other.__qualname__}; choose another"
+            )
         spec = ModelSpec(
-            name=name, family=family, summary=summary, reference=reference, build=build, defaults=dict(defaults or {}),
-            tags=frozenset(tags), recipe=recipe, published=published, tuned=dict(tuned or {}),
-        )  # fmt: skip
+            name=name,
+            family=family,
+            summary=summary,
+            reference=reference,
+            build=build,
+            defaults=dict(defaults or {}),
+            tags=frozenset(tags),
+            recipe=recipe,
+            published=published,
+            tuned=dict(tuned or {}),
+        )
         spec.options({})
         _REGISTRY[name] = spec
         return build
@@ -146,7 +156,9 @@ def list_models(pattern: str = "*", *, tag: str | None = None) -> list[str]:
         return [f"timm/{name}" for name in timm.list_models(pattern.removeprefix("timm/"))]
     _load_models()
     return sorted(
-        name for name, spec in _REGISTRY.items() if fnmatch.fnmatchcase(name, pattern) and (tag is None or tag in spec.tags)
+        name
+        for name, spec in _REGISTRY.items()
+        if fnmatch.fnmatchcase(name, pattern) and (tag is None or tag in spec.tags)
     )
 
 

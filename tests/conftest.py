@@ -1,6 +1,9 @@
 """Fixtures that more than one folder of tests uses."""
 
+import dataclasses
+
 import pytest
+import torch
 
 from fmnist_zoo.data import Dataset, load_dataset
 
@@ -9,3 +12,13 @@ from fmnist_zoo.data import Dataset, load_dataset
 def fashion_mnist() -> Dataset:
     """The real dataset; a test that asks for it fails, and is never skipped, where the data can't be had."""
     return load_dataset("fashion_mnist")
+
+
+@pytest.fixture(scope="session")
+def small(fashion_mnist: Dataset) -> Dataset:
+    """The first 2,000 training and 1,000 test images of the real dataset."""
+    return dataclasses.replace(
+        fashion_mnist,
+        train=fashion_mnist.train.select(torch.arange(2000)),
+        test=fashion_mnist.test.select(torch.arange(1000)),
+    )

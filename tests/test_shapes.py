@@ -6,7 +6,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 
-# In a process of its own: the checks are put in while modules are imported, and would get in the compiler's way elsewhere.
+# In a process of its own: the checks are put in while modules are imported, and would get in the compiler's way
+# elsewhere.
 CHECKED = """
 from jaxtyping import TypeCheckError, install_import_hook
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.files import write_atomically
 from benchmarks.record import Problem, RecordStore, RunRecord
-from benchmarks.report import frames
+from benchmarks.report.frames import csv, section_frames
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import MARK, machine_page
 from benchmarks.report.provenance import CSV_FILES
@@ -81,11 +81,10 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
-    parts = sections(records)
-    makers = (frames.accuracy_frame, frames.throughput_frame, frames.per_class_frame, frames.confusion_frame)
-    for name, make in zip(CSV_FILES, makers, strict=True):
-        _write_text(folder / name, frames.csv([make(section) for section in parts]))
-    _write_page(folder / "README.md", machine_page(records, problems))
+    parts = [section_frames(section) for section in sections(records)]
+    for name in CSV_FILES:
+        _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
+    _write_page(folder / "README.md", machine_page(parts, records, problems))
 
 
 def _write_page(path: Path, text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
@@ -14,6 +15,26 @@ from benchmarks.stats import mean_t_interval, wilson_interval
 
 T_INTERVAL = "t over seeds"
 WILSON_INTERVAL = "binomial (Wilson) over test images"
+
+IDENTITY = ("dataset", "track", "num_train", "num_val", "budget", "variant", "model")
+"""The columns that every frame begins with, also an empty one."""
+
+
+@dataclass(frozen=True, slots=True)
+class SectionFrames:
+    """The frames of one section."""
+
+    section: Section
+    accuracy: pd.DataFrame
+    throughput: pd.DataFrame
+    per_class: pd.DataFrame
+    confusion: pd.DataFrame
+
+
+def section_frames(section: Section) -> SectionFrames:
+    """All frames of a section, with rows in its order."""
+    makers = (accuracy_frame, throughput_frame, per_class_frame, confusion_frame)
+    return SectionFrames(section, *(make(section) for make in makers))
 
 
 def accuracy_frame(section: Section) -> pd.DataFrame:
@@ -38,16 +59,20 @@ def per_class_frame(section: Section) -> pd.DataFrame:
 
 
 def confusion_frame(section: Section) -> pd.DataFrame:
-    """A row for each configuration, true class and predicted class: test images, summed over runs."""
+    """A row for each configuration and true class, a column for each predicted class: test images, summed over runs."""
     cells = []
     for row in section.rows:
         names, runs = class_names(row), matching(row)
-        for true_index, true in enumerate(names):
-            for index, predicted in enumerate(names):
-                counts = [record.metrics["confusion_matrix"][true_index][index] for record in runs if record.metrics]
-                counted = {"true": true, "predicted": predicted, "num_images": sum(counts), "num_runs": len(runs)}
-                cells.append({**_identity(row), **counted})
+        for index, name in enumerate(names):
+            counts = [record.metrics["confusion_matrix"][index] for record in runs if record.metrics]
+            predicted = dict(zip(map(predicted_column, names), map(sum, zip(*counts, strict=True)), strict=True))
+            cells.append({**_identity(row), "num_runs": len(runs), "true": name, **predicted})
     return _frame(section, cells)
+
+
+def predicted_column(name: str) -> str:
+    """The column that counts test images taken for a class."""
+    return f"predicted {name}"
 
 
 def class_names(row: Row) -> list[str]:
@@ -68,7 +93,8 @@ def csv(frames: Sequence[pd.DataFrame]) -> str:
 
 def entries(frame: pd.DataFrame) -> list[dict[str, Any]]:
     """The rows of a frame by column name."""
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
+    names = list(frame.columns)
+    return [dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
 
 
 def average(values: Iterable[float | None]) -> float | None:
@@ -175,7 +201,7 @@ def _frame(section: Section, cells: Sequence[dict[str, Any]]) -> pd.DataFrame:
 
 def _object_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
     """A frame whose values stay the Python objects that they are: pandas would make 256 beside None a 256.0."""
-    columns = dict.fromkeys(name for row in rows for name in row)
+    columns = dict.fromkeys([*IDENTITY, *(name for row in rows for name in row)])
     whole = [[row.get(name) for name in columns] for row in rows]
     return pd.DataFrame(whole, columns=list(columns), dtype=object)
 

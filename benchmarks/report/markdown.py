@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from benchmarks.record import Problem, RunRecord
-from benchmarks.report import frames, tables
+from benchmarks.report import tables
+from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance
-from benchmarks.report.rows import Conditions, Row, Section, sections
+from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.text import MISSING, details, escape, shorten, table
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
@@ -26,17 +27,23 @@ THROUGHPUT_CAPTION = (
 )
 
 
-def machine_page(records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
-    """The README of a machine's folder, as markdown; at least one record."""
-    parts = sections(records)
-    counted = [record for section in parts for row in section.rows for record in row.records]
+def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
+    """The README of a machine's folder, as markdown.
+
+    Args:
+        parts: the frames of each section of `records`.
+        records: all records of the machine, at least one.
+        problems: files in its folder that are no records.
+    """
+    rows = [row for part in parts for row in part.section.rows]
+    counted = [record for row in rows for record in row.records]
     hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
     blocks = [
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(section) for section in parts),
-        *_problems(parts, problems),
+        *(section_text(part) for part in parts),
+        *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted)),
     ]
     return "\n\n".join(blocks) + "\n"
@@ -50,20 +57,20 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(section: Section) -> str:
+def section_text(part: SectionFrames) -> str:
     """Heading, tables, footnotes and the parts that open on a click."""
-    accuracy, throughput = frames.accuracy_frame(section), frames.throughput_frame(section)
+    section = part.section
     marks, notes = _footnotes(section)
     blocks = [
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
-        tables.accuracy_table(accuracy, marks),
-        _accuracy_caption(section, tables.interval_kinds(accuracy)),
+        tables.accuracy_table(part.accuracy, marks),
+        _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
         "### Throughput",
-        tables.throughput_table(throughput, marks),
+        tables.throughput_table(part.throughput, marks),
         THROUGHPUT_CAPTION,
         *notes,
-        *_class_parts(section),
+        *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
     ]
     return "\n\n".join(blocks)
@@ -77,10 +84,10 @@ def _budget(budget: str) -> str:
 def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
     """What the numbers of the accuracy table are, of those that it has."""
     sentences = ["Accuracy is that of the last epoch."]
-    if frames.T_INTERVAL in kinds:
+    if T_INTERVAL in kinds:
         sentences.append("`±` is the 95% t interval of the mean over seeds.")
-    if frames.WILSON_INTERVAL in kinds:
-        sizes = sorted({frames.num_test_images(row.ok[0]) for row in section.rows if len(row.ok) == 1})
+    if WILSON_INTERVAL in kinds:
+        sizes = sorted({num_test_images(row.ok[0]) for row in section.rows if len(row.ok) == 1})
         images = " or ".join(f"{size:,}" for size in sizes)
         sentences.append(
             f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
@@ -109,20 +116,19 @@ def _remarks(record: RunRecord) -> list[str]:
     return [*record.flags, *([fallback] if fallback else [])]
 
 
-def _class_parts(section: Section) -> list[str]:
+def _class_parts(part: SectionFrames) -> list[str]:
     """Scores by class and confusion matrices, closed until clicked; nothing where no run was tested."""
-    per_class = frames.per_class_frame(section)
-    if per_class.empty:
+    if part.per_class.empty:
         return []
     scores = [
         "Recall, % (the accuracy within each class):",
-        tables.class_table(per_class, "recall"),
+        tables.class_table(part.per_class, "recall"),
         "F1, %:",
-        tables.class_table(per_class, "f1"),
+        tables.class_table(part.per_class, "f1"),
     ]
     return [
         details("Scores by class", "\n\n".join(scores)),
-        details("Confusion matrices", tables.confusion_tables(frames.confusion_frame(section))),
+        details("Confusion matrices", tables.confusion_tables(part.confusion)),
     ]
 
 
@@ -142,9 +148,8 @@ def _runs(section: Section) -> str:
     return f"All rows: {escape(common)}.\n\n{table(headers, rows, words=headers)}"
 
 
-def _problems(parts: Sequence[Section], problems: Sequence[Problem]) -> list[str]:
+def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
     """Runs that did not end well, and files that are no records; nothing where there are none."""
-    rows = [row for section in parts for row in section.rows]
     lines = [_failure(row, record) for row in rows for record in row.records if record.status != "ok"]
     lines += [f"- File {escape(problem.name)} was skipped: {escape(shorten(problem.reason))}" for problem in problems]
     return ["## Problems", "\n".join(lines)] if lines else []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, entries
+from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, entries, predicted_column
 from benchmarks.report.text import MISSING, escape, number, significant, table
 
 Cell = Callable[[Mapping[str, Any]], str]
@@ -80,12 +80,9 @@ def confusion_tables(frame: pd.DataFrame) -> str:
     parts = []
     groups = [group for _, group in frame.groupby("variant", sort=False)]
     for group in groups[:CONFUSIONS_SHOWN]:
-        names = list(dict.fromkeys(group["true"]))
-        counts = group["num_images"].tolist()
-        rows = [
-            [escape(name), *map(number, counts[start : start + len(names)])]
-            for name, start in zip(names, range(0, len(counts), len(names)), strict=True)
-        ]
+        names = list(group["true"])
+        counts = group[[predicted_column(name) for name in names]].itertuples(index=False, name=None)
+        rows = [[escape(name), *map(number, row)] for name, row in zip(names, counts, strict=True)]
         num_runs = group["num_runs"].iloc[0]
         summed = f", summed over {num_runs} seeds" if num_runs > 1 else ""
         headers = ["true \\ predicted", *map(escape, names)]

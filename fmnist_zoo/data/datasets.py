@@ -136,9 +136,10 @@ def _mean_and_std(images: NDArray[np.uint8]) -> tuple[float, float]:
     for start in range(0, len(images), _CHUNK_IMAGES):
         counts += np.bincount(images[start : start + _CHUNK_IMAGES].ravel(), minlength=256)
     values = np.arange(256, dtype=np.int64)
-    mean = int(counts @ values) / images.size
-    variance = int(counts @ values**2) / images.size - mean**2
-    return mean / 255, math.sqrt(variance) / 255
+    total, total_squares = int(counts @ values), int(counts @ values**2)
+    # in whole numbers up to the last division, so that nothing cancels
+    variance = (images.size * total_squares - total**2) / images.size**2
+    return total / images.size / 255, math.sqrt(variance) / 255
 
 
 def _identity(spec: DatasetSpec) -> str:

@@ -15,7 +15,7 @@ _CHUNK = 8192  # images prepared at a time: what an epoch needs in memory beside
 
 
 class PixelScale:
-    """Maps uint8 pixels to the floats that a model is fed, as `input_scaling` says; constants, fused by the compiler."""
+    """Maps uint8 pixels to the floats that a model is fed, as a recipe's `input_scaling` says."""
 
     def __init__(self, scaling: InputScaling, *, mean: float, std: float) -> None:
         # x = pixel * gain + offset
@@ -37,8 +37,8 @@ class PixelScale:
 class TrainLoader:
     """Shuffled, augmented batches of a split, the same for every model, device and engine with the same seed.
 
-    Order and augmentation are drawn on the CPU from a generator seeded by `(seed, epoch)`, so that nothing in a training
-    step draws random numbers for its data. Images are prepared in chunks of whole batches by a single indexing
+    Order and augmentation are drawn on the CPU from a generator seeded by `(seed, epoch)`, so that nothing in a
+    training step draws random numbers for its data. Images are prepared in chunks of whole batches by a single indexing
     operation into a view of all shifted windows, on the device. The images that don't fill a last batch are left out of
     their epoch.
 
@@ -54,7 +54,9 @@ class TrainLoader:
 
     def __init__(self, split: Split, *, batch_size: int, augmentation: Augmentation, seed: int) -> None:
         if batch_size > len(split):
-            raise ValueError(f"batch_size {batch_size} is larger than the {len(split)} training images; give at most that")
+            raise ValueError(
+                f"batch_size {batch_size} is larger than the {len(split)} training images; give at most that"
+            )
         self.labels = split.labels
         self.batch_size = batch_size
         self.augmentation = augmentation
@@ -76,7 +78,7 @@ class TrainLoader:
             yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
 
     def _draw(self, epoch: int) -> list[Tensor]:
-        """Per position in the epoch: image, mirrored or not, row and column of the window, and the rectangle to erase."""
+        """Per position in the epoch: image, mirrored or not, row and column of the window, rectangle to erase."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         count = len(self.labels)
         order = torch.randperm(count, generator=generator)
@@ -86,7 +88,13 @@ class TrainLoader:
         shift = torch.rand(2, count, generator=generator)
         rectangle = _draw_rectangles(count, spec.erase, generator)
         down, right = (shift * (2 * spec.shift + 1)).long()
-        columns = [order, flip if spec.flip else torch.zeros_like(flip), down, right, *(rectangle if spec.erase else ())]
+        columns = [
+            order,
+            flip if spec.flip else torch.zeros_like(flip),
+            down,
+            right,
+            *(rectangle if spec.erase else ()),
+        ]
         return [column.to(self.labels.device) for column in columns]
 
     def _prepare(self, index: list[Tensor]) -> tuple[Tensor, Tensor]:
@@ -102,7 +110,9 @@ class TrainLoader:
         return images.unsqueeze(1), self.labels[order]
 
 
-def _shifted_windows(images: UInt8[Tensor, "n 1 28 28"], spec: Augmentation) -> UInt8[Tensor, "n mirror down right 28 28"]:
+def _shifted_windows(
+    images: UInt8[Tensor, "n 1 28 28"], spec: Augmentation
+) -> UInt8[Tensor, "n mirror down right 28 28"]:
     """A view `(n, mirrored, down, right, 28, 28)` of every shifted and mirrored image; only padding takes memory."""
     padded = torch.nn.functional.pad(images, [spec.shift] * 4) if spec.shift else images
     if spec.flip:
@@ -110,7 +120,9 @@ def _shifted_windows(images: UInt8[Tensor, "n 1 28 28"], spec: Augmentation) -> 
     return padded.unfold(2, 28, 1).unfold(3, 28, 1)
 
 
-def _draw_rectangles(count: int, probability: float, generator: torch.Generator) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+def _draw_rectangles(
+    count: int, probability: float, generator: torch.Generator
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Edges (top, bottom, left, right; in pixels, ends excluded) of the rectangle to erase; empty where none is."""
     chance, area, shape, y, x = torch.rand(5, count, generator=generator)
     area = (0.02 + 0.38 * area) * 28 * 28

@@ -31,7 +31,9 @@ class Classifier(nn.Module):
         """Features `(batch, num_features)` that the last layer classifies."""
         raise NotImplementedError
 
-    def forward_head(self, features: Float[Tensor, "batch features"], pre_logits: bool = False) -> Float[Tensor, "batch out"]:
+    def forward_head(
+        self, features: Float[Tensor, "batch features"], pre_logits: bool = False
+    ) -> Float[Tensor, "batch out"]:
         """Logits of features, or the features themselves with `pre_logits`."""
         return features if pre_logits else self.head(features)
 

@@ -14,8 +14,8 @@ from fmnist_zoo.registry import register_model
     "cnn",
     family="cnn",
     summary="strided stem and stages of 3x3 convolutions, VGG's manner",
-    reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions for pooling: Springenberg et al., 2015, "
-    "arXiv:1412.6806",
+    reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions in place of pooling: Springenberg et "
+    "al., 2015, arXiv:1412.6806",
 )
 class CNN(Classifier):
     """Stages of 3x3 convolutions; each stage opens with stride 2, then global average pooling and a linear classifier.
@@ -46,14 +46,18 @@ class CNN(Classifier):
         check_positive(widths=widths, depth=depth)
         check_probability(dropout=dropout)
         if len(widths) > 4:
-            raise ValueError(f"widths={'-'.join(map(str, widths))} has {len(widths)} stages; 28 pixels can be halved 4 times")
+            raise ValueError(
+                f"widths={'-'.join(map(str, widths))} has {len(widths)} stages; 28 pixels can be halved 4 times"
+            )
         if len(depth) != len(widths):
             raise ValueError(f"depth has {len(depth)} entries, widths {len(widths)}; give each stage one of both")
         layers: list[nn.Module] = []
         channels = 1
         for width, convolutions in zip(widths, depth, strict=True):
             for index in range(convolutions):
-                layers.append(conv_norm_act(channels, width, stride=1 if index else 2, norm=norm, activation=activation))
+                layers.append(
+                    conv_norm_act(channels, width, stride=1 if index else 2, norm=norm, activation=activation)
+                )
                 channels = width
         self.stages = nn.Sequential(*layers)
         self.dropout = nn.Dropout(dropout)

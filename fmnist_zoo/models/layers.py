@@ -24,8 +24,10 @@ def make_activation(name: Activation) -> nn.Module:
     return nn.ReLU(inplace=True) if name == "relu" else _ACTIVATIONS[name]()
 
 
-def conv_norm_act(in_channels: int, out_channels: int, *, stride: int = 1, norm: Norm, activation: Activation) -> nn.Sequential:
-    """A 3x3 convolution, normalisation and activation: `(b, in, h, w)` to `(b, out, ceil(h/stride), ceil(w/stride))`."""
+def conv_norm_act(
+    in_channels: int, out_channels: int, *, stride: int = 1, norm: Norm, activation: Activation
+) -> nn.Sequential:
+    """A 3x3 convolution, normalisation and activation: `(b, in, h, w)` to `(b, out, ceil(h / s), ceil(w / s))`."""
     conv = nn.Conv2d(in_channels, out_channels, 3, stride=stride, padding=1, bias=norm == "none")
     norms: dict[str, nn.Module] = {"batch": nn.BatchNorm2d(out_channels), "layer": nn.GroupNorm(1, out_channels)}
     return nn.Sequential(conv, *([norms[norm]] if norm != "none" else []), make_activation(activation))

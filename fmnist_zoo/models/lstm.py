@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Callable
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
@@ -12,7 +13,7 @@ from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import check_positive, check_probability
 from fmnist_zoo.registry import register_model
 
-_CELLS: dict[str, type[nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
+_CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
 
 
 @register_model(
@@ -66,7 +67,8 @@ class RowRecurrent(Classifier):
             raise ValueError(f"rows_per_step={rows_per_step} must divide 28: use 1, 2, 4, 7, 14 or 28")
         self.rows_per_step = rows_per_step
         directions = 2 if bidirectional else 1
-        # One module a layer, with nn.Dropout between them: cuDNN's own dropout keeps a state that CUDA graphs can't capture.
+        # One module a layer, with nn.Dropout between them: cuDNN's own dropout keeps a state that CUDA graphs can't
+        # capture.
         sizes = [28 * rows_per_step] + [hidden * directions] * (num_layers - 1)
         self.layers = nn.ModuleList(
             _CELLS[cell](size, hidden, batch_first=True, bidirectional=bidirectional) for size in sizes
@@ -87,6 +89,7 @@ class RowRecurrent(Classifier):
     def forward_features(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch features"]:
         # (batch, steps, pixels of a step)
         sequence = images.reshape(images.shape[0], 28 // self.rows_per_step, 28 * self.rows_per_step)
+        state: Any = None
         for index, layer in enumerate(self.layers):
             sequence, state = layer(self.dropout(sequence) if index else sequence)
         last = state[0] if isinstance(state, tuple) else state  # (directions, batch, hidden)

@@ -20,8 +20,8 @@ PADDED = 32
 class TimmClassifier(Classifier):
     """A timm model behind an adapter that pads or resizes `(batch, 1, 28, 28)` on the device.
 
-    Images are padded with background to 32 x 32 where the model takes that size (as it is, or built for it), else resized
-    bilinearly to the size that the model was made for.
+    Images are padded with background to 32 x 32 where the model takes that size (as it is, or built for it), else
+    resized bilinearly to the size that the model was made for.
 
     Args:
         name: timm's name of the model, tag included where wanted.
@@ -83,6 +83,11 @@ def timm_spec(name: str) -> ModelSpec:
     )
 
 
+def _made_for(body: Any) -> int:
+    """The side of the images that a timm model was made for, in pixels."""
+    return int(body.pretrained_cfg["input_size"][-1])
+
+
 def _build(name: str, num_classes: int, options: dict[str, Any]) -> tuple[Any, int]:
     """The timm model and the side of the images to feed it: the first of three ways that gives logits."""
     import timm
@@ -94,10 +99,10 @@ def _build(name: str, num_classes: int, options: dict[str, Any]) -> tuple[Any, i
     for extra, side in attempts:
         try:
             body = timm.create_model(name, in_chans=1, num_classes=num_classes, **options, **extra)
-            side = side or body.pretrained_cfg["input_size"][-1]
+            fed = side or _made_for(body)
             with torch.inference_mode():
-                body.eval()(torch.zeros(2, 1, side, side))
-            return body.train(), side
+                body.eval()(torch.zeros(2, 1, fed, fed))
+            return body.train(), fed
         except (RuntimeError, TypeError, ValueError, AssertionError, KeyError) as error:
             refusals.append(f"at {side} pixels{' with img_size' if extra else ''}: {error}")
     raise ValueError(f"timm/{name} can't be built for 28 x 28 images in one channel: {'; '.join(refusals)}")

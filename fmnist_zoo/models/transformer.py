@@ -53,7 +53,7 @@ class Block(nn.Module):
     reference="Dosovitskiy et al., 2021, arXiv:2010.11929; mean over tokens: Beyer et al., 2022, arXiv:2205.01580",
 )
 class Transformer(Classifier):
-    """Patches become tokens by a linear map, learnt positions are added, encoder blocks mix them, their mean is classified.
+    """Patches become tokens by a linear map; positions are added, blocks mix the tokens, their mean is classified.
 
     Args:
         patch: side of a patch in pixels, a divisor of 28.
@@ -97,6 +97,10 @@ class Transformer(Classifier):
 
     def forward_features(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch features"]:
         side = 28 // self.patch
-        patches = images.reshape(-1, side, self.patch, side, self.patch).transpose(2, 3).reshape(-1, side * side, self.patch**2)
+        patches = (
+            images.reshape(-1, side, self.patch, side, self.patch)
+            .transpose(2, 3)
+            .reshape(-1, side * side, self.patch**2)
+        )
         tokens = self.blocks(self.embed(patches) + self.position)
         return self.norm(tokens).mean(1)

@@ -1,10 +1,12 @@
 """The nets of well-known tutorials, exact to the layer, each with the recipe that its tutorial gives.
 
-What a tutorial leaves open is torch's default for the optimizer and batch 64 for 10 epochs on [0, 1] inputs; `reference`
-says where that is the case.
+What a tutorial leaves open is torch's default for the optimizer and batch 64 for 10 epochs on [0, 1] inputs;
+`reference` says where that is the case.
 """
 
 from __future__ import annotations
+
+import itertools
 
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -15,21 +17,48 @@ from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import register_model
 
 ADAM = Recipe(
-    budget=Budget("epochs", 10), batch_size=64, input_scaling="unit", optimizer="adam", lr=1e-3, weight_decay=0.0,
-    schedule="constant", lr_warmup_fraction=0.0,
-)  # fmt: skip
+    budget=Budget("epochs", 10),
+    batch_size=64,
+    input_scaling="unit",
+    optimizer="adam",
+    lr=1e-3,
+    weight_decay=0.0,
+    schedule="constant",
+    lr_warmup_fraction=0.0,
+)
 SGD = Recipe(
-    budget=Budget("epochs", 5), batch_size=64, input_scaling="unit", optimizer="sgd", lr=1e-3, momentum=0.0, weight_decay=0.0,
-    schedule="constant", lr_warmup_fraction=0.0,
-)  # fmt: skip
+    budget=Budget("epochs", 5),
+    batch_size=64,
+    input_scaling="unit",
+    optimizer="sgd",
+    lr=1e-3,
+    momentum=0.0,
+    weight_decay=0.0,
+    schedule="constant",
+    lr_warmup_fraction=0.0,
+)
 SGD_MOMENTUM = Recipe(
-    budget=Budget("epochs", 10), batch_size=64, input_scaling="symmetric", optimizer="sgd", lr=0.01, momentum=0.9,
-    weight_decay=0.0, schedule="constant", lr_warmup_fraction=0.0,
-)  # fmt: skip
+    budget=Budget("epochs", 10),
+    batch_size=64,
+    input_scaling="symmetric",
+    optimizer="sgd",
+    lr=0.01,
+    momentum=0.9,
+    weight_decay=0.0,
+    schedule="constant",
+    lr_warmup_fraction=0.0,
+)
 ADAM_NLL = Recipe(
-    budget=Budget("epochs", 15), batch_size=64, input_scaling="symmetric", loss="nll", optimizer="adam", lr=3e-3,
-    weight_decay=0.0, schedule="constant", lr_warmup_fraction=0.0,
-)  # fmt: skip
+    budget=Budget("epochs", 15),
+    batch_size=64,
+    input_scaling="symmetric",
+    loss="nll",
+    optimizer="adam",
+    lr=3e-3,
+    weight_decay=0.0,
+    schedule="constant",
+    lr_warmup_fraction=0.0,
+)
 
 
 @register_model(
@@ -54,7 +83,7 @@ ADAM_NLL = Recipe(
     "tutorial_mlp_256",
     family="mlp",
     summary="784-256-10, one hidden layer",
-    reference="common Keras-style first net in PyTorch (Adam; rate, batch and epochs not given: 1e-3, 64 and 10 are ours)",
+    reference="common first net (Adam; it gives no rate, batch size or epochs: 1e-3, 64 and 10 are ours)",
     defaults={"hidden": (256,)},
     tags=["tutorials"],
     published=ADAM,
@@ -92,7 +121,7 @@ class TutorialMLP(Classifier):
             raise ValueError(f"output={output!r} must be logits, relu or log_softmax")
         widths = (28 * 28, *hidden)
         self.layers = nn.Sequential(
-            *(layer for pair in zip(widths, widths[1:], strict=False) for layer in (nn.Linear(*pair), nn.ReLU(inplace=True)))
+            *(layer for pair in itertools.pairwise(widths) for layer in (nn.Linear(*pair), nn.ReLU(inplace=True)))
         )
         self.output = output
         self.log_probabilities = output == "log_softmax"
@@ -102,7 +131,9 @@ class TutorialMLP(Classifier):
     def forward_features(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch features"]:
         return self.layers(images.flatten(1))
 
-    def forward_head(self, features: Float[Tensor, "batch features"], pre_logits: bool = False) -> Float[Tensor, "batch out"]:
+    def forward_head(
+        self, features: Float[Tensor, "batch features"], pre_logits: bool = False
+    ) -> Float[Tensor, "batch out"]:
         logits = super().forward_head(features, pre_logits)
         if pre_logits or self.output == "logits":
             return logits
@@ -113,14 +144,16 @@ class TutorialMLP(Classifier):
     "tutorial_unet",
     family="unet_encoder",
     summary="plain encoder-decoder (conv, pool, transposed conv, 1x1 conv) under a pooled linear classifier",
-    reference="minimal U-Net of tutorials, without skip connections (it gives no recipe for classification: Adam 1e-3, batch "
-    "64, 10 epochs are ours)",
+    reference="minimal U-Net of tutorials, without skip connections (it gives no recipe for classification: Adam 1e-3, "
+    "batch 64, 10 epochs are ours)",
     tags=["tutorials"],
     published=ADAM,
 )
 class TutorialUNet(Classifier):
-    """Encoder (3x3 convolution 1-64, ReLU, 2x2 max-pooling) and decoder (2x2 transposed convolution 64-64, ReLU, 1x1
-    convolution to one map `(batch, 1, 28, 28)`); the map is averaged to 7x7 and classified by one linear layer.
+    """Encoder and decoder without skip connections, and a linear classifier on the pooled map.
+
+    Encoder: 3x3 convolution 1-64, ReLU, 2x2 max-pooling. Decoder: 2x2 transposed convolution 64-64, ReLU, 1x1
+    convolution to one map `(batch, 1, 28, 28)`. The map is averaged to 7x7 and classified by one linear layer.
 
     Args:
         num_classes: logits.
@@ -129,7 +162,9 @@ class TutorialUNet(Classifier):
     def __init__(self, *, num_classes: int = 10) -> None:
         super().__init__()
         self.encoder = nn.Sequential(nn.Conv2d(1, 64, 3, padding=1), nn.ReLU(inplace=True), nn.MaxPool2d(2))
-        self.decoder = nn.Sequential(nn.ConvTranspose2d(64, 64, 2, stride=2), nn.ReLU(inplace=True), nn.Conv2d(64, 1, 1))
+        self.decoder = nn.Sequential(
+            nn.ConvTranspose2d(64, 64, 2, stride=2), nn.ReLU(inplace=True), nn.Conv2d(64, 1, 1)
+        )
         self.pool = nn.AvgPool2d(4)
         self.num_features = 49
         self.reset_classifier(num_classes)

@@ -49,7 +49,9 @@ class UNetEncoder(Classifier):
         if stem_stride not in (1, 2):
             raise ValueError(f"stem_stride={stem_stride} must be 1 or 2")
         if 28 // stem_stride >> (len(widths) - 1) < 1:
-            raise ValueError(f"widths={'-'.join(map(str, widths))}: {len(widths)} scales don't fit into 28 pixels; give fewer")
+            raise ValueError(
+                f"widths={'-'.join(map(str, widths))}: {len(widths)} scales don't fit into 28 pixels; give fewer"
+            )
         channels = (1, *widths)
         self.scales = nn.ModuleList(
             nn.Sequential(
@@ -65,7 +67,8 @@ class UNetEncoder(Classifier):
 
     def forward_scales(self, images: Float[Tensor, "batch 1 28 28"]) -> list[Tensor]:
         """The feature maps of every scale, finest first: what U-Net's skip connections would carry."""
-        features, maps = images, []
+        features: Tensor = images
+        maps: list[Tensor] = []
         for index, scale in enumerate(self.scales):
             features = scale(self.pool(features) if index else features)
             maps.append(features)

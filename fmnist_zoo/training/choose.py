@@ -1,8 +1,8 @@
 """Choosing precision and engine by measurement: what makes this run's total time least on this device.
 
-The sensible variants train copies of the model on the same batches in turn (A B C A B C), so that a drifting machine slows
-all alike. A variant whose logits stray from fp32's isn't considered. Compiling is tried only where even a large gain over
-the steps at hand could pay for it.
+The sensible variants train copies of the model on the same batches in turn (A B C A B C), so that a drifting machine
+slows all alike. A variant whose logits stray from fp32's isn't considered. Compiling is tried only where even a large
+gain over the steps at hand could pay for it.
 """
 
 from __future__ import annotations
@@ -106,7 +106,9 @@ def _cpu_precisions() -> list[Precision]:
     return ["fp32", "bf16", "bf16_weights"] if has_bf16 else ["fp32"]
 
 
-def _arm(model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, precision: Precision, engine: Engine) -> _Arm:
+def _arm(
+    model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, precision: Precision, engine: Engine
+) -> _Arm:
     started = time.perf_counter()
     step = TrainingStep(copy.deepcopy(model), recipe, scale=scale, precision=precision, engine=engine)
     step.warm_up(loader.batches(0, 2))
@@ -164,7 +166,10 @@ def _compile_or_not(
     _measure([eager, compiled], loader)
     eager_s = statistics.median(eager.samples_s) * num_steps
     engine: Engine = "compile" if compiled.total_s(num_steps) < eager_s else "eager"
-    return engine, f"compiling takes {compiled.set_up_s:.1f} s, then {_speed(compiled, recipe)}; eager {_speed(eager, recipe)}"
+    return (
+        engine,
+        f"compiling takes {compiled.set_up_s:.1f} s, then {_speed(compiled, recipe)}; eager {_speed(eager, recipe)}",
+    )
 
 
 def _speed(arm: _Arm, recipe: Recipe) -> str:

@@ -20,7 +20,9 @@ def resolve_device(name: str) -> torch.device:
     except RuntimeError:
         raise ValueError(f"device {name!r} is unknown; use auto, cpu, cuda, cuda:1 or mps") from None
     present = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
-    if not present.get(device.type, False) or (device.index or 0) >= (torch.cuda.device_count() if device.type == "cuda" else 1):
+    if not present.get(device.type, False) or (device.index or 0) >= (
+        torch.cuda.device_count() if device.type == "cuda" else 1
+    ):
         raise ValueError(f"device {name!r} isn't there for this torch ({torch.__version__}); use --device cpu or auto")
     return device
 

@@ -1,4 +1,4 @@
-"""The training loop: epochs within a budget, losses that stay on the device until an epoch ends, validation after each."""
+"""The training loop: epochs within a budget, losses that stay on the device until an epoch ends, then validation."""
 
 from __future__ import annotations
 
@@ -25,7 +25,9 @@ class DivergedError(RuntimeError):
     """Training produced a loss that is not finite; `epoch` and `step` count from 1."""
 
     def __init__(self, epoch: int, step: int) -> None:
-        super().__init__(f"the loss is not finite from epoch {epoch}, step {step} on; a lower learning rate usually helps")
+        super().__init__(
+            f"the loss is not finite from epoch {epoch}, step {step} on; a lower learning rate usually helps"
+        )
         self.epoch, self.step = epoch, step
 
 
@@ -33,10 +35,10 @@ class DivergedError(RuntimeError):
 class EpochStats:
     """What one epoch gave.
 
-    Losses are cross-entropies in nats, without label smoothing. Those of training are taken in training mode, before each
-    update, averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so far,
-    without warm-up and evaluation. `scheduled_steps` is how many steps the whole training was planned to take during
-    this epoch: it changes only under a budget in seconds, where a rerun needs it to follow the same schedule.
+    Losses are cross-entropies in nats, without label smoothing. Those of training are taken in training mode, before
+    each update, averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so
+    far, without warm-up and evaluation. `scheduled_steps` is how many steps the whole training was planned to take
+    during this epoch: it changes only under a budget in seconds, where a rerun needs it to follow the same schedule.
     """
 
     epoch: int
@@ -132,11 +134,17 @@ def fit(
             plan.correct(result.num_steps, elapsed_s)
             result.history.append(
                 EpochStats(
-                    epoch=epoch + 1, train_loss=train_loss, train_top1_pct=train_top1_pct, val_loss=val_loss,
-                    val_top1_pct=val_top1_pct, lr=lr, elapsed_s=elapsed_s, num_steps=result.num_steps,
+                    epoch=epoch + 1,
+                    train_loss=train_loss,
+                    train_top1_pct=train_top1_pct,
+                    val_loss=val_loss,
+                    val_top1_pct=val_top1_pct,
+                    lr=lr,
+                    elapsed_s=elapsed_s,
+                    num_steps=result.num_steps,
                     scheduled_steps=scheduled,
                 )
-            )  # fmt: skip
+            )
             on_epoch(result.history[-1])
         step.finish()
     return result
@@ -196,7 +204,7 @@ _LONG_ENOUGH_S = 0.3
 def _train_epoch(
     step: TrainingStep, loader: TrainLoader, plan: StepPlan, epoch: int, done: int, ledger: Ledger
 ) -> tuple[Float[Tensor, "images classes"], Tensor, float]:
-    """One epoch, or what is left of the budget. Returns logits and labels of all its images, and the last learning rate."""
+    """One epoch, or what is left of the budget: the logits and labels of all its images, and the last learning rate."""
     outputs: list[Tensor] = []
     targets: list[Tensor] = []
     lr = 0.0
@@ -213,7 +221,9 @@ def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tup
     train_loss, train_top1_pct = loss_and_top1(logits, labels).tolist()
     if not math.isfinite(train_loss):
         bad_rows = (~torch.isfinite(logits)).any(1).nonzero()
-        raise DivergedError(epoch + 1, int(bad_rows[0]) // batch_size + 1 if len(bad_rows) else len(logits) // batch_size)
+        raise DivergedError(
+            epoch + 1, int(bad_rows[0]) // batch_size + 1 if len(bad_rows) else len(logits) // batch_size
+        )
     return train_loss, train_top1_pct
 
 

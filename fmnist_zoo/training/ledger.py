@@ -12,7 +12,8 @@ class Ledger:
 
     Args:
         clock: seconds, monotonic.
-        synchronize: waits for the device; called at both ends of each section, so that a section holds the work it queued.
+        synchronize: waits for the device; called at both ends of each section, so that a section holds the work it
+            queued.
     """
 
     def __init__(

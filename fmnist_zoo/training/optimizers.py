@@ -6,14 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor
 
 from fmnist_zoo.recipe import Recipe
 
 _FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 
-def make_optimizer(parameters: Sequence[nn.Parameter], recipe: Recipe) -> torch.optim.Optimizer:
+def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
     """SGD, Adam, AdamW or RMSprop over the parameters of one device, with the recipe's learning rate and decay.
 
     Weight decay acts on tensors of two or more dimensions only: decaying biases and normalisation weights does not

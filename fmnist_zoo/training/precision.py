@@ -19,11 +19,21 @@ _AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 def check_precision(precision: Precision, device: torch.device) -> None:
     """ValueError, naming what to use instead, where the device can't compute in this precision."""
     if precision == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
-        raise ValueError(f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, not {device}; use fp32")
-    if precision in ("bf16", "bf16_weights") and device.type == "cuda" and not torch.cuda.is_bf16_supported(including_emulation=False):
-        raise ValueError(f"precision {precision} isn't supported by {torch.cuda.get_device_name(device)}; use fp16 or fp32")
+        raise ValueError(
+            f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, not {device}; use fp32"
+        )
+    if (
+        precision in ("bf16", "bf16_weights")
+        and device.type == "cuda"
+        and not torch.cuda.is_bf16_supported(including_emulation=False)
+    ):
+        raise ValueError(
+            f"precision {precision} isn't supported by {torch.cuda.get_device_name(device)}; use fp16 or fp32"
+        )
     if precision == "fp16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
-        raise ValueError("precision fp16 needs a processor with fp16 arithmetic, which this one lacks; use bf16 or fp32")
+        raise ValueError(
+            "precision fp16 needs a processor with fp16 arithmetic, which this one lacks; use bf16 or fp32"
+        )
     if precision != "fp32" and device.type == "mps":
         raise ValueError(f"precision {precision} isn't supported on mps; use fp32")
 
@@ -32,8 +42,8 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 def compute_in(precision: Precision, device: torch.device) -> Iterator[None]:
     """The context in which a forward pass runs: autocast for `bf16` and `fp16`, and the attention kernel that suits.
 
-    On a CPU the fused attention kernel's backward pass is slow in bf16 and no faster in fp32 at these sizes, so the plain
-    matrix products are used there. Autocast's weight cache is off: it would outlive a captured step.
+    On a CPU the fused attention kernel's backward pass is slow in bf16 and no faster in fp32 at these sizes, so the
+    plain matrix products are used there. Autocast's weight cache is off: it would outlive a captured step.
     """
     with ExitStack() as stack:
         if precision in _AUTOCAST:

@@ -20,8 +20,8 @@ from fmnist_zoo.training.precision import allow_tf32, check_precision, compute_i
 class TrainingStep:
     """Forward pass, loss, backward pass, clipping, optimizer and weight averaging for one model, on one device.
 
-    The weights of `model` are the ones that the optimizer updates; in `bf16_weights` they are the fp32 masters of a bf16
-    copy that does the computing. Nothing here waits for the device.
+    The weights of `model` are the ones that the optimizer updates; in `bf16_weights` they are the fp32 masters of a
+    bf16 copy that does the computing. Nothing here waits for the device.
 
     Args:
         model: on the device, updated in place.
@@ -35,8 +35,10 @@ class TrainingStep:
         ValueError: the device can't compute in this precision, or the loss doesn't fit the model's output.
     """
 
-    def __init__(self, model: nn.Module, recipe: Recipe, *, scale: PixelScale, precision: Precision, engine: Engine) -> None:
-        self.parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    def __init__(
+        self, model: nn.Module, recipe: Recipe, *, scale: PixelScale, precision: Precision, engine: Engine
+    ) -> None:
+        self.parameters = trainable(model)
         self.device = self.parameters[0].device
         check_precision(precision, self.device)
         check_loss(model, recipe)
@@ -45,13 +47,13 @@ class TrainingStep:
         self.fallback: str | None = None
         allow_tf32(precision)
         self.module = compute_module(model, precision).train()
-        self._weights = [parameter for parameter in self.module.parameters() if parameter.requires_grad]
+        self._weights = trainable(self.module)
         self.optimizer = make_optimizer(self.parameters, recipe)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         self._average = None if recipe.ema_decay is None else [p.detach().clone() for p in self.parameters]
         if engine == "compile":
-            # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles counts
-            # the variants before it and then runs everything eagerly without a word.
+            # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles
+            # counts the variants before it and then runs everything eagerly without a word.
             torch._dynamo.reset()
             self._loss = torch.compile(self._eager_loss, dynamic=False)
         else:
@@ -102,7 +104,7 @@ class TrainingStep:
 
     @torch.no_grad()
     def finish(self) -> None:
-        """Leave in `model` what training arrived at: the averaged weights if there are any, and the running statistics."""
+        """Leave in `model` what training arrived at: averaged weights where there are any, and running statistics."""
         if self._average is not None:
             torch._foreach_copy_(self.parameters, self._average)
         if self.module is not self.model:
@@ -115,8 +117,7 @@ class TrainingStep:
             return self.model
         snapshot = copy.deepcopy(self.model)
         with torch.no_grad():
-            trained = [parameter for parameter in snapshot.parameters() if parameter.requires_grad]
-            torch._foreach_copy_(trained, self._average or self.parameters)
+            torch._foreach_copy_(trainable(snapshot), self._average or self.parameters)
             for target, source in zip(snapshot.buffers(), self.module.buffers(), strict=True):
                 target.copy_(source)
         return snapshot
@@ -139,7 +140,9 @@ class TrainingStep:
             if self.engine == "eager" or not _is_compiler_error(error):
                 raise
             self.engine, self._loss = "eager", self._eager_loss
-            self.fallback = f"torch.compile failed, so this ran eagerly: {type(error).__name__}: {str(error).splitlines()[0]}"
+            self.fallback = (
+                f"torch.compile failed, so this ran eagerly: {type(error).__name__}: {str(error).splitlines()[0]}"
+            )
             warnings.warn(self.fallback, stacklevel=2)
             self(images, labels, self.recipe.lr)
 
@@ -149,10 +152,17 @@ class TrainingStep:
             weight.grad = None
 
 
+def trainable(model: nn.Module) -> list[Tensor]:
+    """The parameters that training updates, in the order of the model."""
+    return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
 def check_loss(model: nn.Module, recipe: Recipe) -> None:
     """ValueError where the loss doesn't fit what the model puts out: NLL needs log-probabilities, not raw logits."""
     if recipe.loss == "nll" and not getattr(model, "log_probabilities", False):
-        raise ValueError("loss nll needs a model that ends in log-softmax, and this one gives raw logits; use cross_entropy")
+        raise ValueError(
+            "loss nll needs a model that ends in log-softmax, and this one gives raw logits; use cross_entropy"
+        )
 
 
 def _is_compiler_error(error: Exception) -> bool:

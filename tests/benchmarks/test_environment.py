@@ -149,6 +149,8 @@ def test_without_a_repository_or_git_there_is_no_commit(
 ) -> None:
     (tmp_path / "plain").mkdir()
     assert git_state(tmp_path / "plain") == (None, None)
+    git(checkout, "update-ref", "-d", "HEAD")  # as before the first commit
+    assert git_state(checkout) == (None, None)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert git_state(checkout) == (None, None)
 

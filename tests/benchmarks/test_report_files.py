@@ -1,13 +1,17 @@
 """The files of a report: made again byte for byte, right with several writers, refused where they would do harm."""
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from benchmarks.record import RecordStore
 from benchmarks.report import check_out_dir, files, write_report
@@ -105,6 +109,33 @@ def test_foreign_files_are_named_and_skipped(results: Path, capsys: pytest.Captu
     assert not (results / "broken" / "README.md").exists()
 
 
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
+
+
+@settings(deadline=None, max_examples=50)  # it writes files
+@given(path=st.lists(st.integers(0, 30), min_size=1, max_size=5), value=VALUES)
+def test_a_record_with_any_part_replaced_is_shown_or_named(
+    tmp_path_factory: pytest.TempPathFactory, path: list[int], value: Any
+) -> None:
+    machine = tmp_path_factory.mktemp("machine")
+    store = RecordStore(machine)
+    percentiles = {"p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0}
+    file = store.write(make_record(latency={"batch_1": {**percentiles, "num_samples": 9}}))
+    store.write(make_record(make_config("cnn")))
+    node = content = json.loads(file.read_bytes())
+    for step in path:
+        parent, keys = node, list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = keys[step % len(keys)]
+        node = parent[key]
+        if not node or isinstance(node, str | int | float):
+            break
+    parent[key] = value
+    file.write_text(json.dumps(content), encoding="utf-8")
+    (found,) = files.regenerate(machine).values()
+    assert len(found[0]) + len(found[1]) == 2
+
+
 @pytest.mark.parametrize("place", ["missing", "empty", "file", "broken"])
 def test_a_folder_without_records_is_an_error_that_says_what_to_give(
     tmp_path: Path, place: str, capsys: pytest.CaptureFixture[str]
@@ -162,6 +193,7 @@ def test_a_record_that_comes_while_a_report_is_written_is_in_it(results: Path, m
 WRITER = """
 import sys
 from pathlib import Path
+from typing import Any
 from benchmarks.report import write_report
 from tests.benchmarks.sample_records import make_config, make_record, write_records
 

@@ -6,10 +6,13 @@ After an intended change: UPDATE_SNAPSHOTS=1 python -m pytest tests/benchmarks/t
 import html
 import os
 import re
+import types
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
+import tabulate
 from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
@@ -19,7 +22,7 @@ from benchmarks.report import frames
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import machine_page
 from benchmarks.report.rows import sections
-from benchmarks.report.text import code_block, escape, shorten, significant
+from benchmarks.report.text import code_block, escape, shorten, significant, table
 from tests.benchmarks.sample_records import make_config, make_environment, make_record
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
@@ -55,6 +58,10 @@ def fall_back(record: RunRecord) -> None:
     record.execution["fallback"] = "No C++ compiler was found: eager instead of compile."
 
 
+def page_of(records: Sequence[RunRecord], problems: Sequence[Problem] = ()) -> str:
+    return machine_page([frames.section_frames(section) for section in sections(records)], records, problems)
+
+
 def check_snapshot(name: str, text: str) -> None:
     path = SNAPSHOTS / name
     if os.environ.get("UPDATE_SNAPSHOTS"):
@@ -69,7 +76,7 @@ def cells(page: str, row: str, *, table: int = 0) -> list[str]:
 
 
 def test_the_page_is_the_one_that_was_read_and_approved() -> None:
-    check_snapshot("machine.md", machine_page(sweep(), [Problem("notes|1.txt", "not a record: <b>")]))
+    check_snapshot("machine.md", page_of(sweep(), [Problem("notes|1.txt", "not a record: <b>")]))
 
 
 def test_the_index_is_the_one_that_was_read_and_approved() -> None:
@@ -92,7 +99,7 @@ def test_the_csv_is_the_one_that_was_read_and_approved(name: str) -> None:
 
 
 def test_the_order_of_reading_does_not_matter() -> None:
-    assert machine_page(sweep()[::-1], []) == machine_page(sweep(), [])
+    assert page_of(sweep()[::-1]) == page_of(sweep())
 
 
 def test_rows_stand_by_accuracy_and_rows_without_one_last() -> None:
@@ -101,39 +108,44 @@ def test_rows_stand_by_accuracy_and_rows_without_one_last() -> None:
 
 
 def test_only_the_latest_run_of_a_configuration_and_seed_counts() -> None:
-    page = machine_page(sweep(), [])
+    page = page_of(sweep())
     assert cells(page, "lstm")[3] == "88.90 [88.27, 89.50]"
     assert "; 1 older, of which a later run is shown, not counted" in page
 
 
 def test_a_mean_over_seeds_and_a_single_seed_have_their_own_intervals() -> None:
     records = [make_record(seed=seed, top1_pct=top1) for seed, top1 in enumerate([90.0, 91.0, 92.0])]
-    page = machine_page(records, [])
+    page = page_of(records)
     assert cells(page, "mlp")[2:4] == ["3", "91.00 ± 2.48"]  # t(0.975; 2) = 4.3027, deviation 1
     assert "± 95% t interval over seeds" in page
     assert "binomial" not in page
-    single = machine_page(records[:1], [])
+    single = page_of(records[:1])
     assert cells(single, "mlp")[2:4] == ["1", "90.00 [89.40, 90.57]"]
     assert "95% binomial interval" in single
     assert "t interval" not in single
 
 
 def test_a_failed_run_is_counted_and_explained() -> None:
-    page = machine_page(sweep(), [])
+    page = page_of(sweep())
     assert cells(page, "cnn")[2] == "2"
     assert cells(page, "cnn")[-1] == "timeout (2/3 ok)"
     assert re.search(r"^- cnn, seed 2: timeout\. over 600 s \(\[record\]\(runs/\S+-s2\.json\)\)$", page, re.MULTILINE)
 
 
 def test_what_is_missing_is_a_dash_and_never_a_zero() -> None:
-    page = machine_page([make_record(status="oom", top1_pct=None, error="out of memory")], [])
+    page = page_of([make_record(status="oom", top1_pct=None, error="out of memory")])
     assert cells(page, "mlp") == ["mlp", "—", "0", "—", "—", "—", "—", "oom (0/1 ok)"]  # none of the seeds counts
     assert set(cells(page, "mlp", table=1)[1:-1]) == {"—"}
     assert "Confusion" not in page
 
 
+def test_tables_without_rows_still_have_a_header() -> None:
+    (section,) = sections([make_record(status="oom", top1_pct=None)])
+    assert frames.csv([frames.per_class_frame(section)]) == "dataset,track,num_train,num_val,budget,variant,model\n"
+
+
 def test_a_run_without_throughput_or_memory_has_its_accuracy() -> None:
-    page = machine_page([make_record(throughput=None, memory=None)], [])
+    page = page_of([make_record(throughput=None, memory=None)])
     assert cells(page, "mlp")[3] == "89.50 [88.88, 90.09]"
     assert cells(page, "mlp", table=1)[1:4] == ["—", "—", "—"]
 
@@ -147,12 +159,12 @@ def test_throughput_is_the_median_and_memory_and_first_step_are_the_worst() -> N
         record.ledger["first_step_s"] = 10 * factor
         return record
 
-    row = cells(machine_page([vary(1.0), vary(1.2), vary(9.0)], []), "mlp", table=1)
+    row = cells(page_of([vary(1.0), vary(1.2), vary(9.0)]), "mlp", table=1)
     assert (row[1], row[6], row[9]) == ("1,200", "90.0", "9,000")
 
 
 def test_flags_are_footnotes_and_each_stands_once() -> None:
-    page = machine_page(sweep(), [])
+    page = page_of(sweep())
     assert cells(page, "mlp hidden")[0] == "mlp hidden=512-256<sup>1,2</sup>"
     assert cells(page, "lstm")[0] == "lstm<sup>2,3</sup>"
     assert page.count("Shared CPU: 12%.") == 1
@@ -166,16 +178,16 @@ def test_sections_are_sets_of_comparable_conditions_the_main_one_first() -> None
         make_record(make_config(budget="epochs:5")),
         make_record(make_config(track="best", num_train=60000, num_val=0)),
         make_record(make_config(budget="epochs:20")),
-        make_record(make_config(budget="whatever")),
+        make_record(make_config(budget="lunches:many")),
         make_record(make_config(num_train=1000)),
     ]
-    titles = re.findall(r"^## (.*images)$", machine_page(records, []), re.MULTILINE)
+    titles = re.findall(r"^## (.*images)$", page_of(records), re.MULTILINE)
     assert titles == [
         "Fashion-MNIST, equal recipe, 20 epochs, 55,000 training images",
         "Fashion-MNIST, equal recipe, 5 epochs, 55,000 training images",
         "Fashion-MNIST, equal recipe, 5 epochs, 1,000 training images",
         "Fashion-MNIST, equal recipe, 60 seconds, 55,000 training images",
-        "Fashion-MNIST, equal recipe, whatever, 55,000 training images",
+        "Fashion-MNIST, equal recipe, lunches:many, 55,000 training images",
         "Fashion-MNIST, each model's own recipe, 5 epochs, 60,000 training images",
         "Fashion-MNIST, each net with its tutorial's recipe, 60,000 training images",
         "KMNIST, equal recipe, 5 epochs, 55,000 training images",
@@ -192,7 +204,7 @@ def test_runs_with_other_classes_are_not_added_up() -> None:
 
 def test_large_sweeps_keep_the_page_below_what_github_shows() -> None:
     records = [make_record(make_config(lr=index / 1000), top1_pct=80 + index / 100) for index in range(150)]
-    page = machine_page(records, [])
+    page = page_of(records)
     assert len(page.encode()) < 500_000
     assert "Those of 130 more rows are in [confusion.csv](confusion.csv)." in page
 
@@ -203,6 +215,13 @@ def test_escaped_text_has_nothing_that_markdown_or_html_would_act_on(text: str) 
     assert not set(re.sub(r"&#\d+;", "", escaped)) & set("&<>|`*[]\\~$\n\r\t\x1b\u2028")
     shown = re.sub(r"&#(\d+);", lambda match: chr(int(match[1])), escaped)
     assert shown == " ".join("".join(character if character.isprintable() else " " for character in text).split())
+
+
+def test_tables_are_the_same_where_wcwidth_is_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    without = table(["a", "b"], [["龙", "1"], ["long", "2"]])
+    fake = types.SimpleNamespace(wcswidth=lambda text: 2 * len(text), wcwidth=lambda _: 2)
+    monkeypatch.setattr(tabulate, "wcwidth", fake)
+    assert table(["a", "b"], [["龙", "1"], ["long", "2"]]) == without
 
 
 def rendered(text: str) -> str:
@@ -217,10 +236,10 @@ def test_a_renderer_shows_escaped_text_as_it_was(text: str) -> None:
 
 
 def test_hostile_names_neither_break_the_tables_nor_become_markup() -> None:
-    tree = rendered(machine_page(sweep(), []))
+    tree = rendered(page_of(sweep()))
     assert not re.search("<(img|script|a href=.?javascript)", tree)
-    for table in re.findall("<table>.*?</table>", tree, re.DOTALL):
-        sizes = {row.count("<td") + row.count("<th") for row in re.findall(r"<tr>.*?</tr>", table, re.DOTALL)}
+    for part in re.findall("<table>.*?</table>", tree, re.DOTALL):
+        sizes = {row.count("<td") + row.count("<th") for row in re.findall(r"<tr>.*?</tr>", part, re.DOTALL)}
         assert len(sizes) == 1
     assert html.unescape(tree).count(" ".join(HOSTILE.split())) >= 5
 

@@ -41,6 +41,13 @@ def test_the_checksum_is_that_of_the_files(tiny: Tiny, cache: Path, online: Outs
     assert load(other.spec, other.write(tmp_path / "other"), online).checksum != checksum
 
 
+def test_mean_and_deviation_are_of_the_training_pixels(tiny: Tiny, cache: Path, online: Outside) -> None:
+    dataset = load(tiny.spec, cache, online)
+    pixels = dataset.train.images.double() / 255
+    assert dataset.mean == pytest.approx(float(pixels.mean()), rel=1e-9)
+    assert dataset.std == pytest.approx(float(pixels.std(correction=0)), rel=1e-9)
+
+
 def test_every_changed_byte_is_found(tmp_path: Path) -> None:
     path = tmp_path / "file"
     write_sealed(path, TENSORS, {"key": "value"})

@@ -1,0 +1,106 @@
+"""Folders of records with files in them that are none: each is named with the reason and skipped."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from benchmarks.files import write_atomically
+from benchmarks.record import SCHEMA_VERSION, RecordStore
+from tests.benchmarks.sample_records import make_metrics, make_record
+
+
+def damaged(**changes: Any) -> bytes:
+    """A record's file with fields replaced; `...` leaves one out."""
+    record = make_record()
+    content = {name: getattr(record, name) for name in record.__dataclass_fields__} | changes
+    return json.dumps({name: value for name, value in content.items() if value is not ...}).encode()
+
+
+def with_part(part: str, **changes: Any) -> dict[str, Any]:
+    return {part: {**getattr(make_record(), part), **changes}}
+
+
+METRICS = make_metrics(90.0)
+FAULTS: dict[str, tuple[bytes, str]] = {
+    "empty": (b"", "not JSON, or cut short"),
+    "cut short": (damaged()[:700], "not JSON, or cut short"),
+    "not text": (b"\xff\xfe\x00\x01", "not JSON, or cut short"),
+    "not a number": (damaged().replace(b"12.5", b"NaN"), "NaN is not a JSON number"),
+    "an infinite number": (damaged().replace(b"12.5", b"1e999"), "is inf, not float"),
+    "deeper than Python reads": (b"[" * 200_000, "recursion|nesting|depth"),
+    "another program's": (b'{"name": "x"}', "no schema_version"),
+    "a list": (b"[]", "no schema_version"),
+    "newer": (damaged(schema_version=SCHEMA_VERSION + 1), f"version {SCHEMA_VERSION + 1} is newer"),
+    "older than any": (damaged(schema_version=0), "version 0 is other"),
+    "a field missing": (damaged(seed=...), "record has no seed"),
+    "a field too many": (damaged(colour="red"), "unknown field colour"),
+    "text for a number": (damaged(seed="0"), "record.seed is '0', not int"),
+    "truth for a number": (damaged(seed=True), "record.seed is True, not int"),
+    "a huge number": (damaged(num_params=10**400), "record.num_params is 1000"),
+    "an unknown status": (damaged(status="fine"), "record.status is 'fine', not one of ok, oom"),
+    "a part of another kind": (damaged(metrics="good"), "record.metrics is 'good', not an object"),
+    "a part without a field": (damaged(ledger={"wall_s": 1.0}), "record.ledger has no import_s"),
+    "a wrong item": (damaged(history=[None]), r"record.history\[0\] is None, not an object"),
+    "a path for a run_id": (damaged(run_id="../../evil"), "run_id '../../evil' is not of the form"),
+    "another run's name": (damaged(run_id=make_record(seed=9).run_id), "doesn't have the name"),
+    "a time without a zone": (damaged(started_at="2026-11-21 21:00"), "not a UTC time"),
+    "a changed configuration": (damaged(**with_part("config", preset="full")), "configuration was changed afterwards"),
+    "a ragged matrix": (damaged(metrics=METRICS | {"confusion_matrix": [[1]]}), "not 10 x 10"),
+    "no classes": (damaged(metrics=METRICS | {"per_class": [], "confusion_matrix": []}), "not 0 x 0"),
+    "an impossible accuracy": (damaged(metrics=METRICS | {"test_top1_pct": 101.0}), "not between 0 and 100"),
+    "ok without scores": (damaged(metrics=None), "status is ok, but there are no metrics"),
+    "no budget": (damaged(**with_part("config", recipe={})), "recipe has no budget"),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+def test_a_file_that_is_no_record_is_named_and_skipped(tmp_path: Path, fault: str) -> None:
+    content, reason = FAULTS[fault]
+    store = RecordStore(tmp_path)
+    good = make_record(seed=1)
+    store.write(good)
+    bad = store.runs_dir / f"{make_record().run_id}.json"
+    bad.write_bytes(content)
+    records, problems = store.read_all()
+    assert records == [good]
+    assert [problem.name for problem in problems] == [bad.name]
+    with pytest.raises(ValueError, match=reason):
+        raise ValueError(problems[0].reason)
+
+
+def test_foreign_files_are_named_and_hidden_ones_passed_over(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(make_record())
+    (store.runs_dir / "notes.txt").write_text("hello")
+    (store.runs_dir / "folder.json").mkdir()
+    (store.runs_dir / "dangling.json").symlink_to("nowhere")
+    os.mkfifo(store.runs_dir / "pipe.json")
+    (store.runs_dir / ".abc.tmp").write_text("half")
+    records, problems = store.read_all()
+    assert len(records) == 1
+    assert [problem.name for problem in problems] == ["dangling.json", "folder.json", "notes.txt", "pipe.json"]
+
+
+def test_a_folder_without_runs_has_no_records(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    for path in (tmp_path, tmp_path / "missing", tmp_path / "file"):
+        assert RecordStore(path).read_all() == ([], [])
+
+
+SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=4))
+
+
+@settings(deadline=None)
+@given(st.binary(max_size=200) | JSON.map(lambda value: json.dumps(value).encode()))
+def test_no_content_of_a_file_is_fatal(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    store = RecordStore(tmp_path_factory.mktemp("machine"))
+    write_atomically(store.runs_dir / "x.json", content)
+    records, problems = store.read_all()
+    assert (len(records), len(problems)) == (0, 1)
+    assert problems[0].reason

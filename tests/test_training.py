@@ -1,0 +1,421 @@
+"""Training: that it learns, that it does what the recipe says, that precision and engine don't change the outcome."""
+
+import copy
+import math
+import warnings
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+
+from fmnist_zoo import create_model, evaluate, fit
+from fmnist_zoo.data import Dataset, holdout
+from fmnist_zoo.data.loader import PixelScale, TrainLoader
+from fmnist_zoo.evaluation import loss_and_top1, scores
+from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
+from fmnist_zoo.training.choose import choose
+from fmnist_zoo.training.device import resolve_device
+from fmnist_zoo.training.fit import DivergedError, StepPlan
+from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.optimizers import make_optimizer, zero_state
+from fmnist_zoo.training.step import TrainingStep
+
+CPU = torch.device("cpu")
+SCALE = PixelScale("unit", mean=0.3, std=0.35)
+
+
+def recipe(**changes: Any) -> Recipe:
+    return Recipe(**{"budget": Budget("epochs", 2), "batch_size": 100, "lr": 3e-3, **changes})
+
+
+def model(seed: int = 0, **options: Any) -> nn.Module:
+    torch.manual_seed(seed)
+    return create_model("mlp", **{"hidden": (32,), "norm": "none", **options})
+
+
+def weights(module: nn.Module) -> torch.Tensor:
+    return torch.cat([parameter.detach().flatten() for parameter in module.parameters()])
+
+
+def batches(small: Dataset, count: int = 3) -> list[tuple[torch.Tensor, torch.Tensor]]:
+    return list(TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0).batches(0, count))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
+def test_every_optimizer_and_schedule_learns(optimizer: str, schedule: str, small: Dataset) -> None:
+    rate = {"sgd": 0.05, "rmsprop": 3e-4}.get(optimizer, 3e-3)
+    trained = model()
+    result = fit(trained, small, recipe=recipe(optimizer=optimizer, schedule=schedule, lr=rate), device="cpu")
+    assert result.history[-1].train_loss < 1.2
+    assert evaluate(trained, small.test, scale=result.scale)["top1_pct"] > 60
+
+
+def test_history_says_what_happened(small: Dataset) -> None:
+    seen = []
+    ledger = Ledger()
+    result = fit(
+        model(),
+        small,
+        recipe=recipe(),
+        num_val=500,
+        device="cpu",
+        ledger=ledger,
+        on_epoch=lambda stats: seen.append(stats),
+    )
+    first, second = result.history
+    assert seen == result.history and (first.epoch, second.epoch) == (1, 2)
+    assert (first.num_steps, second.num_steps, result.num_steps) == (15, 30, 30)
+    assert second.train_loss < first.train_loss and second.train_top1_pct > first.train_top1_pct
+    assert second.val_loss is not None and second.val_top1_pct is not None and second.val_top1_pct > 50
+    assert 0 < first.elapsed_s < second.elapsed_s == ledger.seconds["train"]
+    assert set(ledger.seconds) == {"first_step", "train", "eval"}
+
+
+def test_without_validation_images_all_train_and_none_are_scored(small: Dataset) -> None:
+    result = fit(model(), small, recipe=recipe(budget=Budget("epochs", 1)), device="cpu")
+    assert result.num_steps == 20
+    assert result.history[0].val_loss is None and result.history[0].val_top1_pct is None
+
+
+def test_training_never_sees_the_validation_images(small: Dataset) -> None:
+    train, val = holdout(small.train, num_val=500)
+    seen = {image.numpy().tobytes() for image in train.images}
+    assert sum(image.numpy().tobytes() in seen for image in val.images) < 5  # the dataset has a few doubles
+
+
+def test_the_same_seed_gives_the_same_weights_and_another_seed_others(small: Dataset) -> None:
+    runs = []
+    for seed in (1, 1, 2):
+        trained = model(dropout=0.2)
+        fit(trained, small, recipe=recipe(augmentation=Augmentation(flip=True, shift=1)), seed=seed, device="cpu")
+        runs.append(weights(trained))
+    assert torch.equal(runs[0], runs[1])
+    assert not torch.equal(runs[0], runs[2])
+
+
+def test_training_leaves_the_random_state_of_the_caller_alone(small: Dataset) -> None:
+    torch.manual_seed(5)
+    expected = torch.rand(3)
+    torch.manual_seed(5)
+    fit(create_model("tutorial_mlp_128_64"), small, recipe=recipe(budget=Budget("epochs", 1)), device="cpu")
+    torch.manual_seed(5)
+    before = torch.get_rng_state()
+    fit(copy.deepcopy(model(seed=5)), small, recipe=recipe(budget=Budget("epochs", 1)), seed=9, device="cpu")
+    torch.manual_seed(5)
+    assert torch.equal(before, torch.get_rng_state()) and torch.equal(torch.rand(3), expected)
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16_weights"])
+@pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9}, {"clip_grad_norm": 0.1}])
+def test_warm_up_leaves_no_trace(precision: Precision, options: dict[str, Any], small: Dataset) -> None:
+    """Weights, statistics, optimizer and random state after warm-up are those of a step that was never warmed up."""
+    results = []
+    for warm in (False, True):
+        module = model(norm="batch", dropout=0.3)
+        step = TrainingStep(module, recipe(**options), scale=SCALE, precision=precision, engine="eager")
+        if warm:
+            step.warm_up(batches(small, 2))
+        torch.manual_seed(3)
+        for images, labels in batches(small):
+            step(images, labels, 1e-2)
+        step.finish()
+        results.append(torch.cat([value.flatten().float() for value in module.state_dict().values()]))
+    assert torch.equal(results[0], results[1])
+
+
+@pytest.mark.parametrize("family", ["mlp", "cnn", "lstm", "transformer"])
+@pytest.mark.parametrize("precision", ["bf16", "bf16_weights"])
+def test_reduced_precision_follows_fp32(family: str, precision: Precision, small: Dataset) -> None:
+    sizes = {"cnn": {"widths": "8-16-16"}, "lstm": {"hidden": 32}, "transformer": {"dim": 32, "depth": 1}}
+    outcomes = {}
+    for each in ("fp32", precision):
+        torch.manual_seed(0)
+        module = create_model(family, **sizes.get(family, {}))
+        result = fit(module, small, recipe=recipe(), device="cpu", precision=each)  # type: ignore[arg-type]
+        assert all(parameter.dtype == torch.float32 for parameter in module.parameters())
+        outcomes[each] = result.history[-1].train_loss
+    assert outcomes[precision] == pytest.approx(outcomes["fp32"], abs=0.06)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["mlp", "lstm"])
+def test_compiled_training_gives_what_eager_gives(family: str, small: Dataset) -> None:
+    outcomes = {}
+    for engine in ("eager", "compile"):
+        torch.manual_seed(0)
+        module = create_model(family, hidden="16" if family == "mlp" else 16)
+        result = fit(module, small, recipe=recipe(budget=Budget("epochs", 1)), device="cpu", engine=engine)  # type: ignore[arg-type]
+        assert result.engine == engine and result.fallback is None
+        outcomes[engine] = weights(module)
+    torch.testing.assert_close(outcomes["compile"], outcomes["eager"], rtol=1e-2, atol=2e-4)
+
+
+def test_a_missing_compiler_gives_one_warning_and_eager(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CXX", "/nonexistent/c++")
+    monkeypatch.setattr(torch._inductor.config.cpp, "cxx", ("/nonexistent/c++",))
+    monkeypatch.setattr(torch._inductor.config, "force_disable_caches", True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = fit(model(), small, recipe=recipe(), device="cpu", engine="compile")
+    ours = [warning for warning in caught if "torch.compile failed" in str(warning.message)]
+    assert len(ours) == 1
+    assert result.engine == "eager" and result.fallback is not None
+    assert result.history[-1].train_loss < 1.5
+
+
+def test_an_error_of_the_model_is_not_taken_for_one_of_the_compiler(small: Dataset) -> None:
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(3, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.layer(images.flatten(1))
+
+    with pytest.raises(RuntimeError, match="shapes cannot be multiplied"):
+        fit(Broken(), small, recipe=recipe(), device="cpu")
+
+
+@pytest.mark.parametrize("precision", ["tf32", "fp16"])
+def test_a_precision_that_the_processor_lacks_is_refused(precision: Precision, small: Dataset) -> None:
+    if precision == "fp16" and torch.ops.mkldnn._is_mkldnn_fp16_supported():
+        assert fit(model(), small, recipe=recipe(), device="cpu", precision="fp16").history[-1].train_loss < 2
+        return
+    with pytest.raises(ValueError, match=f"precision {precision} needs"):
+        fit(model(), small, recipe=recipe(), device="cpu", precision=precision)
+
+
+def test_nll_on_raw_logits_is_refused(small: Dataset) -> None:
+    with pytest.raises(ValueError, match="loss nll needs a model that ends in log-softmax"):
+        fit(model(), small, recipe=recipe(loss="nll"), device="cpu")
+
+
+def test_nll_on_log_probabilities_is_cross_entropy(small: Dataset) -> None:
+    outcomes = []
+    for loss in ("nll", "cross_entropy"):
+        torch.manual_seed(0)
+        module = create_model("tutorial_mlp_log_softmax")
+        outcomes.append(fit(module, small, recipe=recipe(loss=loss), device="cpu").history[-1].train_loss)
+    assert outcomes[0] == pytest.approx(outcomes[1], rel=1e-3)
+
+
+def test_divergence_stops_the_run_in_its_epoch_and_says_where(small: Dataset) -> None:
+    class Exploding(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(784, 10)
+            self.steps = 0
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            self.steps += 1
+            logits = self.layer(images.flatten(1))
+            return logits * float("nan") if self.steps >= 2 + 25 else logits  # two steps of warm-up
+
+    with pytest.raises(DivergedError) as caught:
+        fit(Exploding(), small, recipe=recipe(budget=Budget("epochs", 5)), device="cpu")
+    assert (caught.value.epoch, caught.value.step) == (2, 5)
+
+
+def test_weight_averaging_is_what_is_evaluated(small: Dataset) -> None:
+    plain, averaged = model(), model()
+    fit(plain, small, recipe=recipe(schedule="constant", lr=0.01), device="cpu")
+    fit(averaged, small, recipe=recipe(schedule="constant", lr=0.01, ema_decay=0.5), device="cpu")
+    assert not torch.equal(weights(plain), weights(averaged))
+    # Averaging over two or so of the last steps stays near the last weights.
+    assert (weights(plain) - weights(averaged)).norm() < 0.2 * weights(plain).norm()
+
+
+def test_weight_averaging_by_hand(small: Dataset) -> None:
+    module = model()
+    step = TrainingStep(
+        module, recipe(ema_decay=0.75, optimizer="sgd", momentum=0.0), scale=SCALE, precision="fp32", engine="eager"
+    )
+    average = weights(module)
+    for images, labels in batches(small):
+        step(images, labels, 0.1)
+        average = 0.75 * average + 0.25 * weights(module)
+    step.finish()
+    torch.testing.assert_close(weights(module), average)
+
+
+def test_gradient_clipping_by_hand(small: Dataset) -> None:
+    module = model()
+    before = weights(module)
+    step = TrainingStep(
+        module,
+        recipe(clip_grad_norm=0.01, optimizer="sgd", momentum=0.0, weight_decay=0.0),
+        scale=SCALE,
+        precision="fp32",
+        engine="eager",
+    )
+    step(*batches(small, 1)[0], 1.0)
+    assert float((weights(module) - before).norm()) == pytest.approx(0.01, rel=1e-3)
+
+
+def test_label_smoothing_changes_the_loss_that_is_minimised_but_not_the_one_reported(small: Dataset) -> None:
+    images, labels = batches(small, 1)[0]
+    module = model()
+    step = TrainingStep(module, recipe(label_smoothing=0.5), scale=SCALE, precision="fp32", engine="eager")
+    loss, logits = step._eager_loss(images, labels)
+    plain = float(loss_and_top1(logits.detach(), labels)[0])
+    assert float(loss.detach()) != pytest.approx(plain, rel=1e-4)
+
+
+def test_weight_decay_spares_biases_and_norms() -> None:
+    module = create_model("mlp", hidden=(8,), norm="batch")
+    groups = make_optimizer(list(module.parameters()), recipe(weight_decay=0.3)).param_groups
+    decays = {parameter.ndim: group["weight_decay"] for group in groups for parameter in group["params"]}
+    assert decays == {2: 0.3, 1: 0.0}
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+def test_a_zeroed_optimizer_is_as_good_as_new(optimizer: str) -> None:
+    def steps(parameter: nn.Parameter, instance: torch.optim.Optimizer) -> torch.Tensor:
+        for value in (1.0, -2.0, 3.0):
+            parameter.grad = torch.full_like(parameter, value)
+            instance.step()
+        return parameter.detach().clone()
+
+    used, fresh = nn.Parameter(torch.ones(2, 2)), nn.Parameter(torch.ones(2, 2))
+    instance = make_optimizer([used], recipe(optimizer=optimizer))
+    steps(used, instance)
+    zero_state(instance)
+    with torch.no_grad():
+        used.fill_(1.0)
+    assert torch.equal(steps(used, instance), steps(fresh, make_optimizer([fresh], recipe(optimizer=optimizer))))
+
+
+class FakeClock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def test_the_ledger_counts_no_second_twice_and_waits_for_the_device() -> None:
+    clock = FakeClock()
+    waits = []
+    ledger = Ledger(clock, synchronize=lambda: waits.append(clock.now))
+    with ledger.section("outer"):
+        clock.now += 1
+        with ledger.section("inner"):
+            clock.now += 10
+        clock.now += 100
+    clock.now += 1000  # in no section
+    with ledger.section("inner"):
+        clock.now += 5
+    assert ledger.seconds == {"outer": 101, "inner": 15}
+    assert len(waits) == 6
+
+
+def test_the_ledger_books_a_section_that_fails() -> None:
+    clock = FakeClock()
+    ledger = Ledger(clock)
+    with pytest.raises(KeyError), ledger.section("part"):
+        clock.now += 2
+        raise KeyError
+    assert ledger.seconds == {"part": 2}
+
+
+def test_a_budget_in_flops_is_kept_to_a_step(small: Dataset) -> None:
+    from fmnist_zoo.flops import count_flops
+
+    a_step = count_flops(model()).training_flops * 100
+    result = fit(model(), small, recipe=recipe(budget=Budget("flops", 33.5 * a_step)), device="cpu")
+    assert result.num_steps == 33 and [stats.num_steps for stats in result.history] == [20, 33]
+    assert result.history[-1].lr < 3e-3 * 0.02  # annealed to the end although the last epoch is a part
+
+
+def test_a_budget_in_seconds_follows_the_speed(small: Dataset) -> None:
+    """On a clock on which every step takes 0.1 s, then twice that from the second epoch on."""
+    clock = FakeClock()
+    step = TrainingStep(model(), recipe(budget=Budget("seconds", 6.0)), scale=SCALE, precision="fp32", engine="eager")
+    data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
+    real = step.warm_up
+
+    def warm_up(items: Any) -> None:
+        items = list(items)
+        clock.now += 0.1 * len(items)
+        real(items)
+
+    step.warm_up = warm_up  # type: ignore[method-assign]
+    plan = StepPlan(step.recipe, step, data, Ledger(clock))
+    assert plan.num_steps == 60
+    plan.correct(20, 4.0)  # 0.2 s a step: 2 s are left for 10 more
+    assert plan.num_steps == 30
+    plan.correct(30, 6.5)
+    assert plan.num_steps == 30
+
+
+def test_a_short_budget_in_seconds_for_real(small: Dataset) -> None:
+    result = fit(model(), small, recipe=recipe(budget=Budget("seconds", 0.5)), device="cpu")
+    assert result.num_steps > 20
+    assert result.history[-1].lr < 3e-3 * 0.2
+
+
+def test_choosing_on_a_cpu_measures_and_keeps_the_model(small: Dataset) -> None:
+    module = model()
+    before = weights(module).clone()
+    data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
+    choice = choose(module, recipe(), data, SCALE, precision=None, engine=None)
+    assert choice.engine == "eager" and choice.precision in ("fp32", "bf16", "bf16_weights")
+    assert choice.reason is not None and "fp32 eager" in choice.reason and "compiling not tried" in choice.reason
+    assert torch.equal(before, weights(module))
+
+
+@pytest.mark.parametrize(("precision", "engine"), [("fp32", "eager"), ("bf16", "compile")])
+def test_what_is_given_is_not_chosen(precision: Precision, engine: Engine, small: Dataset) -> None:
+    data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
+    choice = choose(model(), recipe(), data, SCALE, precision=precision, engine=engine)
+    assert (choice.precision, choice.engine, choice.reason) == (precision, engine, None)
+
+
+def test_a_precision_that_strays_is_not_chosen(small: Dataset) -> None:
+    class Rounding(nn.Module):
+        """Loses everything in bf16: a large constant swallows the signal."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(784, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return (self.layer(images.flatten(1)) * 1e-3 + 100.0) - 100.0
+
+    data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
+    choice = choose(Rounding(), recipe(), data, SCALE, precision=None, engine="eager")
+    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+        assert choice.reason is not None and "bf16 strays from fp32" in choice.reason
+    assert choice.precision == "fp32"
+
+
+@pytest.mark.parametrize(("name", "hint"), [("gpu", "is unknown"), ("cuda:99", "isn't there"), ("meta", "isn't there")])
+def test_devices_that_are_not_there(name: str, hint: str) -> None:
+    with pytest.raises(ValueError, match=hint):
+        resolve_device(name)
+
+
+def test_scores_by_hand() -> None:
+    labels = torch.tensor([0, 0, 1, 1, 2])
+    logits = torch.full((5, 3), -math.inf).scatter(1, torch.tensor([[0], [1], [1], [1], [2]]), 0.0)
+    found = scores(logits.nan_to_num(neginf=-50.0), labels)
+    assert found["top1_pct"] == pytest.approx(80.0)
+    assert found["nll"] == pytest.approx(10.0, rel=1e-3)  # one of five is wrong by 50 nats
+    assert found["confusion_matrix"] == [[1, 1, 0], [0, 2, 0], [0, 0, 1]]
+    assert found["per_class"][1] == {
+        "precision": pytest.approx(2 / 3),
+        "recall": 1.0,
+        "f1": pytest.approx(0.8),
+        "support": 2,
+    }
+    assert found["macro_f1"] == pytest.approx((2 / 3 + 0.8 + 1.0) / 3)
+
+
+def test_evaluation_restores_training_mode(small: Dataset) -> None:
+    module = model().train()
+    evaluate(module, small.test, scale=SCALE)
+    assert module.training

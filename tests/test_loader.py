@@ -98,7 +98,7 @@ def test_erasing_fills_one_rectangle_with_the_mean() -> None:
 
 def test_augmentation_is_drawn_anew_in_each_epoch() -> None:
     some = loader(numbered(64), augmentation="shift:2")
-    first, second = ({int(l): i for i, l in zip(*epoch(some, n), strict=True)} for n in (0, 1))
+    first, second = ({int(label): image for image, label in zip(*epoch(some, n), strict=True)} for n in (0, 1))
     assert sum(not torch.equal(first[label], second[label]) for label in first) > 40
 
 

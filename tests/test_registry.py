@@ -1,5 +1,6 @@
 """Registering, listing, selecting and building models by name."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -133,9 +134,8 @@ def test_installed_entry_points_are_loaded(tmp_path: Path) -> None:
     ],
 )
 def test_nonsense_options_are_refused_with_the_reason(name: str, option: str, value: object, reason: str) -> None:
-    with pytest.raises(ValueError) as caught:
+    with pytest.raises(ValueError, match=re.escape(reason)):
         create_model(name, **{option: value})
-    assert reason in str(caught.value)
 
 
 @pytest.mark.parametrize("name", list_models())

@@ -26,7 +26,8 @@ SCALE = PixelScale("unit", mean=0.3, std=0.35)
 
 
 def recipe(**changes: Any) -> Recipe:
-    return Recipe(**{"budget": Budget("epochs", 2), "batch_size": 100, "lr": 3e-3, **changes})
+    fields: dict[str, Any] = {"budget": Budget("epochs", 2), "batch_size": 100, "lr": 3e-3, **changes}
+    return Recipe(**fields)
 
 
 def model(seed: int = 0, **options: Any) -> nn.Module:
@@ -62,7 +63,7 @@ def test_history_says_what_happened(small: Dataset) -> None:
         num_val=500,
         device="cpu",
         ledger=ledger,
-        on_epoch=lambda stats: seen.append(stats),
+        on_epoch=seen.append,
     )
     first, second = result.history
     assert seen == result.history and (first.epoch, second.epoch) == (1, 2)
@@ -316,9 +317,14 @@ def test_the_ledger_counts_no_second_twice_and_waits_for_the_device() -> None:
 def test_the_ledger_books_a_section_that_fails() -> None:
     clock = FakeClock()
     ledger = Ledger(clock)
-    with pytest.raises(KeyError), ledger.section("part"):
-        clock.now += 2
-        raise KeyError
+
+    def work() -> None:
+        with ledger.section("part"):
+            clock.now += 2
+            raise KeyError
+
+    with pytest.raises(KeyError):
+        work()
     assert ledger.seconds == {"part": 2}
 
 

@@ -13,8 +13,9 @@ from fmnist_zoo.registry import register_model
 @register_model(
     "mlp",
     family="mlp",
-    summary="784-512-256-10 perceptron",
-    reference="Rumelhart, Hinton & Williams, 1986, Learning representations by back-propagating errors",
+    summary="784-512-256-10 perceptron with batch normalisation",
+    reference="Rumelhart, Hinton & Williams, 1986, Learning representations by back-propagating errors; normalisation: "
+    "Ioffe & Szegedy, 2015, arXiv:1502.03167",
 )
 class MLP(Classifier):
     """Fully connected layers of widths `hidden`, then a linear classifier.
@@ -31,8 +32,8 @@ class MLP(Classifier):
         self,
         *,
         hidden: tuple[int, ...] = (512, 256),
-        activation: Activation = "relu",
-        norm: Norm = "none",
+        activation: Activation = "gelu",
+        norm: Norm = "batch",
         dropout: float = 0.0,
         num_classes: int = 10,
     ) -> None:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn import functional
 
 from fmnist_zoo.models.base import Classifier
-from fmnist_zoo.models.layers import Activation, check_positive, check_probability, make_activation
+from fmnist_zoo.models.layers import Activation, check_positive, check_probability, conv_norm_act, make_activation
 from fmnist_zoo.registry import register_model
 
 
@@ -49,14 +51,27 @@ class Block(nn.Module):
 @register_model(
     "transformer",
     family="transformer",
-    summary="vision transformer on 7x7 patches, pre-norm, mean over tokens",
-    reference="Dosovitskiy et al., 2021, arXiv:2010.11929; mean over tokens: Beyer et al., 2022, arXiv:2205.01580",
+    summary="vision transformer on 16 overlapping patch tokens from a convolutional stem",
+    reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881, and "
+    "Hassani et al., 2021, arXiv:2104.05704; mean over tokens: Beyer et al., 2022, arXiv:2205.01580",
+)
+@register_model(
+    "vit",
+    family="transformer",
+    summary="vision transformer on 16 plain 7x7 patches",
+    reference="Dosovitskiy et al., 2021, arXiv:2010.11929",
+    defaults={"stem": "patch"},
 )
 class Transformer(Classifier):
-    """Patches become tokens by a linear map; positions are added, blocks mix the tokens, their mean is classified.
+    """Patches become tokens; positions are added, encoder blocks mix the tokens, and their mean is classified.
+
+    With a `conv` stem the tokens are overlapping patches: three 3x3 convolutions of stride 2 (to 32, 64 and `dim`
+    channels) end in a 4x4 map of tokens, each of which sees 15x15 pixels. With a `patch` stem they are disjoint squares
+    mapped linearly, as in the original, which needs far more training to see what a convolution is given.
 
     Args:
-        patch: side of a patch in pixels, a divisor of 28.
+        stem: `conv` or `patch`.
+        patch: side of a `patch` stem's patches in pixels, a divisor of 28.
         dim: width of a token.
         depth: encoder blocks.
         heads: attention heads, a divisor of `dim`.
@@ -69,9 +84,10 @@ class Transformer(Classifier):
     def __init__(
         self,
         *,
+        stem: Literal["conv", "patch"] = "conv",
         patch: int = 7,
         dim: int = 128,
-        depth: int = 3,
+        depth: int = 2,
         heads: int = 4,
         mlp_ratio: float = 2.0,
         activation: Activation = "gelu",
@@ -87,20 +103,23 @@ class Transformer(Classifier):
             raise ValueError(f"heads={heads} must divide dim={dim}")
         if int(dim * mlp_ratio) < 1:
             raise ValueError(f"mlp_ratio={mlp_ratio} leaves the perceptron without a unit; give at least {1 / dim:g}")
-        self.patch = patch
-        self.embed = nn.Linear(patch * patch, dim)
-        self.position = nn.Parameter(torch.randn(1, (28 // patch) ** 2, dim) * 0.02)
+        self.embed = _conv_stem(dim) if stem == "conv" else nn.Conv2d(1, dim, patch, stride=patch)
+        side = 4 if stem == "conv" else 28 // patch
+        self.position = nn.Parameter(torch.randn(1, side * side, dim) * 0.02)
         self.blocks = nn.Sequential(*(Block(dim, heads, mlp_ratio, activation, dropout) for _ in range(depth)))
         self.norm = nn.LayerNorm(dim)
         self.num_features = dim
         self.reset_classifier(num_classes)
 
     def forward_features(self, images: Float[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch features"]:
-        side = 28 // self.patch
-        patches = (
-            images.reshape(-1, side, self.patch, side, self.patch)
-            .transpose(2, 3)
-            .reshape(-1, side * side, self.patch**2)
-        )
-        tokens = self.blocks(self.embed(patches) + self.position)
-        return self.norm(tokens).mean(1)
+        tokens = self.embed(images).flatten(2).transpose(1, 2)  # (batch, tokens, dim)
+        return self.norm(self.blocks(tokens + self.position)).mean(1)
+
+
+def _conv_stem(dim: int) -> nn.Sequential:
+    """Images `(batch, 1, 28, 28)` to tokens `(batch, dim, 4, 4)`."""
+    return nn.Sequential(
+        conv_norm_act(1, 32, stride=2, norm="batch", activation="relu"),
+        conv_norm_act(32, 64, stride=2, norm="batch", activation="relu"),
+        nn.Conv2d(64, dim, 3, stride=2, padding=1),
+    )

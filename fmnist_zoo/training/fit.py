@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import torch
-from jaxtyping import Float
+from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from fmnist_zoo.data.datasets import Dataset, Split, holdout
@@ -125,7 +125,8 @@ def fit(
         while result.num_steps < plan.num_steps:
             epoch = len(result.history)
             scheduled = plan.num_steps
-            logits, labels, lr = _train_epoch(step, loader, plan, epoch, result.num_steps, ledger)
+            with ledger.section("train"):
+                logits, labels, lr = train_epoch(step, loader, epoch, done=result.num_steps, total=plan.num_steps)
             result.num_steps += len(logits) // recipe.batch_size
             with ledger.section("eval"):
                 train_loss, train_top1_pct = _checked(logits, labels, epoch, recipe.batch_size)
@@ -201,18 +202,28 @@ def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) ->
 _LONG_ENOUGH_S = 0.3
 
 
-def _train_epoch(
-    step: TrainingStep, loader: TrainLoader, plan: StepPlan, epoch: int, done: int, ledger: Ledger
-) -> tuple[Float[Tensor, "images classes"], Tensor, float]:
-    """One epoch, or what is left of the budget: the logits and labels of all its images, and the last learning rate."""
+def train_epoch(
+    step: TrainingStep, loader: TrainLoader, epoch: int, *, done: int, total: int
+) -> tuple[Float[Tensor, "images classes"], Int64[Tensor, " images"], float]:
+    """One epoch, or what is left of the budget, without waiting for the device.
+
+    Args:
+        step: what trains.
+        loader: of its batches.
+        epoch: which, from 0.
+        done: steps before this epoch.
+        total: steps of the whole training; the schedule runs on `done / total`.
+
+    Returns:
+        Logits and labels of all images in their order, and the last learning rate.
+    """
     outputs: list[Tensor] = []
     targets: list[Tensor] = []
     lr = 0.0
-    with ledger.section("train"):
-        for images, labels in loader.batches(epoch, plan.num_steps - done):
-            lr = lr_at(step.recipe, (done + len(outputs)) / plan.num_steps)
-            outputs.append(step(images, labels, lr))
-            targets.append(labels)
+    for images, labels in loader.batches(epoch, total - done):
+        lr = lr_at(step.recipe, (done + len(outputs)) / total)
+        outputs.append(step(images, labels, lr))
+        targets.append(labels)
     return torch.cat(outputs), torch.cat(targets), lr
 
 

@@ -1,0 +1,119 @@
+"""From options to variants: axes, labels, tracks, and everything that must be refused before a run starts."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.config import RunConfig
+from benchmarks.plan import Plan, make_plan
+from benchmarks.tracks import EQUAL
+
+
+def plan(**options: Any) -> Plan:
+    return make_plan(RunConfig(device="cpu", **options))
+
+
+def labels(**options: Any) -> list[str]:
+    return [variant.label for variant in plan(**options).variants]
+
+
+def test_the_main_job_is_the_five_families_once_each_on_equal_terms() -> None:
+    made = plan()
+    assert [variant.label for variant in made.variants] == ["mlp", "cnn", "unet_encoder", "lstm", "transformer"]
+    assert made.seeds == (0,)
+    for variant in made.variants:
+        config = variant.config
+        assert (config["track"], config["preset"]) == ("equal", "quick")
+        assert (config["num_train"], config["num_val"]) == (55_000, 5_000)
+        tuned = {"lr", "weight_decay"}
+        shared = {name: value for name, value in config["recipe"].items() if name not in tuned | {"budget"}}
+        assert shared == {name: value for name, value in EQUAL.as_dict().items() if name in shared}
+        assert config["recipe"]["budget"] == "epochs:5"
+
+
+def test_axes_multiply_and_labels_say_only_what_varies() -> None:
+    assert set(labels(models=("mlp",), optimizer=("sgd", "adam"), lr=(0.01, 0.001))) == {
+        "mlp lr=0.01 optimizer=sgd",
+        "mlp lr=0.001 optimizer=sgd",
+        "mlp lr=0.01 optimizer=adam",
+        "mlp lr=0.001 optimizer=adam",
+    }
+    assert labels(models=("cnn",), precision=("fp32", "bf16"), engine=("eager",)) == ["cnn fp32", "cnn bf16"]
+    assert labels(models=("mlp",), set=("mlp.hidden=64", "mlp.hidden=64-32")) == ["mlp hidden=64", "mlp hidden=64-32"]
+
+
+def test_an_activation_goes_to_the_models_that_have_one() -> None:
+    made = plan(models=("mlp", "lstm"), activation=("silu", "tanh"))
+    found = [(variant.config["model"], variant.config["model_options"]) for variant in made.variants]
+    assert found == [("mlp", {"activation": "silu"}), ("mlp", {"activation": "tanh"}), ("lstm", {})]
+
+
+def test_what_is_the_same_is_run_once() -> None:
+    assert len(plan(models=("mlp",), lr=(0.01, 0.01)).variants) == 1
+
+
+def test_tutorial_nets_alone_follow_their_tutorials() -> None:
+    made = plan(models=("tutorials",))
+    recipes = {variant.config["model"]: variant.config["recipe"] for variant in made.variants}
+    assert all(variant.config["track"] == "published" and variant.config["num_val"] == 0 for variant in made.variants)
+    first = recipes["tutorial_mlp_128_64"]
+    assert (first["optimizer"], first["lr"], first["batch_size"], first["budget"]) == ("adam", 1e-3, 64, "epochs:10")
+    sgd = recipes["tutorial_mlp_512_128"]
+    assert (sgd["optimizer"], sgd["lr"], sgd["momentum"], sgd["input_scaling"]) == ("sgd", 0.01, 0.9, "symmetric")
+    nll = recipes["tutorial_mlp_log_softmax"]
+    assert (nll["loss"], nll["lr"], nll["budget"], nll["input_scaling"]) == ("nll", 3e-3, "epochs:15", "symmetric")
+    assert all(recipe["schedule"] == "constant" and recipe["lr_warmup_fraction"] == 0 for recipe in recipes.values())
+
+
+def test_with_others_they_run_on_equal_terms() -> None:
+    made = plan(models=("mlp", "tutorial_mlp_256"))
+    assert {variant.config["track"] for variant in made.variants} == {"equal"}
+
+
+def test_a_track_that_a_model_has_no_recipe_for_says_so() -> None:
+    (variant,) = plan(models=("gru",), track="published").variants
+    assert variant.flags == ("no published recipe: the equal track's",)
+    (variant,) = plan(models=("timm/resnet18",)).variants
+    assert variant.flags == ("learning rate and weight decay are not tuned for this model",)
+
+
+@pytest.mark.parametrize(("preset", "seeds", "epochs"), [("quick", 1, 5), ("standard", 3, 20), ("full", 5, 60)])
+def test_presets(preset: Any, seeds: int, epochs: int) -> None:
+    made = plan(models=("mlp",), preset=preset)
+    assert len(made.seeds) == seeds
+    assert made.variants[0].config["recipe"]["budget"] == f"epochs:{epochs}"
+    assert made.measures.latency == (preset != "quick")
+
+
+def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None:
+    alone = plan(models=("mlp",)).variants[0]
+    among = plan(models=("all",)).variants[0]
+    other = plan(models=("mlp",), lr=(0.5,)).variants[0]
+    assert alone.key == among.key != other.key
+    assert plan(models=("mlp",), set=("mlp.hidden=512-256",)).variants[0].key == alone.key
+
+
+@pytest.mark.parametrize(
+    ("options", "reason"),
+    [
+        ({"models": ("mpl",)}, "did you mean 'mlp'"),
+        ({"models": ()}, "at least one model"),
+        ({"seeds": 0}, "at least one model and one seed"),
+        ({"budget": ("5",)}, "epochs:N"),
+        ({"lr": (-1.0,)}, "lr -1.0"),
+        ({"augmentation": ("spin",)}, "spin"),
+        ({"batch_size": (60_000,)}, "larger than the 55000 training images"),
+        ({"models": ("mlp",), "set": ("mlp.hidden",)}, "not of the form MODEL.OPTION=VALUE"),
+        ({"models": ("mlp",), "set": ("cnn.widths=8",)}, "is for a model that isn't run"),
+        ({"models": ("mlp",), "set": ("mlp.hiden=8",)}, "did you mean 'hidden'"),
+        ({"models": ("mlp",), "set": ("mlp.hidden=0",)}, "hidden=0"),
+        ({"models": ("mlp",), "activation": ("rleu",)}, "not one of"),
+        ({"models": ("mlp",), "loss": ("nll",)}, "ends in log-softmax"),
+        ({"models": ("mlp",), "precision": ("tf32",)}, "tf32 needs"),
+        ({"plugin": (Path("nowhere.py"),)}, "is not a file"),
+    ],
+)
+def test_nonsense_is_refused_before_anything_runs(options: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValueError, match=reason):
+        plan(**options)

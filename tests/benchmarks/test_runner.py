@@ -1,0 +1,185 @@
+"""The runner with a fake worker: what becomes of results, deaths, refusals and interruptions."""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from benchmarks.config import RunConfig
+from benchmarks.display import Display, LiveDisplay, make_display
+from benchmarks.plan import Plan, make_plan
+from benchmarks.process import WorkerDiedError
+from benchmarks.record import RecordStore
+from benchmarks.runner import Place, Runner, complete_ledger, finished_runs
+from tests.benchmarks.sample_records import make_record
+
+
+def good_result(job: dict[str, Any]) -> dict[str, Any]:
+    """What a worker gives back, taken from a record made by hand."""
+    record = make_record()
+    epoch = {
+        "epoch": 1, "train_loss": 0.5, "train_top1_pct": 80.0, "val_loss": 0.4, "val_top1_pct": 85.0, "lr": 0.1,
+        "elapsed_s": 1.0, "num_steps": 10, "scheduled_steps": 10,
+    }  # fmt: skip
+    return {
+        "status": "ok", "error": None, "ledger": {"data": 0.1, "train": 1.0}, "history": [epoch], "flags": [],
+        "num_steps": 10, "num_epochs": 1, "dataset": record.dataset, "execution": record.execution,
+        "metrics": record.metrics, "throughput": record.throughput, "memory": record.memory, "latency": None,
+        "predictions": None, "weights": None,
+    }  # fmt: skip
+
+
+class FakeWorker:
+    """Does what its script says, one entry a job."""
+
+    def __init__(self, script: list[Callable[[dict[str, Any]], dict[str, Any]]], log: list[str]) -> None:
+        self.import_s: float | None = None
+        self._script, self._log = script, log
+        log.append("start")
+
+    def run(self, job: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        self.import_s = 0.0
+        self._log.append(f"{job['config']['model']} {job['seed']}")
+        result = self._script.pop(0)(job)
+        for stats in result.get("history", []):
+            on_event(stats)
+        return result
+
+    def close(self) -> None:
+        self._log.append("close")
+
+
+def die(job: dict[str, Any]) -> dict[str, Any]:
+    raise WorkerDiedError("the worker process was killed by signal 11; its last lines:\nSegmentation fault")
+
+
+def interrupt(job: dict[str, Any]) -> dict[str, Any]:
+    raise KeyboardInterrupt
+
+
+def two_models_two_seeds() -> Plan:
+    return make_plan(RunConfig(models=("mlp", "lstm"), seeds=2, device="cpu"))
+
+
+def runner(plan: Plan, out: Path, script: list[Any], log: list[str], display: Display | None = None) -> Runner:
+    place = Place(out=out, data_dir=None, save_weights=False, plugins=(), command="python -m benchmarks.run")
+    quiet = display or Display(4, Console(file=io.StringIO()))
+    return Runner(plan, place, quiet, new_worker=lambda threads: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
+
+
+def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:
+    log: list[str] = []
+    records = runner(two_models_two_seeds(), tmp_path, [good_result] * 4, log).run()
+    assert log == ["start", "mlp 0", "mlp 1", "close", "start", "lstm 0", "lstm 1", "close"]
+    assert [record.status for record in records] == ["ok"] * 4
+    (machine,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    stored, problems = RecordStore(machine).read_all()
+    assert len(stored) == 4 and not problems
+    assert (machine / "README.md").is_file() and (tmp_path / "README.md").is_file()
+
+
+def test_a_dead_worker_costs_one_run_and_is_replaced(tmp_path: Path) -> None:
+    log: list[str] = []
+    script = [die, good_result, good_result, die]
+    records = runner(two_models_two_seeds(), tmp_path, script, log).run()
+    assert [record.status for record in records] == ["failed", "ok", "ok", "failed"]
+    assert log == ["start", "mlp 0", "close", "start", "mlp 1", "close", "start", "lstm 0", "lstm 1", "close"]
+    dead = records[0]
+    assert dead.error is not None and "signal 11" in dead.error and "Segmentation fault" in dead.error
+    assert dead.metrics is None and dead.throughput is None and dead.history == []
+    assert dead.ledger["train_s"] is None and dead.ledger["wall_s"] is not None
+    page = next(tmp_path.glob("*/README.md")).read_text()
+    assert "Segmentation fault" in page
+
+
+def test_a_failed_run_keeps_what_it_had_and_the_worker_lives_on(tmp_path: Path) -> None:
+    def diverge(job: dict[str, Any]) -> dict[str, Any]:
+        good = good_result(job)
+        return {
+            "status": "diverged", "error": "DivergedError: step 3", "history": good["history"],
+            "ledger": {"train": 2.0}, "dataset": good["dataset"], "flags": [],
+        }  # fmt: skip
+
+    log: list[str] = []
+    records = runner(two_models_two_seeds(), tmp_path, [diverge, *[good_result] * 3], log).run()
+    assert [record.status for record in records] == ["diverged", "ok", "ok", "ok"]
+    assert len(records[0].history) == 1 and records[0].ledger["train_s"] == 2.0
+    assert log.count("start") == 2
+
+
+def test_ctrl_c_ends_the_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
+    log: list[str] = []
+    with pytest.raises(KeyboardInterrupt):
+        runner(two_models_two_seeds(), tmp_path, [good_result, interrupt], log).run()
+    assert log[-1] == "close"
+    (machine,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    assert len(RecordStore(machine).read_all()[0]) == 1
+    assert (machine / "README.md").is_file()
+
+
+def test_finished_runs_are_not_done_again(tmp_path: Path) -> None:
+    plan, log = two_models_two_seeds(), []  # type: ignore[var-annotated]
+    first = runner(plan, tmp_path, [good_result, die, good_result, good_result], log)
+    first.run()
+    done = finished_runs(tmp_path / first.machine, since="2000-01-01T00:00:00Z")
+    assert len(done) == 3
+    assert finished_runs(tmp_path / first.machine, since="2999-01-01T00:00:00Z") == set()
+    log.clear()
+    records = runner(plan, tmp_path, [good_result], log).run(skip=done)
+    assert log == ["start", "mlp 1", "close"] and len(records) == 1
+
+
+def test_after_the_deadline_no_run_starts(tmp_path: Path) -> None:
+    log: list[str] = []
+    assert runner(two_models_two_seeds(), tmp_path, [], log).run(deadline=0.0) == []
+    assert log == []
+
+
+def test_the_ledger_adds_up_to_the_wall_time() -> None:
+    ledger = complete_ledger({"data": 1.0, "train": 5.0}, import_s=2.0, wall_s=8.5)
+    assert ledger["other_s"] == pytest.approx(0.5)
+    parts = [value for name, value in ledger.items() if name != "wall_s"]
+    assert sum(parts) == pytest.approx(ledger["wall_s"])  # type: ignore[arg-type]
+    assert ledger["probe_s"] == 0.0  # a part that took no time
+
+
+def test_a_folder_of_somebody_elses_is_refused_before_anything_is_measured(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("# my own page\n")
+    log: list[str] = []
+    with pytest.raises(ValueError, match=r"README\.md"):
+        runner(two_models_two_seeds(), tmp_path, [good_result], log)
+    assert log == [] and (tmp_path / "README.md").read_text() == "# my own page\n"
+
+
+def test_plain_lines_have_no_control_codes_and_say_it_in_words(tmp_path: Path) -> None:
+    text = io.StringIO()
+    display = Display(4, Console(file=text, soft_wrap=True))
+    with display:
+        runner(two_models_two_seeds(), tmp_path, [good_result, die, good_result, good_result], [], display).run()
+    printed = text.getvalue()
+    assert "\x1b" not in printed and "\r" not in printed
+    for words in (
+        "[1/4] mlp seed 0",
+        "training loss 0.5000",
+        "validation loss",
+        "test loss",
+        "test accuracy",
+        "signal 11",
+    ):
+        assert words in printed
+
+
+def test_the_live_table_shows_every_run(tmp_path: Path) -> None:
+    text = io.StringIO()
+    display = LiveDisplay(4, Console(file=text, force_terminal=True, width=200))
+    with display:
+        runner(two_models_two_seeds(), tmp_path, [good_result, die, good_result, good_result], [], display).run()
+    printed = text.getvalue()
+    assert "4 of 4 runs done" in printed and "lstm seed 1" in printed and "failed" in printed
+
+
+def test_output_that_is_not_a_terminal_gets_plain_lines() -> None:
+    assert type(make_display(1)) is Display

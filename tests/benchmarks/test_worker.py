@@ -1,0 +1,209 @@
+"""Real worker processes: a whole run on real data, deaths of every kind, and models that misbehave."""
+
+import dataclasses
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from benchmarks.config import RunConfig
+from benchmarks.plan import make_plan
+from benchmarks.process import Worker, WorkerDiedError
+from benchmarks.record import RecordStore
+from benchmarks.run import main
+from benchmarks.worker import environment
+from fmnist_zoo.checkpoint import load_checkpoint
+
+PLUGIN = """
+import os, signal, torch
+from torch import nn
+from fmnist_zoo import register_model
+
+class Base(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(784, 10)
+        self.steps = 0
+    def forward(self, images):
+        if self.training:
+            self.steps += 1
+        if self.steps > 5:
+            self.misbehave()
+        return self.layer(images.flatten(1))
+
+@register_model("segfaults", family="mlp", summary="", reference="")
+class Segfaults(Base):
+    def misbehave(self):
+        print("about to fall")
+        os.kill(os.getpid(), signal.SIGSEGV)
+
+@register_model("raises", family="mlp", summary="", reference="")
+class Raises(Base):
+    def misbehave(self):
+        raise RuntimeError("a bug of the model's | with a pipe")
+
+@register_model("greedy", family="mlp", summary="", reference="")
+class Greedy(Base):
+    def misbehave(self):
+        torch.empty(1 << 62, dtype=torch.uint8)
+
+@register_model("diverges", family="mlp", summary="", reference="")
+class Diverges(Base):
+    def misbehave(self):
+        with torch.no_grad():
+            self.layer.weight.fill_(float("nan"))
+"""
+
+
+@pytest.fixture
+def plugin(tmp_path: Path) -> Path:
+    file = tmp_path / "bad_models.py"
+    file.write_text(PLUGIN)
+    return file
+
+
+def job(tmp_path: Path, **changes: Any) -> Any:
+    options = RunConfig(
+        models=("mlp",), device="cpu", budget=("flops:2e9",), set=("mlp.hidden=16",), precision=("fp32",)
+    )
+    config = make_plan(options).variants[0].config
+    return {
+        "config": config, "seed": 0, "run_id": "20261121T210000.000Z-mlp-00000000-s0", "device": "cpu",
+        "latency": False, "data_dir": None, "machine_dir": str(tmp_path / "machine"), "weights": None, "plugins": list[str](),
+        **changes,
+    }  # fmt: skip
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    process = Worker(1)
+    yield process
+    process.close()
+
+
+def test_a_run_and_a_second_seed_in_one_process(worker: Worker, tmp_path: Path) -> None:
+    events: list[dict[str, Any]] = []
+    first = worker.run(job(tmp_path, latency=True), events.append)
+    assert first["status"] == "ok", first["error"]
+    assert worker.import_s is not None and worker.import_s > 0.2
+    assert [event["epoch"] for event in events] == [1] and first["history"] == events
+    assert first["metrics"]["test_top1_pct"] > 20
+    assert sum(map(sum, first["metrics"]["confusion_matrix"])) == 10_000
+    assert first["throughput"]["train_img_per_s"] > 0 and len(first["throughput"]["train_samples_img_per_s"]) >= 5
+    assert first["latency"]["batch_1"]["p50_ms"] <= first["latency"]["batch_1"]["p99_ms"]
+    assert first["memory"]["peak_mem_mib"] > 50
+    predicted, confidence = RecordStore(tmp_path / "machine").read_predictions(job(tmp_path)["run_id"])
+    assert predicted.shape == confidence.shape == (10_000,)
+    diagonal = sum(first["metrics"]["confusion_matrix"][i][i] for i in range(10))
+    assert first["metrics"]["test_top1_pct"] == pytest.approx(diagonal / 100)
+
+    second = worker.run(job(tmp_path, seed=1), events.append)
+    assert second["status"] == "ok" and second["metrics"] != first["metrics"]
+    assert second["ledger"]["data"] < first["ledger"]["data"]
+
+
+def test_workers_are_started_with_the_allocator_that_training_wants(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MALLOC_TOP_PAD_", "123")
+    variables = environment(3)
+    assert variables["OMP_NUM_THREADS"] == os.environ.get("OMP_NUM_THREADS", "3")
+    assert variables["MALLOC_TOP_PAD_"] == "123"  # what a person has set is kept
+    assert int(variables["MALLOC_MMAP_THRESHOLD_"]) > 2**20
+
+
+@pytest.mark.parametrize(
+    ("code", "words"),
+    [
+        ("import sys; sys.exit(3)", "exit code 3"),
+        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (the system's out-of-memory killer"),
+        ("raise ImportError('no module named torch')", "no module named torch"),
+    ],
+)
+def test_a_worker_that_does_not_even_start(code: str, words: str, tmp_path: Path) -> None:
+    process = Worker(1, command=(sys.executable, "-c", code))
+    with pytest.raises(WorkerDiedError) as caught:
+        process.run(job(tmp_path), lambda event: None)
+    process.close()
+    assert words in str(caught.value)
+
+
+def test_a_worker_killed_from_outside_in_the_middle_of_a_run(worker: Worker, tmp_path: Path) -> None:
+    def kill(event: dict[str, Any]) -> None:
+        assert worker._process is not None
+        worker._process.send_signal(signal.SIGKILL)
+
+    long = job(tmp_path)
+    long["config"] = {**long["config"], "recipe": {**long["config"]["recipe"], "budget": "epochs:500"}}
+    with pytest.raises(WorkerDiedError, match="signal 9"):
+        worker.run(long, kill)
+
+
+def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path) -> None:
+    noisy = tmp_path / "noisy.py"
+    noisy.write_text("import os; print('hello from a library'); os.write(1, b'{not json}\\n')\n")
+    process = Worker(1)
+    result = process.run(job(tmp_path, plugins=[str(noisy)]), lambda event: None)
+    log = process.log_tail()
+    process.close()
+    assert result["status"] == "ok"
+    assert "hello from a library" in log and "{not json}" in log
+
+
+def test_the_command_with_models_that_misbehave(
+    plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One row for each, with what happened; the good one among them is measured and its weights can be loaded."""
+    out = tmp_path / "out"
+    names = ["segfaults", "raises", "greedy", "diverges", "tutorial_mlp_128_64"]
+    arguments = ["--models", *names, "--plugin", str(plugin), "--out", str(out), "--device", "cpu"]
+    code = main([*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32"])
+    assert code == 1
+    (machine,) = (path for path in out.iterdir() if path.is_dir())
+    records = {record.model: record for record in RecordStore(machine).read_all()[0]}
+    assert {name: records[name].status for name in names} == {
+        "segfaults": "failed",
+        "raises": "failed",
+        "greedy": "oom",
+        "diverges": "diverged",
+        "tutorial_mlp_128_64": "ok",
+    }
+    assert "signal 11" in str(records["segfaults"].error) and "about to fall" in str(records["segfaults"].error)
+    assert "a bug of the model's | with a pipe" in str(records["raises"].error)
+    assert "epoch 1, step" in str(records["diverges"].error)
+    page = (machine / "README.md").read_text()
+    assert "| with a pipe" not in page and all(name in page for name in names)
+    good = records["tutorial_mlp_128_64"]
+    assert good.weights is not None
+    checkpoint = load_checkpoint(machine / good.weights)
+    assert checkpoint.config["model"] == "tutorial_mlp_128_64" and len(checkpoint.config["class_names"]) == 10
+    assert "1 of 5 runs ok" in capsys.readouterr().out
+
+
+def test_the_parts_of_the_time_add_up(tmp_path: Path) -> None:
+    main(["--models", "mlp", "--out", str(tmp_path), "--device", "cpu", "--budget", "epochs:1", "--precision", "fp32"])
+    (record,) = RecordStore(next(path for path in tmp_path.iterdir() if path.is_dir())).read_all()[0]
+    ledger = dataclasses.asdict(record)["ledger"]
+    wall_s = ledger.pop("wall_s")
+    assert sum(ledger.values()) == pytest.approx(wall_s, rel=1e-6)
+    assert 0 <= ledger["other_s"] < 0.1 * wall_s
+    assert record.history[-1]["elapsed_s"] == pytest.approx(ledger["train_s"])
+
+
+def test_events_are_one_json_object_a_line() -> None:
+    """The protocol by hand: a worker says that it is ready, and ends when its input does."""
+    import subprocess
+
+    result = subprocess.run(
+        [sys.executable, "-m", "benchmarks.worker"],
+        input="",
+        capture_output=True,
+        text=True,
+        cwd=Path(__file__).parents[2],
+        timeout=100,
+        check=True,
+    )
+    assert [json.loads(line) for line in result.stdout.splitlines()] == [{"event": "ready"}]

@@ -8,9 +8,7 @@ from benchmarks.config import Track
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import ModelSpec
 
-EQUAL = Recipe(
-    batch_size=256, optimizer="adamw", lr=3e-3, weight_decay=0.05, schedule="one_cycle", lr_warmup_fraction=0.2
-)
+EQUAL = Recipe()
 """The one recipe of the equal track; only learning rate and weight decay are tuned for each model (ModelSpec.tuned)."""
 
 

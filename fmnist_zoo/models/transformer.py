@@ -52,8 +52,8 @@ class Block(nn.Module):
     "transformer",
     family="transformer",
     summary="vision transformer on 16 overlapping patch tokens from a convolutional stem",
-    reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881, and "
-    "Hassani et al., 2021, arXiv:2104.05704; mean over tokens: Beyer et al., 2022, arXiv:2205.01580",
+    reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881; "
+    "small and for small data: Hassani et al., 2021, arXiv:2104.05704",
 )
 @register_model(
     "vit",
@@ -66,8 +66,8 @@ class Transformer(Classifier):
     """Patches become tokens; positions are added, encoder blocks mix the tokens, and their mean is classified.
 
     With a `conv` stem the tokens are overlapping patches: three 3x3 convolutions of stride 2 (to 32, 64 and `dim`
-    channels) end in a 4x4 map of tokens, each of which sees 15x15 pixels. With a `patch` stem they are disjoint squares
-    mapped linearly, as in the original, which needs far more training to see what a convolution is given.
+    channels) end in a 4x4 map of tokens, each of which sees 15x15 pixels. With a `patch` stem they are disjoint
+    squares mapped linearly, as in the original, which needs far more training to see what a convolution is given.
 
     Args:
         stem: `conv` or `patch`.

@@ -1,0 +1,67 @@
+"""The public surface of the library, as the README uses it."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import fmnist_zoo
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.parametrize("name", fmnist_zoo.__all__)
+def test_every_public_name_is_there(name: str) -> None:
+    assert getattr(fmnist_zoo, name).__name__ == name
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="nonsense"):
+        _ = fmnist_zoo.nonsense
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, *arguments], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+    )
+
+
+def test_importing_the_package_loads_no_torch() -> None:
+    result = run("-c", "import sys, fmnist_zoo, fmnist_zoo.recipe; print('torch' in sys.modules)")
+    assert result.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize("module", ["benchmarks.run", "benchmarks.reproduce", "benchmarks.report", "benchmarks.peers"])
+def test_every_command_explains_itself(module: str) -> None:
+    result = run("-m", module, "--help")
+    assert result.returncode == 0 and "usage" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["--models", "mpl"], "did you mean 'mlp'"),
+        (["--model", "mlp"], "--models"),
+        (["--precision", "fp31"], "fp32"),
+        (["--models", "mlp", "--data-dir", "/nonexistent"], "/nonexistent"),
+        (["--models", "mlp", "--batch-size", "zero"], "zero"),
+    ],
+)
+def test_wrong_arguments_exit_with_2_and_name_the_nearest(arguments: list[str], hint: str, tmp_path: Path) -> None:
+    result = run("-m", "benchmarks.run", *arguments, "--out", str(tmp_path / "out"))
+    assert result.returncode == 2
+    assert hint in result.stdout + result.stderr
+    assert "Traceback" not in result.stderr
+    assert not (tmp_path / "out").exists()
+
+
+def test_list_and_dry_run_write_nothing(tmp_path: Path) -> None:
+    listed = run("-m", "benchmarks.run", "--list", "--models", "all", "--out", str(tmp_path / "out"))
+    assert listed.returncode == 0 and "unet_encoder" in listed.stdout
+    planned = run(
+        "-m", "benchmarks.run", "--models", "mlp", "--lr", "0.01", "0.001", "--dry-run", "--out", str(tmp_path / "out")
+    )
+    assert planned.returncode == 0, planned.stderr
+    assert "mlp lr=0.01" in planned.stdout and "2 variants, 2 runs" in planned.stdout
+    assert not (tmp_path / "out").exists()

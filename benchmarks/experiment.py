@@ -132,7 +132,7 @@ class Experiment:
                 ledger=ledger,
                 on_epoch=on_epoch,
             )
-        self.found["flags"] += sorted({f"{warning.category.__name__}: {warning.message}" for warning in caught})
+        self.found["flags"] += sorted({str(warning.message).partition("\n")[0] for warning in caught})
         self.found["execution"] |= {"engine": result.engine, "fallback": result.fallback}
         self.found |= {"num_steps": result.num_steps, "num_epochs": len(result.history)}
         return result

@@ -132,7 +132,7 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
 
 def _recipes(name: str, track: Track, measures: Measures, options: RunConfig) -> list[Recipe]:
     """The recipe of a model with every combination of the fields that the command line sets."""
-    base, _ = recipe_for(get_spec(name), track, Budget("epochs", measures.epochs))
+    base, _ = recipe_for(get_spec(name), track, measures)
     axes: dict[str, list[Any]] = {
         field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)
     }
@@ -158,7 +158,7 @@ def _variant(
         check_precision(precision, setting.device)
     model = create_model(name, **model_options)
     check_loss(model, recipe)
-    _, flag = recipe_for(spec, setting.track, recipe.budget)
+    _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset])
     config: Config = {
         "model": name,
         "model_options": spec.changed(model_options),

@@ -4,24 +4,31 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from benchmarks.config import Track
-from fmnist_zoo.recipe import Budget, Recipe
+from benchmarks.config import Measures, Track
+from fmnist_zoo.recipe import Augmentation, Budget, Recipe
 from fmnist_zoo.registry import ModelSpec
 
 EQUAL = Recipe()
-"""The one recipe of the equal track; only learning rate and weight decay are tuned for each model (ModelSpec.tuned)."""
+"""The one recipe of the equal track. A preset sets its budget and augmentation, for all models alike; learning rate and
+weight decay are tuned for each model (ModelSpec.tuned)."""
 
 
-def recipe_for(spec: ModelSpec, track: Track, budget: Budget) -> tuple[Recipe, str | None]:
+def recipe_for(spec: ModelSpec, track: Track, preset: Measures) -> tuple[Recipe, str | None]:
     """A model's recipe on a track, and a sentence for the record where it isn't what the track's name promises.
 
     Args:
         spec: the model.
         track: `equal`, `best` or `published`.
-        budget: of the preset; a published recipe brings its own.
+        preset: its budget holds on the first two tracks, its augmentation on the first; a published recipe has its own.
     """
-    tuned = {"lr": EQUAL.lr, "weight_decay": EQUAL.weight_decay, **spec.tuned}
-    equal = replace(EQUAL, budget=budget, lr=tuned["lr"], weight_decay=tuned["weight_decay"])
+    budget = Budget("epochs", preset.epochs)
+    equal = replace(
+        EQUAL,
+        budget=budget,
+        augmentation=Augmentation.parse(preset.augmentation),
+        lr=spec.tuned.get("lr", EQUAL.lr),
+        weight_decay=spec.tuned.get("weight_decay", EQUAL.weight_decay),
+    )
     match track:
         case "equal":
             untuned = "learning rate and weight decay are not tuned for this model"

@@ -91,6 +91,17 @@ class RowRecurrent(Classifier):
         sequence = images.reshape(images.shape[0], 28 // self.rows_per_step, 28 * self.rows_per_step)
         state: Any = None
         for index, layer in enumerate(self.layers):
-            sequence, state = layer(self.dropout(sequence) if index else sequence)
+            sequence, state = _run(layer, self.dropout(sequence) if index else sequence)
         last = state[0] if isinstance(state, tuple) else state  # (directions, batch, hidden)
         return self.dropout(last.transpose(0, 1).flatten(1))
+
+
+def _run(layer: nn.Module, sequence: Float[Tensor, "batch steps size"]) -> Any:
+    """A recurrent layer's output and state; in fp32 where autocast asks for bf16 on CUDA.
+
+    CUDA's recurrent kernels are cast to fp16 there instead, without a word and without loss scaling.
+    """
+    if sequence.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16:
+        with torch.autocast("cuda", enabled=False):
+            return layer(sequence.float())
+    return layer(sequence)

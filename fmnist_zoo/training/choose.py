@@ -20,7 +20,7 @@ from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.step import TrainingStep
 
-PROBE_S = 0.5
+PROBE_S = 0.3
 """Seconds of measuring for each variant."""
 LARGEST_COMPILE_GAIN = 1.6
 """What compiling could at best multiply the speed by on a CPU, and ..."""

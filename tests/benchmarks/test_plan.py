@@ -27,7 +27,9 @@ def test_the_main_job_is_the_five_families_once_each_on_equal_terms() -> None:
         assert (config["track"], config["preset"]) == ("equal", "quick")
         assert (config["num_train"], config["num_val"]) == (55_000, 5_000)
         tuned = {"lr", "weight_decay"}
-        shared = {name: value for name, value in config["recipe"].items() if name not in tuned | {"budget"}}
+        shared = {
+            name: value for name, value in config["recipe"].items() if name not in tuned | {"budget", "augmentation"}
+        }
         assert shared == {name: value for name, value in EQUAL.as_dict().items() if name in shared}
         assert config["recipe"]["budget"] == "epochs:5"
 
@@ -83,6 +85,7 @@ def test_presets(preset: Any, seeds: int, epochs: int) -> None:
     made = plan(models=("mlp",), preset=preset)
     assert len(made.seeds) == seeds
     assert made.variants[0].config["recipe"]["budget"] == f"epochs:{epochs}"
+    assert made.variants[0].config["recipe"]["augmentation"] == ("none" if preset == "quick" else "flip")
     assert made.measures.latency == (preset != "quick")
 
 

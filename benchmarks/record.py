@@ -17,7 +17,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
-from benchmarks.files import write_atomically
 from benchmarks.schema import (
     Config,
     Dataset,
@@ -32,6 +31,7 @@ from benchmarks.schema import (
     Throughput,
     fields_mismatch,
 )
+from fmnist_zoo.files import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np

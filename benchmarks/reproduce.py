@@ -19,7 +19,7 @@ from pathlib import Path
 import tyro
 
 from benchmarks.config import RunConfig
-from benchmarks.files import write_atomically
+from fmnist_zoo.files import write_atomically
 
 STEPS: tuple[tuple[str, RunConfig], ...] = (
     ("the main job", RunConfig(models=("all",))),

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -93,8 +94,6 @@ def scores(logits: Float[Tensor, "n classes"], labels: Tensor) -> dict[str, Any]
         `top1_pct`, `nll` (mean negative log-likelihood, nats), `macro_f1` (0 to 1), `per_class` (a list of precision,
         recall, f1 and support by class) and `confusion_matrix` (rows: true class, columns: predicted).
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
-
     nll, top1_pct = loss_and_top1(logits, labels).tolist()
     truth, predicted = labels.cpu().numpy(), logits.argmax(1).cpu().numpy()
     classes = np.arange(logits.shape[1])

@@ -6,7 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -44,25 +44,18 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     import torch
 
     from benchmarks.environment import hardware, machine_name, software
-    from benchmarks.files import write_atomically
     from benchmarks.peers.arms import fmnist_zoo, tutorial_loop
     from fmnist_zoo.data.datasets import load_dataset
     from fmnist_zoo.data.loader import PixelScale
     from fmnist_zoo.evaluation import evaluate
-    from fmnist_zoo.recipe import Budget, Recipe
-    from fmnist_zoo.registry import create_model
+    from fmnist_zoo.files import write_atomically
+    from fmnist_zoo.recipe import Budget
+    from fmnist_zoo.registry import create_model, get_spec
 
     dataset = load_dataset("fashion_mnist", root=options.data_dir)
-    recipe = Recipe(
-        budget=Budget("epochs", options.epochs),
-        batch_size=options.batch_size,
-        input_scaling="unit",
-        optimizer="adam",
-        lr=1e-3,
-        weight_decay=0.0,
-        schedule="constant",
-        lr_warmup_fraction=0.0,
-    )
+    published = get_spec(MODEL).published
+    assert published is not None
+    recipe = replace(published, budget=Budget("epochs", options.epochs), batch_size=options.batch_size)
     torch.manual_seed(0)
     initial = create_model(MODEL)
     models = {name: copy.deepcopy(initial) for name in ("tutorial loop", "fmnist_zoo")}

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.files import write_atomically
 from benchmarks.record import Problem, RecordStore, RunRecord
 from benchmarks.report.frames import csv, section_frames
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import MARK, machine_page
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import sections
+from fmnist_zoo.files import write_atomically
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
 

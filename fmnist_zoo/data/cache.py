@@ -13,11 +13,11 @@ import platformdirs
 
 from fmnist_zoo.data.errors import CacheWriteError
 from fmnist_zoo.data.progress import Reporter
+from fmnist_zoo.files import TEMPORARY, write_atomically
 
 LOCK_LIMIT_S: Final = 1800.0
 """Longer than any fetch may take; the system frees the lock of a process that died."""
 _LOCK_NAME = ".lock"
-_TEMPORARY_SUFFIX = ".partial"
 
 
 def cache_root() -> Path:
@@ -32,16 +32,8 @@ def write_atomic(path: Path, content: bytes) -> None:
     Raises:
         CacheWriteError: it can't be written. Nothing is left behind.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}{_TEMPORARY_SUFFIX}")
     try:
-        try:
-            with temporary.open("wb") as stream:
-                stream.write(content)
-                stream.flush()
-                os.fsync(stream.fileno())
-            temporary.replace(path)
-        finally:
-            temporary.unlink(missing_ok=True)
+        write_atomically(path, content)
     except OSError as error:
         raise CacheWriteError(str(path), error.strerror or str(error)) from error
 
@@ -62,7 +54,7 @@ def locked(folder: Path, reporter: Reporter) -> Generator[None, None, None]:
     except OSError as error:
         raise CacheWriteError(str(folder), error.strerror or str(error)) from error
     try:
-        for leftover in folder.glob(f".*{_TEMPORARY_SUFFIX}"):
+        for leftover in folder.glob(f".*{TEMPORARY}"):
             leftover.unlink(missing_ok=True)
         yield
     finally:

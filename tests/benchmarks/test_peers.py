@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,18 +13,8 @@ from benchmarks.peers.__main__ import interleave, table
 from benchmarks.peers.arms import fmnist_zoo, torchvision_dataset, tutorial_loop
 from fmnist_zoo import create_model
 from fmnist_zoo.data import Dataset
-from fmnist_zoo.recipe import Budget, Recipe
-
-RECIPE = Recipe(
-    budget=Budget("epochs", 3),
-    batch_size=64,
-    input_scaling="unit",
-    optimizer="adam",
-    lr=1e-3,
-    weight_decay=0.0,
-    schedule="constant",
-    lr_warmup_fraction=0.0,
-)
+from fmnist_zoo.models.tutorials import ADAM
+from fmnist_zoo.recipe import Budget
 
 
 def test_torchvision_reads_the_very_images(small: Dataset) -> None:
@@ -38,7 +29,7 @@ def test_both_loops_descend_alike_from_the_same_weights(small: Dataset) -> None:
     torch.manual_seed(0)
     initial = create_model("tutorial_mlp_128_64")
     theirs = list(tutorial_loop(copy.deepcopy(initial), small, 64, 3, num_workers=0))
-    ours = list(fmnist_zoo(copy.deepcopy(initial), small, RECIPE))
+    ours = list(fmnist_zoo(copy.deepcopy(initial), small, replace(ADAM, budget=Budget("epochs", 3))))
     assert len(theirs) == len(ours) == 3
     assert theirs == sorted(theirs, reverse=True)
     assert ours == pytest.approx(theirs, abs=0.12)

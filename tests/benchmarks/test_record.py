@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.files import write_atomically
 from benchmarks.record import SCHEMA_VERSION, RecordStore, config_key, run_id
+from fmnist_zoo.files import write_atomically
 from tests.benchmarks.sample_records import START, make_config, make_record
 
 SCALARS = (
@@ -182,7 +182,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, mon
     def full_disk(_: int) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("benchmarks.files.os.fsync", full_disk)
+    monkeypatch.setattr("fmnist_zoo.files.os.fsync", full_disk)
     with pytest.raises(OSError, match="No space left"):
         write_atomically(path, b"new")
     assert path.read_bytes() == b"old"
@@ -198,7 +198,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name_and_then_its_folder(
         is_folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
         flushed.append(("folder" if is_folder else "file", (tmp_path / "file").exists()))
 
-    monkeypatch.setattr("benchmarks.files.os.fsync", note)
+    monkeypatch.setattr("fmnist_zoo.files.os.fsync", note)
     write_atomically(tmp_path / "file", b"content")
     assert flushed == [("file", False), ("folder", True)]
 

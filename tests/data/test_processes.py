@@ -109,9 +109,9 @@ def test_a_process_killed_in_a_download_is_in_nobodys_way(
     process.send_signal(signal.SIGKILL)
     process.communicate()
     mirror.gate.set()
-    (cache / f".{DECODED_NAME}.1.partial").write_bytes(b"half")  # of one killed while it wrote
+    (cache / f".{DECODED_NAME}.1.tmp").write_bytes(b"half")  # of one killed while it wrote
     assert has_data_of(load(tiny.spec, cache, online), tiny)
-    assert not list(cache.glob("*.partial")) and not list(cache.glob(".*.partial"))
+    assert not list(cache.glob("*.tmp")) and not list(cache.glob(".*.tmp"))
 
 
 def test_a_file_size_limit_in_a_download_is_an_error_and_leaves_nothing(job: Path, cache: Path) -> None:

@@ -6,6 +6,9 @@ import os
 import secrets
 from pathlib import Path
 
+TEMPORARY = ".tmp"
+"""How the name of a file that is being written ends; it also begins with a dot."""
+
 
 def write_atomically(path: Path, content: bytes) -> None:
     """Write a file so that it is either wholly there or not at all, also after a power cut.
@@ -13,7 +16,7 @@ def write_atomically(path: Path, content: bytes) -> None:
     Makes the folder where it is missing. Readers and other writers never see a part of it.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.parent / f".{secrets.token_hex(8)}.tmp"
+    temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
     try:
         with temporary.open("xb") as file:
             file.write(content)

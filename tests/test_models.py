@@ -121,7 +121,7 @@ def test_what_the_tutorials_put_last() -> None:
 @pytest.mark.parametrize("family", FAMILIES)
 def test_sixty_four_images_are_learnt_by_heart(family: str, small: Dataset) -> None:
     few = dataclasses.replace(small, train=small.train.select(torch.arange(64)))
-    recipe = Recipe(budget=Budget("epochs", 60), batch_size=32, lr=3e-3, weight_decay=0.0)
+    recipe = Recipe(budget=Budget("epochs", 40), batch_size=32, lr=5e-3, weight_decay=0.0)
     torch.manual_seed(0)
     model = create_model(family)
     result = fit(model, few, recipe=recipe, device="cpu")

@@ -1,5 +1,6 @@
 """What the documents say can be done."""
 
+import csv
 import re
 from pathlib import Path
 
@@ -32,3 +33,35 @@ def test_links_lead_to_files_of_the_repository(document: str) -> None:
     text = (ROOT / document).read_text(encoding="utf-8")
     targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
     assert [target for target in targets if not (ROOT / target).exists()] == []
+
+
+def headline() -> list[list[str]]:
+    """Cells of the table on the README's first screen, without its header."""
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- headline: (\S+) (\S+) -->\n(.*?)\n\n", text, re.DOTALL)
+    assert table is not None
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[3].splitlines()]
+    return [[table[1], table[2], *cells] for cells in rows[2:]]
+
+
+def numbers(name: str, machine: str) -> list[dict[str, str]]:
+    with (ROOT / "results" / machine / name).open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def test_the_headline_is_what_was_measured() -> None:
+    """Each cell of the README's first table is that of the committed results."""
+    rows = headline()
+    assert len(rows) >= 5
+    for machine, budget, model, params, top1, train_s, train_img_per_s, infer_img_per_s in rows:
+        key = {"variant": model.strip("`"), "budget": budget, "track": "equal"}
+        accuracy, speed = (
+            next(row for row in numbers(name, machine) if all(row[field] == value for field, value in key.items()))
+            for name in ("accuracy.csv", "throughput.csv")
+        )
+        low, high = float(accuracy["test_top1_low_pct"]), float(accuracy["test_top1_high_pct"])
+        assert top1 == f"{float(accuracy['test_top1_pct']):.2f} [{low:.2f}, {high:.2f}]"
+        assert params == f"{int(accuracy['num_params']):,}"
+        assert train_s == f"{float(accuracy['train_s']):.1f}"
+        assert train_img_per_s == f"{float(speed['train_img_per_s']):,.0f}"
+        assert infer_img_per_s == f"{float(speed['infer_img_per_s']):,.0f}"

@@ -21,6 +21,7 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, 
     family="lstm",
     summary="LSTM over 28 rows as 28 steps",
     reference="Hochreiter & Schmidhuber, 1997, Long short-term memory; forget gate: Gers et al., 2000",
+    tuned={"lr": 8e-3, "weight_decay": 0.2},
 )
 @register_model(
     "gru",

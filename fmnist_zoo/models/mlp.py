@@ -16,6 +16,7 @@ from fmnist_zoo.registry import register_model
     summary="784-512-256-10 perceptron with batch normalisation",
     reference="Rumelhart, Hinton & Williams, 1986, Learning representations by back-propagating errors; normalisation: "
     "Ioffe & Szegedy, 2015, arXiv:1502.03167",
+    tuned={"lr": 2e-3, "weight_decay": 0.01},
 )
 class MLP(Classifier):
     """Fully connected layers of widths `hidden`, then a linear classifier.

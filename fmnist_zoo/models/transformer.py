@@ -54,6 +54,7 @@ class Block(nn.Module):
     summary="vision transformer on 16 overlapping patch tokens from a convolutional stem",
     reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881; "
     "small and for small data: Hassani et al., 2021, arXiv:2104.05704",
+    tuned={"lr": 2e-3, "weight_decay": 0.05},
 )
 @register_model(
     "vit",

@@ -16,6 +16,7 @@ from fmnist_zoo.registry import register_model
     summary="strided stem and stages of 3x3 convolutions, VGG's manner",
     reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions in place of pooling: Springenberg et "
     "al., 2015, arXiv:1412.6806",
+    tuned={"lr": 16e-3, "weight_decay": 0.2},
 )
 class CNN(Classifier):
     """Stages of 3x3 convolutions; each stage opens with stride 2, then global average pooling and a linear classifier.

@@ -71,6 +71,13 @@ def software() -> Software:
     }
 
 
+def this_machine(device: str) -> str:
+    """The name of this machine's results folder for runs on `device`, which may be `auto`."""
+    from fmnist_zoo.training.device import resolve_device
+
+    return machine_name(hardware(str(resolve_device(device))))
+
+
 def machine_name(hardware: Hardware) -> str:
     """The name of a machine's results folder: `nvidia-h100-80gb-hbm3`, or `amd-epyc-2-cores` where no GPU was used."""
     if hardware["gpu_name"]:

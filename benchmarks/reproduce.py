@@ -11,7 +11,7 @@ import json
 import sys
 import tarfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,13 +19,10 @@ from pathlib import Path
 import tyro
 
 from benchmarks.config import RunConfig
+from benchmarks.environment import this_machine
+from benchmarks.peers import __main__ as peers
+from benchmarks.run import INTERRUPTED, Outcome, sweep
 from fmnist_zoo.files import write_atomically
-
-STEPS: tuple[tuple[str, RunConfig], ...] = (
-    ("the main job", RunConfig(models=("all",))),
-    ("the tutorial nets", RunConfig(models=("tutorials",))),
-)
-"""What the committed tables need, the most valuable first."""
 
 STATE = ".reproduce.json"
 
@@ -48,6 +45,57 @@ class ReproduceConfig:
     """Only the steps whose name has one of these words in it, such as tutorial."""
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Since when the reproduction is under way (UTC, as records write it), and until when runs may start."""
+
+    since: str
+    deadline: float | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing new may start."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+Step = Callable[[ReproduceConfig, Progress], Outcome]
+
+
+def sweep_step(config: RunConfig) -> Step:
+    """A step that does those runs of a sweep that aren't done since the reproduction began."""
+
+    def step(options: ReproduceConfig, progress: Progress) -> Outcome:
+        from benchmarks.runner import finished_runs
+
+        return sweep(
+            replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
+            f"python -m benchmarks.run --models {' '.join(config.models)}",
+            skip=lambda machine: finished_runs(options.out / machine, progress.since),
+            deadline=progress.deadline,
+        )
+
+    return step
+
+
+def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The comparison with the usual tutorial loop, unless it was measured since the reproduction began."""
+    machine = this_machine(options.device)
+    measured_at = peers.measured_at(options.out / machine)
+    if measured_at is None or measured_at < progress.since:
+        if progress.is_over:
+            return Outcome(exit_code=0, complete=False, machine=machine)
+        peers.compare(peers.PeersConfig(out=options.out, data_dir=options.data_dir, device=options.device))
+    return Outcome(exit_code=0, complete=True, machine=machine)
+
+
+STEPS: dict[str, Step] = {
+    "the main job": sweep_step(RunConfig(models=("all",))),
+    "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
+    "the usual loop beside ours": peers_step,
+}
+"""What the committed tables need, the most valuable first."""
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code: 0 when all is done, 1 when a run isn't ok or time ran out, 2 for bad options."""
     options = tyro.cli(ReproduceConfig, args=arguments, prog="python -m benchmarks.reproduce")
@@ -62,34 +110,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def reproduce(options: ReproduceConfig) -> int:
     """Do every step that isn't done yet; returns the exit code of `main`."""
-    from benchmarks.run import sweep
-    from benchmarks.runner import finished_runs
-
-    steps = [step for step in STEPS if not options.step or any(word in step[0] for word in options.step)]
+    steps = {
+        name: step for name, step in STEPS.items() if not options.step or any(word in name for word in options.step)
+    }
     if not steps:
-        raise ValueError(
-            f"--step {' '.join(options.step)} is no step; there are: {'; '.join(name for name, _ in STEPS)}"
-        )
-    deadline = None if options.minutes is None else time.monotonic() + 60 * options.minutes
+        raise ValueError(f"--step {' '.join(options.step)} is no step; there are: {'; '.join(STEPS)}")
     state = options.out / STATE
-    since = _begin(state)
+    goes_on = state.is_file()
+    progress = Progress(
+        since=_begin(state), deadline=None if options.minutes is None else time.monotonic() + 60 * options.minutes
+    )
     complete = True
-    for number, (name, config) in enumerate(steps, start=1):
+    for number, (name, step) in enumerate(steps.items(), start=1):
         print(f"== step {number} of {len(steps)}: {name}", flush=True)
-        here = replace(config, out=options.out, data_dir=options.data_dir, device=options.device)
-        command = f"python -m benchmarks.run --models {' '.join(config.models)}"
-        outcome = sweep(
-            here, command, skip=lambda machine: finished_runs(options.out / machine, since), deadline=deadline
-        )
+        outcome = step(options, progress)
         complete &= outcome.complete
         if options.tar is not None and outcome.machine is not None:
             pack(options.out, outcome.machine, options.tar)
-        if outcome.exit_code == 130:  # Ctrl-C
-            return 130
-    if complete:
-        state.unlink(missing_ok=True)
-    else:
+        if outcome.exit_code == INTERRUPTED:
+            return INTERRUPTED
+    if not complete:
         print("not everything is done; the same command goes on from here")
+    elif not (goes_on and options.step):  # a part that was asked for doesn't end a whole that is under way
+        state.unlink(missing_ok=True)
     return 0 if complete else 1
 
 
@@ -98,9 +141,9 @@ def pack(out: Path, machine: str, tar: Path) -> None:
     tar.parent.mkdir(parents=True, exist_ok=True)
     part = tar.with_name(f".{tar.name}.part")
     with tarfile.open(part, "w:gz" if tar.suffix == ".gz" else "w") as archive:
-        files = [path for path in sorted((out / machine).rglob("*")) if path.is_file() and "weights" not in path.parts]
+        files = [path for path in sorted((out / machine).rglob("*")) if "weights" not in path.relative_to(out).parts]
         for path in [*files, out / "README.md"]:
-            if not path.name.startswith("."):
+            if path.is_file() and not path.name.startswith("."):
                 archive.add(path, arcname=path.relative_to(out))
     part.replace(tar)
 

@@ -33,6 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 2
 
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
     """How a sweep ended: its exit code, whether every run of the plan is done and ok, and the machine's folder."""
@@ -84,7 +88,7 @@ def sweep(
             records = runner.run(skip=skipped, deadline=deadline)
     except KeyboardInterrupt:
         print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)
-        return Outcome(exit_code=130, complete=False, machine=runner.machine)
+        return Outcome(exit_code=INTERRUPTED, complete=False, machine=runner.machine)
     display.say(summary(records, place.out / runner.machine))
     good = {(record.config_key, record.seed) for record in records if record.status == "ok"} | set(skipped)
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)

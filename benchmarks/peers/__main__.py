@@ -7,12 +7,14 @@ import statistics
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import tyro
 
 MODEL = "tutorial_mlp_128_64"
+FIGURES = "peers.json"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -23,6 +25,8 @@ class PeersConfig:
     batch_size: int = 64
     num_workers: int = 2
     """Processes of the tutorial loop's DataLoader."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
     data_dir: Path | None = None
     """Folder with the four idx files. Default: FMNIST_ZOO_DATA, else found or downloaded."""
     out: Path = Path("results")
@@ -43,7 +47,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
 
     import torch
 
-    from benchmarks.environment import hardware, machine_name, software
+    from benchmarks.environment import hardware, software, this_machine
     from benchmarks.peers.arms import fmnist_zoo, tutorial_loop
     from fmnist_zoo.data.datasets import load_dataset
     from fmnist_zoo.data.loader import PixelScale
@@ -51,13 +55,15 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     from fmnist_zoo.files import write_atomically
     from fmnist_zoo.recipe import Budget
     from fmnist_zoo.registry import create_model, get_spec
+    from fmnist_zoo.training.device import resolve_device
 
+    device = resolve_device(options.device)
     dataset = load_dataset("fashion_mnist", root=options.data_dir)
     published = get_spec(MODEL).published
     assert published is not None
     recipe = replace(published, budget=Budget("epochs", options.epochs), batch_size=options.batch_size)
     torch.manual_seed(0)
-    initial = create_model(MODEL)
+    initial = create_model(MODEL).to(device)
     models = {name: copy.deepcopy(initial) for name in ("tutorial loop", "fmnist_zoo")}
     epochs = interleave(
         {
@@ -69,14 +75,15 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     )
     scale = PixelScale.of("unit", dataset)
     scores = {name: evaluate(model, dataset.test, scale=scale)["top1_pct"] for name, model in models.items()}
-    machine = hardware("cpu")
     found = {
+        "measured_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z",
+        "device": str(device),
         "model": MODEL,
         "epochs": options.epochs,
         "batch_size": options.batch_size,
         "num_workers": options.num_workers,
         "num_train": len(dataset.train),
-        "hardware": machine,
+        "hardware": hardware(str(device)),
         "software": software(),
         "arms": {
             name: {
@@ -88,10 +95,18 @@ def compare(options: PeersConfig) -> dict[str, Any]:
             for name, each in epochs.items()
         },
     }
-    folder = options.out / machine_name(machine)
-    write_atomically(folder / "peers.json", (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
+    folder = options.out / this_machine(str(device))
+    write_atomically(folder / FIGURES, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
     write_atomically(folder / "peers.md", (table(found) + "\n").encode())
     return found
+
+
+def measured_at(machine_dir: Path) -> str | None:
+    """When a machine's comparison was measured (UTC, as records write it); None where there is none."""
+    try:
+        return str(json.loads((machine_dir / FIGURES).read_text(encoding="utf-8"))["measured_at"])
+    except (OSError, ValueError, KeyError):
+        return None  # there is none that could be read: it will be measured and written
 
 
 def interleave(arms: dict[str, Iterator[float]]) -> dict[str, list[tuple[float, float]]]:
@@ -138,9 +153,9 @@ def table(found: dict[str, Any]) -> str:
         f"{min(ratios):.1f} to {max(ratios):.1f}). Images per second: median over the epochs, data included."
     )
     where = (
-        f"{hardware['cpu_model']}, {hardware['physical_cores']} cores; Python {software['python']}, torch "
-        f"{software['torch']}, torchvision {software['torchvision']}. Made by `python -m benchmarks.peers`; figures in "
-        "`peers.json`."
+        f"{hardware['gpu_name'] or hardware['cpu_model']}, {hardware['physical_cores']} cores; Python "
+        f"{software['python']}, torch {software['torch']}, torchvision {software['torchvision']}. Made by "
+        "`python -m benchmarks.peers`; figures in `peers.json`."
     )
     cells = tabulate(rows, headers, tablefmt="github", disable_numparse=True)
     title = "# The usual tutorial loop and this suite, side by side"

@@ -28,6 +28,7 @@ def tutorial_loop(
     model: nn.Module, dataset: Dataset, batch_size: int, epochs: int, num_workers: int
 ) -> Iterator[float]:
     """The loop of the tutorials: dataset with ToTensor, a shuffling DataLoader, `loss.item()` in each step."""
+    device = next(model.parameters()).device
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
     criterion = nn.CrossEntropyLoss()
     with torchvision_dataset(dataset.train) as images_and_labels:
@@ -35,6 +36,7 @@ def tutorial_loop(
         for _ in range(epochs):
             total = 0.0
             for images, labels in loader:
+                images, labels = images.to(device), labels.to(device)  # noqa: PLW2901  # as the tutorials write it
                 optimizer.zero_grad()
                 loss = criterion(model(images), labels)
                 loss.backward()
@@ -45,7 +47,8 @@ def tutorial_loop(
 
 def fmnist_zoo(model: nn.Module, dataset: Dataset, recipe: Recipe) -> Iterator[float]:
     """This suite: resident images, fused optimizer, losses read once an epoch."""
-    loader = TrainLoader(dataset.train, batch_size=recipe.batch_size, augmentation=Augmentation(), seed=0)
+    split = dataset.train.to(next(model.parameters()).device)
+    loader = TrainLoader(split, batch_size=recipe.batch_size, augmentation=Augmentation(), seed=0)
     scale = PixelScale.of(recipe.input_scaling, dataset)
     step = TrainingStep(model, recipe, scale=scale, precision="fp32", engine="eager")
     step.warm_up(loader.batches(0, 2))

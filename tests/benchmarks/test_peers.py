@@ -58,7 +58,7 @@ def test_the_table_says_what_was_compared() -> None:
         "batch_size": 64,
         "num_workers": 2,
         "num_train": 60000,
-        "hardware": {"cpu_model": "CPU", "physical_cores": 2},
+        "hardware": {"cpu_model": "CPU", "physical_cores": 2, "gpu_name": None},
         "software": {"python": "3.11", "torch": "2.15", "torchvision": "0.30"},
         "arms": {"tutorial loop": arm([6.0, 5.0], 11000.0), "fmnist_zoo": arm([1.0, 1.0], 60000.0)},
     }

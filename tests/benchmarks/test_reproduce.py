@@ -9,8 +9,11 @@ import pytest
 
 from benchmarks import reproduce as module
 from benchmarks.config import RunConfig
+from benchmarks.environment import this_machine
+from benchmarks.peers import __main__ as peers
 from benchmarks.record import RecordStore
-from benchmarks.reproduce import ReproduceConfig, pack, reproduce
+from benchmarks.reproduce import Progress, ReproduceConfig, pack, peers_step, reproduce, sweep_step
+from benchmarks.run import Outcome
 from tests.benchmarks.sample_records import make_record
 
 TINY: dict[str, Any] = {"budget": ("flops:2e9",), "precision": ("fp32",), "engine": ("eager",)}
@@ -18,22 +21,53 @@ TINY: dict[str, Any] = {"budget": ("flops:2e9",), "precision": ("fp32",), "engin
 
 @pytest.fixture
 def steps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(
-        module,
-        "STEPS",
-        (
-            ("the first", RunConfig(models=("mlp",), set=("mlp.hidden=16",), **TINY)),
-            ("the second", RunConfig(models=("tutorial_mlp_128_64",), **TINY)),
-        ),
-    )
+    first = RunConfig(models=("mlp",), set=("mlp.hidden=16",), **TINY)
+    second = RunConfig(models=("tutorial_mlp_128_64",), **TINY)
+    monkeypatch.setattr(module, "STEPS", {"the first": sweep_step(first), "the second": sweep_step(second)})
 
 
 def models(out: Path) -> list[str]:
     return sorted(record.model for folder in out.glob("*/runs") for record in RecordStore(folder.parent).read_all()[0])
 
 
-def test_the_committed_tables_need_the_main_job_and_the_tutorials_in_this_order() -> None:
-    assert [config.models for _, config in module.STEPS[:2]] == [("all",), ("tutorials",)]
+def test_the_most_valuable_comes_first() -> None:
+    assert list(module.STEPS) == ["the main job", "the tutorial nets", "the usual loop beside ours"]
+
+
+def test_the_comparison_is_done_once_and_again_when_a_new_reproduction_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def compare(options: peers.PeersConfig) -> None:
+        calls.append(options.device)
+        folder = options.out / this_machine("cpu")
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / peers.FIGURES).write_text(json.dumps({"measured_at": "2026-11-21T10:00:00Z"}))
+
+    monkeypatch.setattr(peers, "compare", compare)
+    options = ReproduceConfig(out=tmp_path, device="cpu")
+    early, late = (Progress(since=f"2026-11-21T{hour}:00:00Z", deadline=None) for hour in ("09", "11"))
+    over = Progress(since="2026-11-21T11:00:00Z", deadline=0.0)
+    assert peers_step(options, early).complete and peers_step(options, early).complete
+    assert calls == ["cpu"]
+    assert not peers_step(options, over).complete and calls == ["cpu"]
+    assert peers_step(options, late).complete and calls == ["cpu", "cpu"]
+
+
+def test_a_part_does_not_end_a_whole_that_is_under_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def good(options: ReproduceConfig, progress: Progress) -> Outcome:
+        return Outcome(exit_code=0, complete=True, machine=None)
+
+    def interrupted(options: ReproduceConfig, progress: Progress) -> Outcome:
+        return Outcome(exit_code=130, complete=False, machine=None)
+
+    monkeypatch.setattr(module, "STEPS", {"a": good, "b": interrupted, "c": good})
+    state = tmp_path / module.STATE
+    assert reproduce(ReproduceConfig(out=tmp_path)) == 130 and state.is_file()
+    assert reproduce(ReproduceConfig(out=tmp_path, step=("a",))) == 0 and state.is_file()
+    monkeypatch.setattr(module, "STEPS", {"a": good})
+    assert reproduce(ReproduceConfig(out=tmp_path)) == 0 and not state.exists()
 
 
 @pytest.mark.usefixtures("steps")

@@ -44,9 +44,10 @@ class Experiment:
 
     def run(self, job: Job, emit: Emit) -> dict[str, Any]:
         """Carry a job out. Returns the fields of its record that a worker knows."""
+        self.found = {"history": [], "flags": []}  # nothing of an earlier run may be taken for this one's
         device = resolve_device(job["device"])
         ledger = Ledger(synchronize=synchronizer(device))
-        self.found = {"ledger": ledger.seconds, "history": [], "flags": []}
+        self.found["ledger"] = ledger.seconds
         for path in job["plugins"]:
             load_plugin(Path(path))
         config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])

@@ -78,7 +78,9 @@ def section_text(part: SectionFrames) -> str:
 
 def _budget(budget: str) -> str:
     kind, _, amount = budget.partition(":")
-    return f"{escape(amount)} {kind}" if kind in ("epochs", "seconds") else escape(budget)
+    if kind not in ("epochs", "seconds"):
+        return escape(budget)
+    return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
 
 
 def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:

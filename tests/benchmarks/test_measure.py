@@ -1,8 +1,12 @@
 """The timing protocol on a fake clock: what is timed, what is not, and how often."""
 
 import pytest
+import torch
 
-from benchmarks.measure import MAX_SAMPLES, MIN_SAMPLES, sample_rates
+from benchmarks.measure import MAX_SAMPLES, MIN_SAMPLES, sample_rates, throughput
+from fmnist_zoo import create_model, fit
+from fmnist_zoo.data import Dataset
+from fmnist_zoo.recipe import Budget, Recipe
 
 
 class Machine:
@@ -49,3 +53,33 @@ def test_short_work_is_repeated_within_a_sample() -> None:
     rates = machine.rates(limit_s=0.0)
     assert len(rates) == MIN_SAMPLES
     assert machine.calls == pytest.approx(1 + MIN_SAMPLES * 100, abs=MIN_SAMPLES)
+
+
+def test_training_is_measured_over_whole_epochs(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An epoch's order is drawn once an epoch, as in training, and not once for every few steps that are timed."""
+    recipe = Recipe(budget=Budget("epochs", 1), batch_size=100)
+    result = fit(create_model("tutorial_mlp_128_64"), small, recipe=recipe, device="cpu")
+    steps: list[int] = []
+    draws: list[int] = []
+    draw = result.loader._draw
+    monkeypatch.setattr(result.loader, "_draw", lambda epoch: draws.append(epoch) or draw(epoch))
+    monkeypatch.setattr(result, "step", Counting(result.step, steps))
+    found = throughput(result, torch.device("cpu"))
+    assert draws.pop() == 0  # the images that inference is measured on
+    assert draws == list(range(len(draws)))
+    assert 0 <= len(draws) - len(steps) / result.loader.steps_per_epoch <= 1 + 1e-9
+    assert found["train_batch_size"] == 100 and len(found["train_samples_img_per_s"]) >= MIN_SAMPLES
+
+
+class Counting:
+    """A step that notes that it was taken."""
+
+    def __init__(self, step: object, log: list[int]) -> None:
+        self._step, self._log = step, log
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._step, name)
+
+    def __call__(self, *arguments: object) -> object:
+        self._log.append(1)
+        return self._step(*arguments)  # type: ignore[operator]

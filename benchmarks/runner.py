@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -53,6 +54,7 @@ class Runner:
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
+        self._check_writable()
 
     def run(self, *, skip: Collection[tuple[str, int]] = (), deadline: float | None = None) -> list[RunRecord]:
         """Do every run that isn't in `skip` (configuration key and seed); no new one starts after `deadline`.
@@ -77,6 +79,15 @@ class Runner:
                 if worker is not None:
                     worker.close()
         return records
+
+    def _check_writable(self) -> None:
+        """ValueError where no record could be written, before hours are spent on what can't be kept."""
+        try:
+            self.store.runs_dir.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryFile(dir=self.store.runs_dir):
+                pass
+        except OSError as error:
+            raise ValueError(f"--out {self.place.out} can't be written to ({error}); name another folder") from error
 
     def _one(self, variant: Variant, seed: int, worker: Worker) -> tuple[RunRecord, bool]:
         """One run and its record; False where the worker didn't survive it."""

@@ -183,3 +183,13 @@ def test_the_live_table_shows_every_run(tmp_path: Path) -> None:
 
 def test_output_that_is_not_a_terminal_gets_plain_lines() -> None:
     assert type(make_display(1)) is Display
+
+
+@pytest.mark.parametrize("below", [".", "deeper"])
+def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(tmp_path: Path, below: str) -> None:
+    file = tmp_path / "file"
+    file.write_text("not a folder")
+    log: list[str] = []
+    with pytest.raises(ValueError, match=r"--out .* can't be written to .*; name another folder"):
+        runner(two_models_two_seeds(), file / below, [good_result], log)
+    assert log == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -36,7 +35,6 @@ class Experiment:
     """
 
     def __init__(self) -> None:
-        torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", torch.get_num_threads())))
         torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change no result that matters
         self.found: dict[str, Any] = {}
         self._dataset: Dataset | None = None

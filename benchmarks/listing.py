@@ -68,7 +68,6 @@ def plan_table(plan: Plan, dataset: Dataset) -> str:
     headers = ["variant", "parameters", "track", "budget", "batch", "precision, engine", "seeds", "training s a seed"]
     table = tabulate(rows, headers, disable_numparse=True)
     num_runs = len(plan.variants) * len(plan.seeds)
-    num_runs = len(plan.variants) * len(plan.seeds)
     return (
         f"{table}\n\n{len(plan.variants)} variants, {num_runs} runs on {plan.device}: about {total_s:,.0f} s of "
         "training by a few measured steps of each; starting processes, evaluation and measuring come on top."

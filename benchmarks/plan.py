@@ -8,19 +8,22 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from benchmarks.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track
 from benchmarks.record import config_key
 from benchmarks.report.labels import variant_labels
 from benchmarks.schema import Config
 from benchmarks.tracks import num_val, recipe_for
+from fmnist_zoo.data.catalog import NUM_CLASSES
 from fmnist_zoo.options import nearest, option_types
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
 from fmnist_zoo.training.device import resolve_device
 from fmnist_zoo.training.precision import check_precision
-from fmnist_zoo.training.step import check_loss
+from fmnist_zoo.training.step import check_loss, trainable
 
+MOST_SEEDS = 1000
 NUM_IMAGES = 60_000  # of the training split, in each of the three datasets
 
 
@@ -82,8 +85,10 @@ def make_plan(options: RunConfig) -> Plan:
     track = _track(names) if options.track == "auto" else options.track
     measures = PRESETS[preset]
     seeds = measures.seeds if options.seeds is None else options.seeds
-    if not names or seeds < 1:
-        raise ValueError(f"--models {' '.join(options.models)} --seeds {seeds}: give at least one model and one seed")
+    if not names:
+        raise ValueError("--models names no model; give at least one, such as mlp")
+    if not 1 <= seeds <= MOST_SEEDS:
+        raise ValueError(f"--seeds {seeds} must lie between 1 and {MOST_SEEDS}")
     model_axes = _model_axes(names, options)
     setting = _Setting(track=track, preset=preset, device=device, dataset=options.dataset)
     variants = [
@@ -117,7 +122,7 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
         if not (equals and dot and option):
             raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
         if model not in axes:
-            raise ValueError(f"--set {text!r} is for a model that isn't run{nearest(model, names)}; add it to --models")
+            raise ValueError(f"--set {text!r}: --models doesn't run {model!r}{nearest(model, names)}")
         axes[model].setdefault(option, []).append(value)
     for name in names:
         # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they
@@ -156,8 +161,7 @@ def _variant(
         raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
     if precision != "auto":
         check_precision(precision, setting.device)
-    model = create_model(name, **model_options)
-    check_loss(model, recipe)
+    model = _built(name, model_options, recipe)
     _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset])
     config: Config = {
         "model": name,
@@ -174,3 +178,23 @@ def _variant(
     }
     num_params = sum(parameter.numel() for parameter in model.parameters())
     return Variant(config=config, label=name, family=spec.family, num_params=num_params, flags=(flag,) if flag else ())
+
+
+def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Module:
+    """The model, after one forward pass; ValueError where it could never be trained."""
+    try:
+        model = create_model(name, **model_options)
+        with torch.inference_mode():
+            shape = tuple(model.eval()(torch.zeros(2, 1, 28, 28)).shape)
+    except (RuntimeError, TypeError, IndexError, MemoryError) as error:
+        raise ValueError(f"{name} can't be built and run: {type(error).__name__}: {error}") from error
+    if shape != (2, NUM_CLASSES):
+        raise ValueError(f"{name} turns 2 images into {shape}; it must give logits (2, {NUM_CLASSES})")
+    if not trainable(model):
+        raise ValueError(f"{name} has no parameter to train")
+    if recipe.batch_size == 1 and any(
+        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
+    ):
+        raise ValueError(f"batch_size 1 doesn't go with the batch normalisation of {name}; give at least 2")
+    check_loss(model, recipe)
+    return model

@@ -18,6 +18,9 @@ from benchmarks.config import RunConfig
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if repeated := repeated_option(arguments):
+        print(f"error: {repeated} is given twice; give all its values after one {repeated}", file=sys.stderr)
+        return 2
     options = tyro.cli(RunConfig, args=arguments, prog="python -m benchmarks.run")
     # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
     from benchmarks.listing import model_table
@@ -31,6 +34,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:  # before the first run; during a sweep it is dealt with where there is something to keep
+        return INTERRUPTED
+
+
+def repeated_option(arguments: Sequence[str]) -> str | None:
+    """An option that stands twice on a command line: the parser would drop the values of the first without a word."""
+    names = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
+    return next((name for name in names if names.count(name) > 1), None)
 
 
 INTERRUPTED = 130

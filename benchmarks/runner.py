@@ -113,7 +113,8 @@ class Runner:
         except WorkerDiedError as death:
             result["error"], alive = str(death), False
         wall_s = time.perf_counter() - started
-        ledger = complete_ledger(result.get("ledger"), worker.import_s if fresh else 0.0, wall_s)
+        unknown = 0.0 if result["status"] == "ok" else None
+        ledger = complete_ledger(result.get("ledger"), worker.import_s if fresh else 0.0, wall_s, unknown=unknown)
         record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
         self.store.write(record)
         write_report(self.place.out, self.machine)
@@ -167,18 +168,21 @@ def finished_runs(machine_dir: Path, since: str) -> set[tuple[str, int]]:
     }
 
 
-def complete_ledger(seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float) -> Ledger:
+def complete_ledger(
+    seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float, *, unknown: float | None = 0.0
+) -> Ledger:
     """The worker's sections, the start of its process and the rest, which together are the wall time.
 
     Args:
         seconds: by section; None where the worker died, and then only the wall time is known.
         import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
         wall_s: from asking for the run to its result.
+        unknown: for sections that aren't there: 0 in a whole run, None in one that may not have come so far.
     """
     parts = (
         dict.fromkeys(PARTS)
         if seconds is None
-        else {"import": import_s, **{part: seconds.get(part, 0.0) for part in PARTS[1:]}}
+        else {"import": import_s, **{part: seconds.get(part, unknown) for part in PARTS[1:]}}
     )
     known = sum(value for value in parts.values() if value is not None)
     ledger = {f"{part}_s": value for part, value in parts.items()}

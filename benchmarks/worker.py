@@ -11,6 +11,8 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
+import time
 import traceback
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -61,6 +63,7 @@ def main() -> None:
 
     from benchmarks.experiment import Experiment  # torch, timm, scikit-learn: the import that is booked as such
 
+    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
     experiment = Experiment()
     emit({"event": "ready"})
     for line in sys.stdin:
@@ -72,12 +75,19 @@ def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
     """What the run gave; a run that failed says how, and the worker lives on."""
     try:
         return {"status": "ok", "error": None, **experiment.run(job, emit)}
-    except Exception as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
         traceback.print_exc()
         return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.found}
 
 
-def status_of(error: Exception) -> str:
+def _end_with_parent(parent: int) -> None:
+    """A worker whose runner was killed has nobody to answer to: end it, even in the middle of an epoch."""
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(1)
+
+
+def status_of(error: BaseException) -> str:
     """`oom`, `diverged` or `failed`."""
     import torch
 

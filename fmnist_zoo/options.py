@@ -72,8 +72,11 @@ def _convert(label: str, kind: Any, value: Any) -> Any:
     if origin is tuple:
         parts = value.split("-") if isinstance(value, str) else value
         if not isinstance(parts, (tuple, list)):
-            raise ValueError(f"{label}={value!r} is not a list of numbers such as 256-128-64")
-        return tuple(_convert(label, arguments[0], part) for part in parts)
+            raise ValueError(f"{label}={value!r} is not a list of whole numbers such as 256-128-64")
+        try:
+            return tuple(_convert(label, arguments[0], part) for part in parts)
+        except ValueError:
+            raise ValueError(f"{label}={value!r} is not a list of whole numbers such as 256-128-64") from None
     return _scalar(label, kind, value)
 
 

@@ -45,7 +45,7 @@ class Budget:
             raise ValueError(f"budget {text!r} is not of the form epochs:N, seconds:N or flops:N") from None
 
     def __str__(self) -> str:
-        return f"{self.kind}:{self.amount:g}"
+        return f"{self.kind}:{_number(self.amount)}"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -98,7 +98,7 @@ class Augmentation:
         parts = (
             [f"shift:{self.shift}"] * (self.shift > 0)
             + ["flip"] * self.flip
-            + [f"erase:{self.erase:g}"] * (self.erase > 0)
+            + [f"erase:{_number(self.erase)}"] * (self.erase > 0)
         )
         return ",".join(parts) or "none"
 
@@ -114,8 +114,8 @@ class Recipe:
         loss: `cross_entropy` on logits, or `nll` on log-probabilities (only for models that end in log-softmax).
         optimizer: `sgd`, `adam`, `adamw` or `rmsprop`.
         lr: the highest learning rate of the schedule.
-        schedule: `constant`, `cosine` (linear warm-up, then a cosine to 0) or `one_cycle` (Smith & Topin, 2017,
-            arXiv:1708.07120: a cosine up from lr/25, then a cosine down to 0; momentum stays).
+        schedule: `constant` (after the warm-up), `cosine` (linear warm-up, then a cosine to 0) or `one_cycle` (Smith &
+            Topin, 2017, arXiv:1708.07120: a cosine up from lr/25, then a cosine down to 0; momentum stays).
         lr_warmup_fraction: share of the budget in which the learning rate rises.
         weight_decay: applied to matrices and kernels, not to biases and normalisation weights.
         momentum: of SGD and RMSprop; the others keep torch's defaults.
@@ -148,17 +148,18 @@ class Recipe:
         if self.batch_size < 1:
             raise ValueError(f"batch_size {self.batch_size} must be at least 1")
         for name, low, high in [
-            ("lr", 0.0, math.inf),
+            ("lr", math.ulp(0.0), math.inf),
             ("weight_decay", 0.0, math.inf),
             ("momentum", 0.0, 1.0),
             ("label_smoothing", 0.0, 1.0),
             ("lr_warmup_fraction", 0.0, 1.0),
             ("ema_decay", 0.0, 1.0),
-            ("clip_grad_norm", 0.0, math.inf),
+            ("clip_grad_norm", math.ulp(0.0), math.inf),
         ]:
             value = getattr(self, name)
             if value is not None and not (low <= value < high):
-                raise ValueError(f"{name} {value} must lie in [{low:g}, {high:g})")
+                bounds = f"above 0 and below {high:g}" if low else f"at least 0 and below {high:g}"
+                raise ValueError(f"{name} {value} must be {bounds}")
         if self.loss == "nll" and self.label_smoothing:
             raise ValueError(f"label_smoothing {self.label_smoothing} needs loss cross_entropy, not nll")
 
@@ -177,3 +178,8 @@ class Recipe:
         if "augmentation" in values:
             values["augmentation"] = Augmentation.parse(values["augmentation"])
         return cls(**values)
+
+
+def _number(value: float) -> str:
+    """The shortest text that reads back as the same number."""
+    return f"{value:g}" if float(f"{value:g}") == value else repr(value)

@@ -65,10 +65,10 @@ class ModelSpec:
         """Which overrides differ from the default, as text: what a record says of the model's options."""
         values = self.options(overrides)
         defaults = option_defaults(self)
+        # Options without types are read back as Python literals, so they are written as such.
+        text = repr if option_types(self.build) is None else format_option
         return {
-            name: format_option(values[name])
-            for name in overrides
-            if name not in defaults or values[name] != defaults[name]
+            name: text(values[name]) for name in overrides if name not in defaults or values[name] != defaults[name]
         }
 
 
@@ -189,7 +189,7 @@ def load_plugin(path: Path) -> None:
     """Run a Python file that registers models; each file is run once.
 
     Raises:
-        ValueError: there is no such file.
+        ValueError: there is no such file, or it fails.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -198,14 +198,15 @@ def load_plugin(path: Path) -> None:
     if name in sys.modules:
         return
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    if spec is None or spec.loader is None:
+        raise ValueError(f"plug-in {path} doesn't end in .py; name a Python file that calls register_model")
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
         spec.loader.exec_module(module)
-    except BaseException:
+    except (Exception, SystemExit) as error:
         del sys.modules[name]
-        raise
+        raise ValueError(f"plug-in {path} failed: {type(error).__name__}: {error}") from error
 
 
 @functools.cache

@@ -46,6 +46,8 @@ def test_every_command_explains_itself(module: str) -> None:
         (["--precision", "fp31"], "fp32"),
         (["--models", "mlp", "--data-dir", "/nonexistent"], "/nonexistent"),
         (["--models", "mlp", "--batch-size", "zero"], "zero"),
+        (["--models", "mlp", "--set", "mlp.hidden=8", "--set", "mlp.dropout=0.1"], "--set is given twice"),
+        (["--models", "mlp", "--lr=0.1", "--lr", "0.2"], "--lr is given twice"),
     ],
 )
 def test_wrong_arguments_exit_with_2_and_name_the_nearest(arguments: list[str], hint: str, tmp_path: Path) -> None:

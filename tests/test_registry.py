@@ -88,6 +88,21 @@ def test_a_plugin_that_is_not_there_is_refused(tmp_path: Path) -> None:
         load_plugin(tmp_path / "nothing.py")
 
 
+@pytest.mark.parametrize(
+    ("name", "code", "reason"),
+    [
+        ("bad.py", "raise RuntimeError('boom')", "failed: RuntimeError: boom"),
+        ("bad.py", "def (", "failed: SyntaxError"),
+        ("bad.py", "import sys; sys.exit(0)", "failed: SystemExit: 0"),
+        ("bad", "", "doesn't end in .py"),
+    ],
+)
+def test_a_plugin_that_fails_is_refused_with_the_reason(name: str, code: str, reason: str, tmp_path: Path) -> None:
+    (tmp_path / name).write_text(code)
+    with pytest.raises(ValueError, match=reason):
+        load_plugin(tmp_path / name)
+
+
 def test_installed_entry_points_are_loaded(tmp_path: Path) -> None:
     """In a process of its own, with a distribution made for the purpose on its path."""
     (tmp_path / "outside.py").write_text(
@@ -113,10 +128,10 @@ def test_installed_entry_points_are_loaded(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "option", "value", "reason"),
     [
-        ("mlp", "hidden", "512-x", "mlp.hidden='x' is not a whole number"),
-        ("mlp", "hidden", "", "mlp.hidden='' is not a whole number"),
+        ("mlp", "hidden", "512-x", "mlp.hidden='512-x' is not a list of whole numbers"),
+        ("mlp", "hidden", "", "mlp.hidden='' is not a list of whole numbers"),
         ("mlp", "hidden", "0", "hidden=0 must be at least 1"),
-        ("mlp", "hidden", 3.5, "not a list of numbers"),
+        ("mlp", "hidden", 3.5, "not a list of whole numbers"),
         ("mlp", "activation", "rleu", "not one of 'relu', 'gelu'"),
         ("mlp", "dropout", "1.0", "dropout=1.0 is a probability"),
         ("mlp", "dropout", "-0.1", "dropout=-0.1 is a probability"),
@@ -151,3 +166,4 @@ def test_changed_names_only_what_differs_from_the_default() -> None:
     assert get_spec("gru").changed({"cell": "gru", "hidden": "64"}) == {"hidden": "64"}
     assert get_spec("gru").changed({"cell": "lstm"}) == {"cell": "lstm"}
     assert get_spec("timm/resnet18").changed({"drop_rate": "0.1"}) == {"drop_rate": "0.1"}
+    assert get_spec("timm/resnet18").changed({"channels": "(8, 8, 8, 16)"}) == {"channels": "(8, 8, 8, 16)"}

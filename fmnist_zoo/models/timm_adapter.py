@@ -92,6 +92,10 @@ def _build(name: str, num_classes: int, options: dict[str, Any]) -> tuple[Any, i
     """The timm model and the side of the images to feed it: the first of three ways that gives logits."""
     import timm
 
+    if refused := {"pretrained", "in_chans", "num_classes", "pretrained_cfg", "checkpoint_path"} & set(options):
+        raise ValueError(
+            f"timm/{name}: {', '.join(sorted(refused))} can't be set: models are trained from scratch here"
+        )
     attempts: list[tuple[dict[str, Any], int | None]] = [({}, PADDED), ({"img_size": PADDED}, PADDED), ({}, None)]
     if "img_size" in options:
         attempts = [({}, options["img_size"])]

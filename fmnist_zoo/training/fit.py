@@ -181,22 +181,35 @@ class StepPlan:
         self.num_steps = max(1, math.floor(steps))
 
     def correct(self, done: int, elapsed_s: float) -> None:
-        """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far."""
-        if self._budget.kind == "seconds":
+        """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far.
+
+        Once all planned steps are done the learning rate has been annealed, and a little time left changes nothing.
+        """
+        if self._budget.kind == "seconds" and done < self.num_steps:
             left_s = max(0.0, self._budget.amount - elapsed_s)
             self.num_steps = done + round(left_s / elapsed_s * done)
 
 
 def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> float:
-    """Time of a steady-state step with its share of batch preparation, from steps that leave no trace."""
-    for num_steps in (8, 32, 128, 512):
+    """Time of a steady-state step with its share of batch preparation, from steps that leave no trace.
+
+    The difference between more steps and few: what is paid once, such as drawing an epoch's order, falls out.
+    """
+
+    def seconds(num_steps: int) -> float:
         before = ledger.seconds.get("first_step", 0.0)
         with ledger.section("first_step"):
             step.warm_up(loader.batches(0, num_steps))
-        seconds = ledger.seconds["first_step"] - before
-        if seconds > _LONG_ENOUGH_S or num_steps > loader.steps_per_epoch:
-            break
-    return seconds / min(num_steps, loader.steps_per_epoch)
+        return ledger.seconds["first_step"] - before
+
+    few = min(4, loader.steps_per_epoch)
+    base_s, more = seconds(few), few
+    while more < loader.steps_per_epoch:
+        more = min(4 * more, loader.steps_per_epoch)
+        extra_s = seconds(more) - base_s
+        if extra_s > _LONG_ENOUGH_S or (more == loader.steps_per_epoch and extra_s > 0):
+            return extra_s / (more - few)
+    return base_s / few
 
 
 _LONG_ENOUGH_S = 0.3

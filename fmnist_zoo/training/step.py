@@ -13,6 +13,7 @@ from torch.nn import functional
 
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.training.averaging import WeightAverage
 from fmnist_zoo.training.optimizers import make_optimizer, zero_state
 from fmnist_zoo.training.precision import allow_tf32, check_precision, compute_in, compute_module
 
@@ -50,7 +51,8 @@ class TrainingStep:
         self._weights = trainable(self.module)
         self.optimizer = make_optimizer(self.parameters, recipe)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
-        self._average = None if recipe.ema_decay is None else [p.detach().clone() for p in self.parameters]
+        learnt = [*self.parameters, *self.module.buffers()]
+        self._average = None if recipe.ema_decay is None else WeightAverage(learnt, recipe.ema_decay)
         if engine == "compile":
             # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles
             # counts the variants before it and then runs everything eagerly without a word.
@@ -75,11 +77,11 @@ class TrainingStep:
         self._scaler.step(self.optimizer)
         self._scaler.update()
         self.optimizer.zero_grad(set_to_none=True)
-        with torch.no_grad():
-            if self.module is not self.model:
+        if self.module is not self.model:
+            with torch.no_grad():
                 torch._foreach_copy_(self._weights, self.parameters)
-            if self._average is not None:
-                torch._foreach_lerp_(self._average, self.parameters, 1.0 - self.recipe.ema_decay)  # type: ignore[operator]
+        if self._average is not None:
+            self._average.update()
         return logits.detach()
 
     def warm_up(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
@@ -87,40 +89,42 @@ class TrainingStep:
 
         Weights, optimizer, scaler and random state are put back afterwards.
         """
-        before = copy.deepcopy(self.model.state_dict())
+        tensors = [*self.model.parameters(), *self.model.buffers(), *self.module.parameters(), *self.module.buffers()]
+        before = [tensor.detach().clone() for tensor in tensors]
         scaler = self._scaler.state_dict()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
             for images, labels in batches:
                 self._guarded(images, labels)
         zero_state(self.optimizer)
-        self.model.load_state_dict(before)
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(scaler)
         with torch.no_grad():
-            if self.module is not self.model:
-                self.module.load_state_dict(before)
-            if self._average is not None:
-                torch._foreach_copy_(self._average, self.parameters)
+            for tensor, value in zip(tensors, before, strict=True):
+                tensor.copy_(value)
+        if self._average is not None:
+            self._average.reset()
 
-    @torch.no_grad()
     def finish(self) -> None:
         """Leave in `model` what training arrived at: averaged weights where there are any, and running statistics."""
-        if self._average is not None:
-            torch._foreach_copy_(self.parameters, self._average)
-        if self.module is not self.model:
-            for target, source in zip(self.model.buffers(), self.module.buffers(), strict=True):
-                target.copy_(source)
+        self._write_to(self.model)
 
     def evaluated_model(self) -> nn.Module:
         """A model with the weights that would be evaluated now: `model` itself, or a copy where they are averaged."""
         if self._average is None and self.module is self.model:
             return self.model
         snapshot = copy.deepcopy(self.model)
-        with torch.no_grad():
-            torch._foreach_copy_(trainable(snapshot), self._average or self.parameters)
-            for target, source in zip(snapshot.buffers(), self.module.buffers(), strict=True):
-                target.copy_(source)
+        self._write_to(snapshot)
         return snapshot
+
+    @torch.no_grad()
+    def _write_to(self, target: nn.Module) -> None:
+        """Give a model of the same kind the weights and running statistics that are to be evaluated."""
+        if target is not self.model:
+            torch._foreach_copy_(trainable(target), self.parameters)
+        for buffer, source in zip(target.buffers(), self.module.buffers(), strict=True):
+            buffer.copy_(source)
+        if self._average is not None:
+            self._average.copy_to([*trainable(target), *target.buffers()])
 
     def _eager_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
         pixels = self.scale(images)

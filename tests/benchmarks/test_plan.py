@@ -101,14 +101,20 @@ def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None
     ("options", "reason"),
     [
         ({"models": ("mpl",)}, "did you mean 'mlp'"),
-        ({"models": ()}, "at least one model"),
-        ({"seeds": 0}, "at least one model and one seed"),
+        ({"models": ()}, "names no model"),
+        ({"seeds": 0}, "--seeds 0 must lie between"),
+        ({"seeds": 10**20}, "must lie between"),
+        ({"models": ("mlp",), "set": ("mlp.num_classes=20",)}, "must give logits"),
+        ({"models": ("mlp",), "batch_size": (1,)}, "batch normalisation of mlp"),
+        ({"models": ("timm/resnet18",), "set": ("timm/resnet18.pretrained=True",)}, "trained from scratch"),
+        ({"models": ("timm/resnet18",), "set": ("timm/resnet18.name=3",)}, "can't be built and run"),
+        ({"clip_grad_norm": (0.0,)}, "clip_grad_norm 0.0 must be above 0"),
         ({"budget": ("5",)}, "epochs:N"),
         ({"lr": (-1.0,)}, "lr -1.0"),
         ({"augmentation": ("spin",)}, "spin"),
         ({"batch_size": (60_000,)}, "larger than the 55000 training images"),
         ({"models": ("mlp",), "set": ("mlp.hidden",)}, "not of the form MODEL.OPTION=VALUE"),
-        ({"models": ("mlp",), "set": ("cnn.widths=8",)}, "is for a model that isn't run"),
+        ({"models": ("mlp",), "set": ("cnn.widths=8",)}, "doesn't run 'cnn'"),
         ({"models": ("mlp",), "set": ("mlp.hiden=8",)}, "did you mean 'hidden'"),
         ({"models": ("mlp",), "set": ("mlp.hidden=0",)}, "hidden=0"),
         ({"models": ("mlp",), "activation": ("rleu",)}, "not one of"),
@@ -120,3 +126,7 @@ def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None
 def test_nonsense_is_refused_before_anything_runs(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         plan(**options)
+
+
+def test_budgets_that_differ_in_the_last_digit_are_two_variants() -> None:
+    assert len(plan(models=("mlp",), budget=("flops:12345678", "flops:12345679")).variants) == 2

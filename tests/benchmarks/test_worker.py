@@ -52,6 +52,11 @@ class Greedy(Base):
     def misbehave(self):
         torch.empty(1 << 62, dtype=torch.uint8)
 
+@register_model("leaves", family="mlp", summary="", reference="")
+class Leaves(Base):
+    def misbehave(self):
+        raise SystemExit("a model must not do that")
+
 @register_model("diverges", family="mlp", summary="", reference="")
 class Diverges(Base):
     def misbehave(self):
@@ -159,7 +164,7 @@ def test_the_command_with_models_that_misbehave(
 ) -> None:
     """One row for each, with what happened; the good one among them is measured and its weights can be loaded."""
     out = tmp_path / "out"
-    names = ["segfaults", "raises", "greedy", "diverges", "tutorial_mlp_128_64"]
+    names = ["segfaults", "raises", "greedy", "leaves", "diverges", "tutorial_mlp_128_64"]
     arguments = ["--models", *names, "--plugin", str(plugin), "--out", str(out), "--device", "cpu"]
     code = main([*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32"])
     assert code == 1
@@ -169,11 +174,14 @@ def test_the_command_with_models_that_misbehave(
         "segfaults": "failed",
         "raises": "failed",
         "greedy": "oom",
+        "leaves": "failed",
         "diverges": "diverged",
         "tutorial_mlp_128_64": "ok",
     }
     assert "signal 11" in str(records["segfaults"].error) and "about to fall" in str(records["segfaults"].error)
     assert "a bug of the model's | with a pipe" in str(records["raises"].error)
+    assert "a model must not do that" in str(records["leaves"].error)
+    assert records["raises"].ledger["measure_s"] is None and records["raises"].ledger["data_s"] is not None
     assert "epoch 1, step" in str(records["diverges"].error)
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page and all(name in page for name in names)
@@ -181,7 +189,7 @@ def test_the_command_with_models_that_misbehave(
     assert good.weights is not None
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "tutorial_mlp_128_64" and len(checkpoint.config["class_names"]) == 10
-    assert "1 of 5 runs ok" in capsys.readouterr().out
+    assert "1 of 6 runs ok" in capsys.readouterr().out
 
 
 def test_the_parts_of_the_time_add_up(tmp_path: Path) -> None:

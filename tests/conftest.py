@@ -5,6 +5,7 @@ import dataclasses
 import pytest
 import torch
 
+from fmnist_zoo import registry
 from fmnist_zoo.data import Dataset, load_dataset
 
 
@@ -22,3 +23,10 @@ def small(fashion_mnist: Dataset) -> Dataset:
         train=fashion_mnist.train.select(torch.arange(2000)),
         test=fashion_mnist.test.select(torch.arange(1000)),
     )
+
+
+@pytest.fixture
+def own_registry(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A copy of the registry for tests that register models: what they add ends with them."""
+    registry.list_models()
+    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))

@@ -3,7 +3,6 @@
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -12,14 +11,6 @@ from torch import nn
 from fmnist_zoo import create_model, list_models, register_model, registry
 from fmnist_zoo.options import convert_options, format_option, option_types
 from fmnist_zoo.registry import FAMILIES, get_spec, load_plugin, select_models
-
-
-@pytest.fixture
-def own_registry(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """A copy of the registry that ends with the test."""
-    list_models()
-    monkeypatch.setattr(registry, "_REGISTRY", dict(registry._REGISTRY))
-    return iter(())
 
 
 def test_all_is_one_model_of_each_family() -> None:

@@ -159,6 +159,7 @@ def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path) -> No
     assert "hello from a library" in log and "{not json}" in log
 
 
+@pytest.mark.usefixtures("own_registry")
 def test_the_command_with_models_that_misbehave(
     plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

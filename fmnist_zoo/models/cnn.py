@@ -21,8 +21,8 @@ from fmnist_zoo.registry import register_model
 class CNN(Classifier):
     """Stages of 3x3 convolutions; each stage opens with stride 2, then global average pooling and a linear classifier.
 
-    Resolution goes 28 -> 14 -> 7 -> 4: the stem already halves it, because full-resolution stages take most of the time
-    and add little accuracy on these images.
+    Resolution goes 28 -> 14 -> 7 -> 4: the stem already halves it, since a stage at full resolution costs four times
+    one of the same width at half.
 
     Args:
         widths: channels of each stage; up to 4 stages, after which one pixel would be left.

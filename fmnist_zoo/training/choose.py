@@ -18,14 +18,16 @@ from torch import nn
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.device import synchronizer
+from fmnist_zoo.training.fit import budget_steps
 from fmnist_zoo.training.step import TrainingStep
 
 PROBE_S = 0.3
 """Seconds of measuring for each variant."""
 LARGEST_COMPILE_GAIN = 1.3
-"""What compiling could at best multiply the speed by on a CPU (1.2 was the most seen for the five families), and ..."""
-SMALLEST_COMPILE_S = 15.0
-"""... what it costs at least from a cold cache: only used to decide whether measuring it can be worth while."""
+"""What compiling could at best multiply the speed by on a CPU (about 1.2 was the most seen here), and ..."""
+SMALLEST_SAVING_S = 15.0
+"""... the saving that this would have to bring for compiling to be tried: trying costs a compilation itself, 3 to 9 s
+for the families on two cores of an EPYC, and 18 s once while the machine was busy."""
 LARGEST_LOGIT_ERROR = 0.03
 """RMS error of the logits relative to fp32 eager's, beyond which a precision isn't chosen."""
 
@@ -86,7 +88,8 @@ def choose(
     for name in dropped:
         del arms[name]
     _measure(list(arms.values()), loader)
-    num_steps = _num_steps(recipe, loader, next(iter(arms.values())))
+    first = next(iter(arms.values()))
+    num_steps = budget_steps(recipe, loader, model, lambda: statistics.median(first.samples_s))
     best = min(arms, key=lambda name: arms[name].total_s(num_steps))
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
     evidence += [f"{name} strays from fp32" for name in dropped]
@@ -106,7 +109,7 @@ def _by_rule(device: torch.device, precision: Precision | None, engine: Engine |
 
 
 def _cpu_precisions() -> list[Precision]:
-    """fp32, and bf16 in both forms where the processor has instructions for it; emulated bf16 is never faster."""
+    """fp32, and bf16 in both forms where the processor has instructions for it; emulated bf16 isn't tried."""
     has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return ["fp32", "bf16", "bf16_weights"] if has_bf16 else ["fp32"]
 
@@ -146,16 +149,6 @@ def _logit_error(arm: _Arm, model: nn.Module, loader: TrainLoader) -> float:
     return float((logits - reference).square().mean().sqrt() / size)
 
 
-def _num_steps(recipe: Recipe, loader: TrainLoader, arm: _Arm) -> int:
-    if recipe.budget.kind == "epochs":
-        return int(recipe.budget.amount * loader.steps_per_epoch)
-    if recipe.budget.kind == "seconds":
-        return max(1, int(recipe.budget.amount / statistics.median(arm.samples_s)))
-    from fmnist_zoo.flops import count_flops
-
-    return max(1, int(recipe.budget.amount / (count_flops(arm.step.model).training_flops * recipe.batch_size)))
-
-
 def _compile_or_not(
     eager: _Arm, model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, num_steps: int
 ) -> tuple[Engine, str]:
@@ -163,7 +156,7 @@ def _compile_or_not(
     eager_s = statistics.median(eager.samples_s) * num_steps
     if recipe.budget.kind == "seconds":
         return "eager", "compiling not tried: its cost stands outside a budget in seconds; ask for --engine compile"
-    if eager_s * (1 - 1 / LARGEST_COMPILE_GAIN) < SMALLEST_COMPILE_S:
+    if eager_s * (1 - 1 / LARGEST_COMPILE_GAIN) < SMALLEST_SAVING_S:
         return "eager", f"compiling not tried: all steps take {eager_s:.1f} s eagerly, too few to pay for it"
     compiled = _arm(model, recipe, loader, scale, eager.step.precision, "compile")
     if compiled.step.engine == "eager":

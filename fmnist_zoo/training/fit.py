@@ -171,14 +171,7 @@ class StepPlan:
 
     def __init__(self, recipe: Recipe, step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> None:
         self._budget = recipe.budget
-        match recipe.budget.kind:
-            case "epochs":
-                steps = recipe.budget.amount * loader.steps_per_epoch
-            case "flops":
-                steps = recipe.budget.amount / (count_flops(step.model).training_flops * recipe.batch_size)
-            case "seconds":
-                steps = recipe.budget.amount / seconds_per_step(step, loader, ledger)
-        self.num_steps = max(1, math.floor(steps))
+        self.num_steps = budget_steps(recipe, loader, step.model, lambda: seconds_per_step(step, loader, ledger))
 
     def correct(self, done: int, elapsed_s: float) -> None:
         """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far.
@@ -188,6 +181,18 @@ class StepPlan:
         if self._budget.kind == "seconds" and done < self.num_steps:
             left_s = max(0.0, self._budget.amount - elapsed_s)
             self.num_steps = done + round(left_s / elapsed_s * done)
+
+
+def budget_steps(recipe: Recipe, loader: TrainLoader, model: nn.Module, seconds_per_step: Callable[[], float]) -> int:
+    """Steps that a recipe's budget allows, at least 1; the time of a step is asked for only where it matters."""
+    match recipe.budget.kind:
+        case "epochs":
+            steps = recipe.budget.amount * loader.steps_per_epoch
+        case "flops":
+            steps = recipe.budget.amount / (count_flops(model).training_flops * recipe.batch_size)
+        case "seconds":
+            steps = recipe.budget.amount / seconds_per_step()
+    return max(1, math.floor(steps))
 
 
 def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> float:

@@ -42,8 +42,9 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 def compute_in(precision: Precision, device: torch.device) -> Iterator[None]:
     """The context in which a forward pass runs: autocast for `bf16` and `fp16`, and the attention kernel that suits.
 
-    On a CPU the fused attention kernel's backward pass is slow in bf16 and no faster in fp32 at these sizes, so the
-    plain matrix products are used there. Autocast's weight cache is off: it would outlive a captured step.
+    On a CPU plain matrix products take the place of the fused attention kernel, whose backward pass is slow there:
+    `transformer` trained 2.2 to 2.5 times as fast in bf16 on two cores of an EPYC, and 1.02 to 1.08 times in fp32.
+    Autocast's weight cache is off: it would outlive a captured step.
     """
     with ExitStack() as stack:
         if precision in _AUTOCAST:

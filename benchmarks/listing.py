@@ -102,6 +102,6 @@ def _estimate(variant: Variant, plan: Plan, dataset: Dataset) -> tuple[float, st
     precision = None if config["precision"] == "auto" else config["precision"]
     choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)  # type: ignore[arg-type]
     step = TrainingStep(model, recipe, scale=scale, precision=choice.precision, engine=choice.engine)
-    step.warm_up(loader.batches(0, 2))
+    step.warm_up(loader.chunks(0, 2))
     num_steps = StepPlan(recipe, step, loader, Ledger()).num_steps
     return seconds_per_step(step, loader, Ledger()) * num_steps, f"{choice.precision} {choice.engine}"

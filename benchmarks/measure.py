@@ -18,6 +18,7 @@ import torch
 from torch import nn
 
 from fmnist_zoo.data.datasets import Dataset
+from fmnist_zoo.data.loader import steps_per_chunk
 from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.fit import FitResult
@@ -62,13 +63,20 @@ def throughput(result: FitResult, device: torch.device) -> dict[str, Any]:
     """Steady-state training and inference speed of the very step that trained; the weights move on, so test first."""
     step, loader, recipe = result.step, result.loader, result.step.recipe
     # One endless stream over whole epochs: drawing an epoch's order costs the same however few of its batches are used.
-    stream = itertools.chain.from_iterable(loader.batches(epoch) for epoch in itertools.count())
-    steps_a_portion = max(1, 2048 // recipe.batch_size)
+    # On a CPU a whole chunk can take a second; on a GPU less would measure the wait for it.
+    steps = max(1, 2048 // recipe.batch_size) if device.type == "cpu" else steps_per_chunk(recipe.batch_size)
+    portion = steps * recipe.batch_size
+    stream = (
+        part
+        for epoch in itertools.count()
+        for images, labels in loader.chunks(epoch)
+        for part in zip(images.split(portion), labels.split(portion), strict=True)
+    )
 
     def train() -> int:
-        for images, labels in itertools.islice(stream, steps_a_portion):
-            step(images, labels, recipe.lr * 1e-3)
-        return steps_a_portion * recipe.batch_size
+        images, labels = next(stream)
+        step.chunk(images, labels, [recipe.lr * 1e-3] * (len(labels) // recipe.batch_size))
+        return len(labels)
 
     training = sample_rates(train, synchronizer(device))
     predictor = Predictor(step.model, scale=result.scale, precision=result.precision, engine=result.engine)

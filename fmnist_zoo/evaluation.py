@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,8 @@ from torch.nn import functional
 from fmnist_zoo.data.datasets import Split
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.recipe import Engine, Precision
+from fmnist_zoo.training.device import check_engine
+from fmnist_zoo.training.graph import CapturedForward
 from fmnist_zoo.training.precision import compute_in, compute_module
 
 BATCH_SIZE = 500
@@ -27,23 +30,35 @@ class Predictor:
         model: on its device; not changed beyond `eval()`.
         scale: from pixels to floats, the one it was trained with.
         precision: number format of the forward pass.
-        engine: `eager` or `compile`.
+        engine: `eager`, `compile`, or `graph` for a CUDA graph of each batch shape.
     """
 
     def __init__(
         self, model: nn.Module, *, scale: PixelScale, precision: Precision = "fp32", engine: Engine = "eager"
     ) -> None:
         self.device = next(model.parameters()).device
+        check_engine(engine, self.device)
+        self._model = model
         self._module = compute_module(model, precision).eval()
         self._scale, self._precision = scale, precision
-        self._forward = (
-            torch.compile(self._eager_forward, dynamic=False) if engine == "compile" else self._eager_forward
-        )
+        self._forward: Callable[[Tensor], Tensor] = self._eager_forward
+        if engine == "compile":
+            self._forward = torch.compile(self._eager_forward, dynamic=False)
+        elif engine == "graph":
+            self._forward = CapturedForward(self._eager_forward)
 
     @torch.inference_mode()
     def __call__(self, images: UInt8[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch classes"]:
         """Logits in fp32."""
         return self._forward(images)
+
+    @torch.no_grad()
+    def refresh(self) -> None:
+        """Predict with the model's weights as they are now, after it was trained on."""
+        if self._module is not self._model:
+            for mine, theirs in zip(_tensors(self._module), _tensors(self._model), strict=True):
+                mine.copy_(theirs)
+        self._module.eval()
 
     def logits(self, images: UInt8[Tensor, "n 1 28 28"], batch_size: int = BATCH_SIZE) -> Float[Tensor, "n classes"]:
         """Logits of any number of images, in batches."""
@@ -57,6 +72,10 @@ class Predictor:
             return self._module(pixels).float()
 
 
+def _tensors(module: nn.Module) -> list[Tensor]:
+    return [*module.parameters(), *module.buffers()]
+
+
 def evaluate(
     model: nn.Module, split: Split, *, scale: PixelScale, precision: Precision = "fp32", engine: Engine = "eager"
 ) -> dict[str, Any]:
@@ -67,7 +86,7 @@ def evaluate(
         split: images and labels; moved to the model's device.
         scale: from pixels to floats, the one it was trained with (`FitResult.scale`).
         precision: number format of the forward pass.
-        engine: `eager` or `compile`.
+        engine: `eager`, `compile` or `graph`.
 
     Returns:
         The scores of `scores`, and the logits `(n, classes)` under `logits`.

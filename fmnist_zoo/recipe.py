@@ -15,7 +15,7 @@ Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 BudgetKind = Literal["epochs", "seconds", "flops"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "bf16_weights"]
-Engine = Literal["eager", "compile"]
+Engine = Literal["eager", "compile", "graph"]
 
 
 @dataclass(frozen=True, slots=True)

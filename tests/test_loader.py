@@ -56,7 +56,7 @@ def test_fewer_batches_on_request() -> None:
 def test_chunks_do_not_show(monkeypatch: pytest.MonkeyPatch) -> None:
     split = numbered(64)
     whole = epoch(loader(split, augmentation="flip,shift:2,erase:0.5"))
-    monkeypatch.setattr("fmnist_zoo.data.loader._CHUNK", 24)
+    monkeypatch.setattr("fmnist_zoo.data.loader.CHUNK", 24)
     assert all(map(torch.equal, whole, epoch(loader(split, augmentation="flip,shift:2,erase:0.5"))))
 
 

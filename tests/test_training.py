@@ -216,7 +216,7 @@ def test_divergence_stops_the_run_in_its_epoch_and_says_where(small: Dataset) ->
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             self.steps += 1
             logits = self.layer(images.flatten(1))
-            return logits * float("nan") if self.steps >= 2 + 25 else logits  # two steps of warm-up
+            return logits * float("nan") if self.steps >= 3 + 25 else logits  # three steps of warm-up
 
     with pytest.raises(DivergedError) as caught:
         fit(Exploding(), small, recipe=recipe(budget=Budget("epochs", 5)), device="cpu")

@@ -11,7 +11,8 @@ from torch import Tensor
 from fmnist_zoo.data.datasets import Dataset, Split
 from fmnist_zoo.recipe import Augmentation, InputScaling
 
-_CHUNK = 8192  # images prepared at a time: what an epoch needs in memory beside the images, and a cache-sized gather
+CHUNK = 8192
+"""Images prepared at a time: what an epoch needs in memory beside the images, and a gather that fits the caches."""
 
 
 class PixelScale:
@@ -65,16 +66,22 @@ class TrainLoader:
         self._windows = _shifted_windows(split.images, augmentation)
         self._fill = int(split.images.sum(dtype=torch.int64)) // split.images.numel()
 
+    def chunks(
+        self, epoch: int, num_steps: int | None = None
+    ) -> Iterator[tuple[UInt8[Tensor, "images 1 28 28"], Int64[Tensor, " images"]]]:
+        """The first `num_steps` batches of an epoch (all by default; counted from epoch 0), several at a time."""
+        steps = self.steps_per_epoch if num_steps is None else min(num_steps, self.steps_per_epoch)
+        index = self._draw(epoch)
+        chunk = steps_per_chunk(self.batch_size) * self.batch_size
+        for start in range(0, steps * self.batch_size, chunk):
+            part = slice(start, min(start + chunk, steps * self.batch_size))
+            yield self._prepare([column[part] for column in index])
+
     def batches(
         self, epoch: int, num_steps: int | None = None
     ) -> Iterator[tuple[UInt8[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
-        """The first `num_steps` batches of an epoch (all by default), counted from epoch 0."""
-        steps = self.steps_per_epoch if num_steps is None else min(num_steps, self.steps_per_epoch)
-        index = self._draw(epoch)
-        chunk = max(1, _CHUNK // self.batch_size) * self.batch_size
-        for start in range(0, steps * self.batch_size, chunk):
-            part = slice(start, min(start + chunk, steps * self.batch_size))
-            images, labels = self._prepare([column[part] for column in index])
+        """The same, one batch at a time."""
+        for images, labels in self.chunks(epoch, num_steps):
             yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
 
     def _draw(self, epoch: int) -> list[Tensor]:
@@ -95,7 +102,10 @@ class TrainLoader:
             right,
             *(rectangle if spec.erase else ()),
         ]
-        return [column.to(self.labels.device) for column in columns]
+        device = self.labels.device
+        if device.type == "cuda":  # out of pinned memory the copy needs no wait, and the host runs ahead of the device
+            return [column.pin_memory().to(device, non_blocking=True) for column in columns]
+        return [column.to(device) for column in columns]
 
     def _prepare(self, index: list[Tensor]) -> tuple[Tensor, Tensor]:
         order, flip, down, right, *rectangle = index
@@ -108,6 +118,11 @@ class TrainLoader:
             erased = ((rows >= top) & (rows < bottom)) & ((columns >= left) & (columns < end))
             images = images.masked_fill(erased, self._fill)
         return images.unsqueeze(1), self.labels[order]
+
+
+def steps_per_chunk(batch_size: int) -> int:
+    """Batches in a whole chunk of CHUNK images; 1 where a batch is larger than that."""
+    return max(1, CHUNK // batch_size)
 
 
 def _shifted_windows(

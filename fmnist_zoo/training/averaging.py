@@ -23,20 +23,23 @@ class WeightAverage:
         self._sources = [tensor for tensor in tensors if tensor.is_floating_point()]
         self._decay = decay
         self._averages = [tensor.detach().clone() for tensor in self._sources]
-        self._updates = 0
+        # A tensor on the device: a captured update has to count too.
+        self._updates = torch.zeros((), device=self._sources[0].device)
 
     @torch.no_grad()
     def update(self) -> None:
         """Take the tensors as they are now into the averages."""
-        decay = min(self._decay, (1 + self._updates) / (10 + self._updates))
-        torch._foreach_lerp_(self._averages, self._sources, 1.0 - decay)
+        decay = ((1 + self._updates) / (10 + self._updates)).clamp_max_(self._decay)
+        moves = torch._foreach_sub(self._sources, self._averages)
+        torch._foreach_mul_(moves, 1 - decay)
+        torch._foreach_add_(self._averages, moves)
         self._updates += 1
 
     @torch.no_grad()
     def reset(self) -> None:
         """Begin anew from the tensors as they are now."""
         torch._foreach_copy_(self._averages, self._sources)
-        self._updates = 0
+        self._updates.zero_()
 
     @torch.no_grad()
     def copy_to(self, tensors: Sequence[Tensor]) -> None:

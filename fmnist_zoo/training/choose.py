@@ -119,23 +119,23 @@ def _arm(
 ) -> _Arm:
     started = time.perf_counter()
     step = TrainingStep(copy.deepcopy(model), recipe, scale=scale, precision=precision, engine=engine)
-    step.warm_up(loader.batches(0, 2))
+    step.warm_up(loader.chunks(0, 2))
     return _Arm(step, time.perf_counter() - started, [])
 
 
 def _measure(arms: list[_Arm], loader: TrainLoader) -> None:
     """Samples of each arm in turn, a few steps at a time, until each was measured for PROBE_S."""
     synchronize = synchronizer(loader.labels.device)
-    batches = list(loader.batches(0, 4))
+    images, labels = next(loader.chunks(0, 4))
+    steps = len(labels) // loader.batch_size
     started = time.perf_counter()
     while time.perf_counter() - started < PROBE_S * len(arms) or len(arms[0].samples_s) < 3:
         for arm in arms:
             synchronize()
             before = time.perf_counter()
-            for images, labels in batches:
-                arm.step(images, labels, arm.step.recipe.lr)
+            arm.step.chunk(images, labels, [arm.step.recipe.lr] * steps)
             synchronize()
-            arm.samples_s.append((time.perf_counter() - before) / len(batches))
+            arm.samples_s.append((time.perf_counter() - before) / steps)
 
 
 def _logit_error(arm: _Arm, model: nn.Module, loader: TrainLoader) -> float:

@@ -6,6 +6,8 @@ from collections.abc import Callable
 
 import torch
 
+from fmnist_zoo.recipe import Engine
+
 
 def resolve_device(name: str) -> torch.device:
     """The device of a name; `auto` is CUDA where there is one, else MPS, else the CPU.
@@ -25,6 +27,14 @@ def resolve_device(name: str) -> torch.device:
     ):
         raise ValueError(f"device {name!r} isn't there for this torch ({torch.__version__}); use --device cpu or auto")
     return device
+
+
+def check_engine(engine: Engine, device: torch.device) -> None:
+    """ValueError, naming what to use instead, where the device lacks the engine."""
+    if engine == "graph" and device.type != "cuda":
+        raise ValueError(
+            f"engine graph captures CUDA graphs and needs an NVIDIA GPU, not {device}; use eager or compile"
+        )
 
 
 def synchronizer(device: torch.device) -> Callable[[], None]:

@@ -100,7 +100,7 @@ def fit(
         seed: of data order, augmentation and dropout; initial weights are the caller's.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: number format of forward and backward passes.
-        engine: `eager` or `compile`.
+        engine: `eager`, `compile`, or on CUDA `graph`.
         ledger: where seconds are booked, under `first_step`, `train` and `eval`.
         on_epoch: called after each epoch.
 
@@ -117,7 +117,8 @@ def fit(
         torch.manual_seed(seed)
         with ledger.section("first_step"):
             step = TrainingStep(place(model, target), recipe, scale=scale, precision=precision, engine=engine)
-            step.warm_up(loader.batches(0, 2))
+            step.warm_up(loader.chunks(0, 2))
+            validation = None if val is None else Validation(step, val)
         plan = StepPlan(recipe, step, loader, ledger)
         result = FitResult(
             scale=scale, precision=precision, engine=step.engine, fallback=step.fallback, step=step, loader=loader
@@ -130,7 +131,7 @@ def fit(
             result.num_steps += len(logits) // recipe.batch_size
             with ledger.section("eval"):
                 train_loss, train_top1_pct = _checked(logits, labels, epoch, recipe.batch_size)
-                val_loss, val_top1_pct = _validate(step, val)
+                val_loss, val_top1_pct = (None, None) if validation is None else validation()
             elapsed_s = ledger.seconds["train"]
             plan.correct(result.num_steps, elapsed_s)
             result.history.append(
@@ -204,7 +205,7 @@ def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) ->
     def seconds(num_steps: int) -> float:
         before = ledger.seconds.get("first_step", 0.0)
         with ledger.section("first_step"):
-            step.warm_up(loader.batches(0, num_steps))
+            step.warm_up(loader.chunks(0, num_steps))
         return ledger.seconds["first_step"] - before
 
     few = min(4, loader.steps_per_epoch)
@@ -237,12 +238,14 @@ def train_epoch(
     """
     outputs: list[Tensor] = []
     targets: list[Tensor] = []
-    lr = 0.0
-    for images, labels in loader.batches(epoch, total - done):
-        lr = lr_at(step.recipe, (done + len(outputs)) / total)
-        outputs.append(step(images, labels, lr))
+    lrs = [0.0]
+    for images, labels in loader.chunks(epoch, total - done):
+        steps = len(labels) // loader.batch_size
+        lrs = [lr_at(step.recipe, index / total) for index in range(done, done + steps)]
+        outputs.append(step.chunk(images, labels, lrs))
         targets.append(labels)
-    return torch.cat(outputs), torch.cat(targets), lr
+        done += steps
+    return torch.cat(outputs), torch.cat(targets), lrs[-1]
 
 
 def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tuple[float, float]:
@@ -256,10 +259,27 @@ def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tup
     return train_loss, train_top1_pct
 
 
-def _validate(step: TrainingStep, val: Split | None) -> tuple[float | None, float | None]:
-    if val is None:
-        return None, None
-    logits = Predictor(step.evaluated_model(), scale=step.scale, precision=step.precision).logits(val.images)
-    step.module.train()
-    val_loss, val_top1_pct = loss_and_top1(logits, val.labels).tolist()
-    return val_loss, val_top1_pct
+class Validation:
+    """Loss and top-1 on held-out images, again after each epoch, with the weights that would be evaluated then.
+
+    Args:
+        step: what trains.
+        val: images and labels on its device.
+    """
+
+    def __init__(self, step: TrainingStep, val: Split) -> None:
+        self._step, self._val = step, val
+        self._model = step.evaluation_model()
+        # Eager unless captured: compiling the forward pass alone for a few thousand images doesn't pay.
+        engine: Engine = "graph" if step.engine == "graph" else "eager"
+        self._predictor = Predictor(self._model, scale=step.scale, precision=step.precision, engine=engine)
+        self._step.module.train()
+
+    def __call__(self) -> tuple[float, float]:
+        """Mean cross-entropy (nats) and top-1 (percent)."""
+        self._step.write_to(self._model)
+        self._predictor.refresh()
+        logits = self._predictor.logits(self._val.images)
+        self._step.module.train()
+        val_loss, val_top1_pct = loss_and_top1(logits, self._val.labels).tolist()
+        return val_loss, val_top1_pct

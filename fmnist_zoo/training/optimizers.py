@@ -1,4 +1,4 @@
-"""The optimizer of a recipe, fused where torch has a fused kernel for the device."""
+"""The optimizer of a recipe, fused where torch has a fused kernel for the device, and fit to be captured on CUDA."""
 
 from __future__ import annotations
 
@@ -17,8 +17,11 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
     """SGD, Adam, AdamW or RMSprop over the parameters of one device, with the recipe's learning rate and decay.
 
     Weight decay acts on tensors of two or more dimensions only: decaying biases and normalisation weights does not
-    regularise (He et al., 2019, Bag of Tricks, arXiv:1812.01187).
+    regularise (He et al., 2019, Bag of Tricks, arXiv:1812.01187). On CUDA learning rate and step counts are tensors of
+    the device, so that a captured step reads their values instead of repeating those of its capture; see `set_lr`.
     """
+    on_cuda = parameters[0].device.type == "cuda"
+    lr = torch.tensor(recipe.lr, device=parameters[0].device) if on_cuda else recipe.lr
     groups: list[dict[str, Any]] = [
         {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
         {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
@@ -27,13 +30,24 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
     fused = parameters[0].device.type in _FUSED_DEVICES
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
+            return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, lr=recipe.lr, fused=fused)
+            return torch.optim.Adam(groups, lr=lr, fused=fused, capturable=on_cuda)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=recipe.lr, fused=fused)
+            return torch.optim.AdamW(groups, lr=lr, fused=fused, capturable=on_cuda)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=recipe.lr, momentum=recipe.momentum, foreach=True)
+            return torch.optim.RMSprop(groups, lr=lr, momentum=recipe.momentum, foreach=True, capturable=on_cuda)
+
+
+def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:
+    """Use this learning rate from the next step on; a tensor `()` is copied on its device, without a wait."""
+    for group in optimizer.param_groups:
+        if not isinstance(group["lr"], Tensor):
+            group["lr"] = lr
+        elif isinstance(lr, Tensor):
+            group["lr"].copy_(lr)
+        else:
+            group["lr"].fill_(lr)
 
 
 def zero_state(optimizer: torch.optim.Optimizer) -> None:

@@ -68,7 +68,7 @@ def compute_module(model: nn.Module, precision: Precision) -> nn.Module:
     if precision != "bf16_weights":
         return model
     cast = copy.deepcopy(model).bfloat16()
-    for module in cast.modules():
+    for module, original in zip(cast.modules(), model.modules(), strict=True):
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.float()
+            module.float().load_state_dict(original.state_dict())  # as they were before they were rounded
     return cast

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -14,7 +14,9 @@ from torch.nn import functional
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.averaging import WeightAverage
-from fmnist_zoo.training.optimizers import make_optimizer, zero_state
+from fmnist_zoo.training.device import check_engine
+from fmnist_zoo.training.graph import Capture, CapturedSteps, NotCapturableError, capture_cuda
+from fmnist_zoo.training.optimizers import make_optimizer, set_lr, zero_state
 from fmnist_zoo.training.precision import allow_tf32, check_precision, compute_in, compute_module
 
 
@@ -29,19 +31,31 @@ class TrainingStep:
         recipe: what to do.
         scale: from pixels to floats.
         precision: number format of the passes.
-        engine: `eager`, or `compile` for torch.compile. Where compiling fails, one warning is given and the step runs
-            eagerly; `engine` then says `eager` and `fallback` why.
+        engine: `eager`; `compile` for torch.compile; `graph` for the whole step, compiled inside, as a CUDA graph.
+            Where compiling or capturing fails, one warning is given and the step runs without it; `engine` then says
+            what runs, and `fallback` why.
+        capture: makes the graph; a fake in tests.
 
     Raises:
-        ValueError: the device can't compute in this precision, or the loss doesn't fit the model's output.
+        ValueError: the device can't compute in this precision or lacks the engine, or the loss doesn't fit the model's
+            output.
     """
 
     def __init__(
-        self, model: nn.Module, recipe: Recipe, *, scale: PixelScale, precision: Precision, engine: Engine
+        self,
+        model: nn.Module,
+        recipe: Recipe,
+        *,
+        scale: PixelScale,
+        precision: Precision,
+        engine: Engine,
+        capture: Capture = capture_cuda,
     ) -> None:
         self.parameters = trainable(model)
         self.device = self.parameters[0].device
         check_precision(precision, self.device)
+        if capture is capture_cuda:
+            check_engine(engine, self.device)
         check_loss(model, recipe)
         self.model, self.recipe, self.scale, self.precision = model, recipe, scale, precision
         self.engine: Engine = engine
@@ -53,48 +67,47 @@ class TrainingStep:
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=precision == "fp16")
         learnt = [*self.parameters, *self.module.buffers()]
         self._average = None if recipe.ema_decay is None else WeightAverage(learnt, recipe.ema_decay)
-        if engine == "compile":
+        self._capture = capture
+        self._captured: CapturedSteps | None = None
+        self._is_prepared = False
+        self._loss = self._eager_loss
+        if engine == "compile" or (engine == "graph" and worth_compiling(model)):
             # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles
             # counts the variants before it and then runs everything eagerly without a word.
             torch._dynamo.reset()
             self._loss = torch.compile(self._eager_loss, dynamic=False)
-        else:
-            self._loss = self._eager_loss
 
     def __call__(
         self, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"], lr: float
     ) -> Float[Tensor, "batch classes"]:
         """Update the weights with one batch; returns its logits from before the update."""
-        loss, logits = self._loss(images, labels)
-        self._scaler.scale(loss).backward()
-        if self.module is not self.model:
-            self._move_gradients()
-        if self.recipe.clip_grad_norm is not None:
-            self._scaler.unscale_(self.optimizer)
-            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_grad_norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = lr
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
-        self.optimizer.zero_grad(set_to_none=True)
-        if self.module is not self.model:
-            with torch.no_grad():
-                torch._foreach_copy_(self._weights, self.parameters)
-        if self._average is not None:
-            self._average.update()
-        return logits.detach()
+        return self.chunk(images, labels, [lr])
 
-    def warm_up(self, batches: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Run steps that leave no trace, so that compiling and first-use set-up are paid before training begins.
+    def chunk(
+        self, images: UInt8[Tensor, "images 1 28 28"], labels: Int64[Tensor, " images"], lrs: Sequence[float]
+    ) -> Float[Tensor, "images classes"]:
+        """A step with each learning rate, on as many batches; returns each image's logits from before its update."""
+        if self._captured is not None:
+            return self._captured(images, labels, lrs)
+        size = self.recipe.batch_size
+        batches = zip(images.split(size), labels.split(size), lrs, strict=True)
+        return torch.cat([self._update(some, theirs, lr) for some, theirs, lr in batches])
 
-        Weights, optimizer, scaler and random state are put back afterwards.
+    def warm_up(self, chunks: Iterable[tuple[Tensor, Tensor]]) -> None:
+        """Run steps that leave no trace, so that compiling, capturing and set-up are paid before training begins.
+
+        Weights, optimizer, scaler and random state are put back afterwards, in place.
+
+        Args:
+            chunks: images and labels of one or more batches each.
         """
         tensors = [*self.model.parameters(), *self.model.buffers(), *self.module.parameters(), *self.module.buffers()]
         before = [tensor.detach().clone() for tensor in tensors]
         scaler = self._scaler.state_dict()
         with torch.random.fork_rng(devices=[self.device] if self.device.type == "cuda" else []):
-            for images, labels in batches:
-                self._guarded(images, labels)
+            for images, labels in chunks:
+                self._prepare(images[: self.recipe.batch_size], labels[: self.recipe.batch_size])
+                self.chunk(images, labels, [self.recipe.lr] * (len(labels) // self.recipe.batch_size))
         zero_state(self.optimizer)
         if self._scaler.is_enabled():
             self._scaler.load_state_dict(scaler)
@@ -106,23 +119,20 @@ class TrainingStep:
 
     def finish(self) -> None:
         """Leave in `model` what training arrived at: averaged weights where there are any, and running statistics."""
-        self._write_to(self.model)
+        self.write_to(self.model)
 
-    def evaluated_model(self) -> nn.Module:
-        """A model with the weights that would be evaluated now: `model` itself, or a copy where they are averaged."""
-        if self._average is None and self.module is self.model:
-            return self.model
-        snapshot = copy.deepcopy(self.model)
-        self._write_to(snapshot)
-        return snapshot
+    def evaluation_model(self) -> nn.Module:
+        """A model for `write_to`: `model` itself where its weights are the ones to be evaluated, else a copy."""
+        return self.model if self._average is None and self.module is self.model else copy.deepcopy(self.model)
 
     @torch.no_grad()
-    def _write_to(self, target: nn.Module) -> None:
+    def write_to(self, target: nn.Module) -> None:
         """Give a model of the same kind the weights and running statistics that are to be evaluated."""
         if target is not self.model:
             torch._foreach_copy_(trainable(target), self.parameters)
         for buffer, source in zip(target.buffers(), self.module.buffers(), strict=True):
-            buffer.copy_(source)
+            if buffer is not source:
+                buffer.copy_(source)
         if self._average is not None:
             self._average.copy_to([*trainable(target), *target.buffers()])
 
@@ -137,18 +147,59 @@ class TrainingStep:
             return functional.nll_loss(logits, labels), logits
         return functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing), logits
 
-    def _guarded(self, images: Tensor, labels: Tensor) -> None:
+    def _update(self, images: Tensor, labels: Tensor, lr: float | Tensor) -> Tensor:
+        """The whole step, without a wait for the device and without a trace of Python values that change."""
+        loss, logits = self._loss(images, labels)
+        self._scaler.scale(loss).backward()
+        if self.module is not self.model:
+            self._move_gradients()
+        if self.recipe.clip_grad_norm is not None:
+            self._scaler.unscale_(self.optimizer)
+            nn.utils.clip_grad_norm_(self.parameters, self.recipe.clip_grad_norm)
+        set_lr(self.optimizer, lr)
+        self._scaler.step(self.optimizer)
+        self._scaler.update()
+        self.optimizer.zero_grad(set_to_none=True)
+        if self.module is not self.model:
+            with torch.no_grad():
+                torch._foreach_copy_(self._weights, self.parameters)
+        if self._average is not None:
+            self._average.update()
+        return logits.detach()
+
+    def _prepare(self, images: Tensor, labels: Tensor) -> None:
+        """The first step: it compiles and is captured, or falls back."""
+        if self._is_prepared:
+            return
+        self._is_prepared = True
+        logits = self._compiled_or_not(images, labels)
+        if self.engine == "graph":
+            try:
+                self._captured = CapturedSteps(
+                    self._update,
+                    batch_size=self.recipe.batch_size,
+                    num_classes=logits.shape[1],
+                    device=self.device,
+                    capture=self._capture,
+                )
+            except NotCapturableError as error:
+                self.optimizer.zero_grad(set_to_none=True)  # left by the step that broke off
+                self._fall_back("eager" if self._loss == self._eager_loss else "compile", "capturing the step", error)
+
+    def _compiled_or_not(self, images: Tensor, labels: Tensor) -> Tensor:
         try:
-            self(images, labels, self.recipe.lr)
+            return self._update(images, labels, self.recipe.lr)
         except Exception as error:
-            if self.engine == "eager" or not _is_compiler_error(error):
+            if self._loss == self._eager_loss or not _is_compiler_error(error):
                 raise
-            self.engine, self._loss = "eager", self._eager_loss
-            self.fallback = (
-                f"torch.compile failed, so this ran eagerly: {type(error).__name__}: {str(error).splitlines()[0]}"
-            )
-            warnings.warn(self.fallback, stacklevel=2)
-            self(images, labels, self.recipe.lr)
+            self._loss = self._eager_loss
+            self._fall_back("graph" if self.engine == "graph" else "eager", "torch.compile", error)
+            return self._update(images, labels, self.recipe.lr)
+
+    def _fall_back(self, engine: Engine, what: str, error: Exception) -> None:
+        self.engine = engine
+        self.fallback = f"{what} failed, so this ran without it: {type(error).__name__}: {str(error).splitlines()[0]}"
+        warnings.warn(self.fallback, stacklevel=2)
 
     def _move_gradients(self) -> None:
         for master, weight in zip(self.parameters, self._weights, strict=True):
@@ -167,6 +218,14 @@ def check_loss(model: nn.Module, recipe: Recipe) -> None:
         raise ValueError(
             "loss nll needs a model that ends in log-softmax, and this one gives raw logits; use cross_entropy"
         )
+
+
+def worth_compiling(model: nn.Module) -> bool:
+    """Whether the compiler should see a captured step's model: not a recurrent one.
+
+    The compiler would break at its layers, or unroll them, in place of cuDNN's kernels for the whole sequence.
+    """
+    return not any(isinstance(module, nn.RNNBase) for module in model.modules())
 
 
 def _is_compiler_error(error: Exception) -> bool:

@@ -52,7 +52,8 @@ class RunConfig:
     precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
     """auto: on CUDA bf16 (else fp16) autocast, on a CPU the fastest by measurement that agrees with fp32."""
     engine: tuple[Engine | Literal["auto"], ...] = ("auto",)
-    """auto: on CUDA compile, on a CPU compile only where it pays for itself within the run."""
+    """auto: on CUDA compile, on a CPU compile only where it pays for itself within the run. graph: on CUDA, the whole
+    step captured and replayed."""
     seeds: int | None = None
     """Runs of each variant, with seeds 0 to N-1. Default: the preset's."""
     batch_size: tuple[int, ...] = ()

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from benchmarks.choices import remember, remembered
 from benchmarks.measure import latency, memory, throughput
 from benchmarks.record import RecordStore
 from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate
-from fmnist_zoo.recipe import Recipe
+from fmnist_zoo.recipe import Engine, Recipe
 from fmnist_zoo.registry import create_model, load_plugin
 from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
@@ -84,6 +85,8 @@ class Experiment:
     def _choose(self, model: nn.Module, dataset: Dataset, recipe: Recipe, job: Job) -> Choice:
         """Precision and engine, decided once for all seeds of the variant."""
         config, device = job["config"], resolve_device(job["device"])
+        kept = None if job["choice"] is None else Path(job["choice"])
+        self._choice = self._choice or remembered(kept)
         if self._choice is None:
             train, _ = split_dataset(dataset, config["num_val"], device)
             loader = TrainLoader(
@@ -93,6 +96,7 @@ class Experiment:
             precision = None if config["precision"] == "auto" else config["precision"]
             engine = None if config["engine"] == "auto" else config["engine"]
             self._choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)
+            remember(kept, self._choice)
         self.found["execution"] = {
             "device": str(device),
             "precision": self._choice.precision,
@@ -138,7 +142,8 @@ class Experiment:
 
     def _test(self, model: nn.Module, dataset: Dataset, result: FitResult) -> torch.Tensor:
         """Read the test split, once. Returns the probabilities `(n, classes)` on the CPU."""
-        scored = evaluate(model, dataset.test, scale=result.scale, precision=result.precision)
+        engine: Engine = "graph" if result.engine == "graph" else "eager"  # compiling for one pass doesn't pay
+        scored = evaluate(model, dataset.test, scale=result.scale, precision=result.precision, engine=engine)
         probabilities: torch.Tensor = scored.pop("logits").softmax(1).cpu()
         for entry, name in zip(scored["per_class"], dataset.class_names, strict=True):
             entry["class"] = name

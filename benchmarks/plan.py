@@ -19,7 +19,7 @@ from fmnist_zoo.data.catalog import NUM_CLASSES
 from fmnist_zoo.options import nearest, option_types
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
-from fmnist_zoo.training.device import resolve_device
+from fmnist_zoo.training.device import check_engine, resolve_device
 from fmnist_zoo.training.precision import check_precision
 from fmnist_zoo.training.step import check_loss, trainable
 
@@ -161,6 +161,8 @@ def _variant(
         raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
     if precision != "auto":
         check_precision(precision, setting.device)
+    if engine != "auto":
+        check_engine(engine, setting.device)
     model = _built(name, model_options, recipe)
     _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset])
     config: Config = {
@@ -182,14 +184,21 @@ def _variant(
 
 def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Module:
     """The model, after one forward pass; ValueError where it could never be trained."""
+    images = torch.linspace(-1.0, 1.0, 2 * 28 * 28).view(2, 1, 28, 28)
     try:
         model = create_model(name, **model_options)
         with torch.inference_mode():
-            shape = tuple(model.eval()(torch.zeros(2, 1, 28, 28)).shape)
+            logits = model.eval()(images)
+            alone = model(images[:1])
     except (RuntimeError, TypeError, IndexError, MemoryError) as error:
         raise ValueError(f"{name} can't be built and run: {type(error).__name__}: {error}") from error
-    if shape != (2, NUM_CLASSES):
-        raise ValueError(f"{name} turns 2 images into {shape}; it must give logits (2, {NUM_CLASSES})")
+    if tuple(logits.shape) != (2, NUM_CLASSES):
+        raise ValueError(f"{name} turns 2 images into {tuple(logits.shape)}; it must give logits (2, {NUM_CLASSES})")
+    if not torch.allclose(logits[:1], alone, rtol=1e-3, atol=1e-3):
+        raise ValueError(
+            f"{name} gives an image other logits alone than beside another one, in evaluation mode: it must classify "
+            "each by itself (is a normalisation without running statistics in it?)"
+        )
     if not trainable(model):
         raise ValueError(f"{name} has no parameter to train")
     if recipe.batch_size == 1 and any(

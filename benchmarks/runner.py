@@ -12,6 +12,7 @@ from typing import Any
 
 import psutil
 
+from benchmarks.choices import choice_path
 from benchmarks.display import Display
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.plan import Plan, Variant
@@ -93,12 +94,14 @@ class Runner:
         """One run and its record; False where the worker didn't survive it."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
+        kept = choice_path(variant.key, self.environment)
         job: Job = {
             "config": dict(variant.config),
             "seed": seed,
             "run_id": name,
             "device": self.plan.device,
             "latency": self.plan.measures.latency,
+            "choice": None if kept is None else str(kept),
             "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
             "machine_dir": str(self.place.out / self.machine),
             "weights": f"weights/{name}" if self.place.save_weights else None,

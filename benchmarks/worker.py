@@ -27,6 +27,7 @@ class Job(TypedDict):
     run_id: str
     device: str
     latency: bool
+    choice: str | None
     data_dir: str | None
     machine_dir: str
     weights: str | None

@@ -28,6 +28,8 @@ LARGEST_COMPILE_GAIN = 1.3
 SMALLEST_SAVING_S = 15.0
 """... the saving that this would have to bring for compiling to be tried: trying costs a compilation itself, 3 to 9 s
 for the families on two cores of an EPYC, and 18 s once while the machine was busy."""
+WORTH_SAYING = 1.05
+"""Speed over the default's from which another engine is recommended."""
 LARGEST_LOGIT_ERROR = 0.03
 """RMS error of the logits relative to fp32 eager's, beyond which a precision isn't chosen."""
 
@@ -62,7 +64,8 @@ def choose(
 ) -> Choice:
     """Decide what is left open (None) of precision and engine; the model is left as it is.
 
-    On CUDA nothing is measured: AMP in bf16 (fp16 where the GPU lacks it) with torch.compile. On MPS: fp32, eager.
+    On CUDA the default is AMP in bf16 (fp16 where the GPU lacks it) with torch.compile; the same as a captured graph is
+    measured beside it, and `reason` says which is faster. On MPS: fp32, eager.
 
     Args:
         model: on the device.
@@ -73,10 +76,13 @@ def choose(
         engine: given, or None to choose.
     """
     device = loader.labels.device
-    if device.type != "cpu":
-        return _by_rule(device, precision, engine)
     if precision is not None and engine is not None:
         return Choice(precision=precision, engine=engine, reason=None)
+    if device.type == "mps":
+        return Choice(precision=precision or "fp32", engine=engine or "eager", reason="default on mps")
+    if device.type == "cuda":
+        usual: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        return _default_beside_graph(model, recipe, loader, scale, precision or usual, engine)
     candidates: list[Precision] = [precision] if precision else _cpu_precisions()
     arms = {name: _arm(model, recipe, loader, scale, name, engine or "eager") for name in candidates}
     # What was asked for by name is used as asked. The comparison is written so that NaN doesn't pass it.
@@ -100,12 +106,29 @@ def choose(
     return Choice(precision=best, engine=chosen, reason="; ".join(evidence))
 
 
-def _by_rule(device: torch.device, precision: Precision | None, engine: Engine | None) -> Choice:
-    if device.type == "mps":
-        return Choice(precision=precision or "fp32", engine=engine or "eager", reason="default on mps")
-    usual: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
-    reason = None if precision and engine else "default on CUDA: AMP with torch.compile"
-    return Choice(precision=precision or usual, engine=engine or "compile", reason=reason)
+def _default_beside_graph(
+    model: nn.Module,
+    recipe: Recipe,
+    loader: TrainLoader,
+    scale: PixelScale,
+    precision: Precision,
+    engine: Engine | None,
+) -> Choice:
+    """AMP with torch.compile, and where that is a default, how a captured graph of it compares."""
+    if engine is not None:
+        return Choice(precision=precision, engine=engine, reason="default on CUDA: AMP")
+    # The graph first: making the other resets the compiler, which a step that was captured has no more need of.
+    graph = _arm(model, recipe, loader, scale, precision, "graph")
+    compiled = _arm(model, recipe, loader, scale, precision, "compile")
+    _measure([compiled, graph], loader)
+    gain = statistics.median(a / b for a, b in zip(compiled.samples_s, graph.samples_s, strict=True))
+    evidence = f"default on CUDA: AMP with torch.compile, {_speed(compiled, recipe)}"
+    if graph.step.engine != "graph":
+        evidence += f"; {graph.step.fallback}"
+    else:
+        better = "; --engine graph would be faster" if gain >= WORTH_SAYING else ""
+        evidence += f"; as a captured graph {_speed(graph, recipe)}, {gain:.2f} times that{better}"
+    return Choice(precision=precision, engine="compile", reason=evidence)
 
 
 def _cpu_precisions() -> list[Precision]:

@@ -4,10 +4,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from torch import nn
 
 from benchmarks.config import RunConfig
 from benchmarks.plan import Plan, make_plan
 from benchmarks.tracks import EQUAL
+from fmnist_zoo.registry import register_model
 
 
 def plan(**options: Any) -> Plan:
@@ -120,12 +123,30 @@ def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None
         ({"models": ("mlp",), "activation": ("rleu",)}, "not one of"),
         ({"models": ("mlp",), "loss": ("nll",)}, "ends in log-softmax"),
         ({"models": ("mlp",), "precision": ("tf32",)}, "tf32 needs"),
+        ({"models": ("mlp",), "engine": ("graph",)}, "engine graph .* use eager or compile"),
         ({"plugin": (Path("nowhere.py"),)}, "is not a file"),
     ],
 )
 def test_nonsense_is_refused_before_anything_runs(options: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValueError, match=reason):
         plan(**options)
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_model_that_looks_at_the_rest_of_the_batch_is_refused() -> None:
+    class Centred(nn.Module):
+        """Subtracts the batch's mean, in evaluation mode too."""
+
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(784, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.layer((images - images.mean(0)).flatten(1))
+
+    register_model("centred", family="mlp", summary="", reference="")(Centred)
+    with pytest.raises(ValueError, match="centred gives an image other logits alone than beside another one"):
+        plan(models=("centred",))
 
 
 def test_budgets_that_differ_in_the_last_digit_are_two_variants() -> None:

@@ -1,0 +1,56 @@
+"""Choices of precision and engine that were measured before, kept by configuration, hardware and software.
+
+A probe in another minute could choose otherwise: remembering it makes the runs of one sweep, and of its repetition on
+the same machine with the same software, the same experiment. To have it measured anew, delete the folder `choices` in
+the cache.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+from dataclasses import asdict, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+from benchmarks.schema import Environment
+from fmnist_zoo.data.cache import cache_root
+from fmnist_zoo.files import write_atomically
+from fmnist_zoo.recipe import Engine, Precision
+from fmnist_zoo.training.choose import Choice
+
+
+def choice_path(config_key: str, environment: Environment) -> Path | None:
+    """Where a configuration's choice is kept; None where the source tree has changes, and then nothing is.
+
+    Args:
+        config_key: identity of the configuration, seed apart.
+        environment: all of its hardware and software counts.
+    """
+    if environment["software"]["dirty"]:
+        return None
+    identity = json.dumps([config_key, environment], sort_keys=True)
+    return cache_root() / "choices" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
+
+
+def remembered(path: Path | None) -> Choice | None:
+    """The choice in a file, if it is one; a damaged file is as good as none, since it will be written again."""
+    if path is None:
+        return None
+    try:
+        choice = Choice(**json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return None
+    fits = choice.precision in get_args(Precision) and choice.engine in get_args(Engine)
+    return choice if fits and isinstance(choice.reason, str) else None
+
+
+def remember(path: Path | None, choice: Choice) -> None:
+    """Keep a choice that was measured, with the day; a cache that can't be written costs the next run a probe."""
+    if path is None or choice.reason is None:
+        return
+    dated = replace(choice, reason=f"{choice.reason} (measured {datetime.now(UTC):%Y-%m-%d})")
+    with contextlib.suppress(OSError):
+        write_atomically(path, json.dumps(asdict(dated)).encode())

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import signal
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from benchmarks.worker import Job, environment
+from benchmarks.worker import environment
 
 LOG_LINES = 12
 
@@ -36,7 +39,7 @@ class Worker:
         self._process: subprocess.Popen[str] | None = None
         self.import_s: float | None = None
 
-    def run(self, job: Job, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def run(self, job: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         """Have one run done. Returns its result; events before it go to `on_event`.
 
         Raises:
@@ -65,6 +68,9 @@ class Worker:
         """End the process, whatever it is doing."""
         if self._process is not None:
             self._process.kill()
+            # What it started, such as the workers of a DataLoader, holds its pipes open: communicate() would wait.
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.killpg(self._process.pid, signal.SIGKILL)
             self._process.communicate()
         self._log.close()
 

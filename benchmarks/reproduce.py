@@ -78,7 +78,7 @@ def sweep_step(config: RunConfig) -> Step:
 
 
 def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """The comparison with the usual tutorial loop, unless it was measured since the reproduction began."""
+    """The comparison with other frameworks and the usual loop, unless it was measured since the reproduction began."""
     machine = this_machine(options.device)
     measured_at = peers.measured_at(options.out / machine)
     if measured_at is None or measured_at < progress.since:

@@ -64,7 +64,7 @@ def main() -> None:
 
     from benchmarks.experiment import Experiment  # torch, timm, scikit-learn: the import that is booked as such
 
-    threading.Thread(target=_end_with_parent, args=(os.getppid(),), daemon=True).start()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     experiment = Experiment()
     emit({"event": "ready"})
     for line in sys.stdin:
@@ -81,7 +81,7 @@ def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
         return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.found}
 
 
-def _end_with_parent(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """A worker whose runner was killed has nobody to answer to: end it, even in the middle of an epoch."""
     while os.getppid() == parent:
         time.sleep(1.0)

@@ -1,165 +1,191 @@
-"""`python -m benchmarks.peers`: the usual tutorial loop and this suite, interleaved epoch by epoch in one process."""
+"""`python -m benchmarks.peers`: Lightning, Keras, JAX, plain PyTorch, the usual loop and this suite train the same net.
+
+Each arm runs in a process of its own; they take turns, an epoch at a time.
+"""
 
 from __future__ import annotations
 
+import importlib.metadata
 import json
-import statistics
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+import sys
+import tempfile
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
+from benchmarks.peers.config import PeersConfig, check
+from benchmarks.peers.figures import figures
+from benchmarks.peers.lines import code_lines
+from benchmarks.peers.page import not_installed, page
+from benchmarks.peers.process import ArmProcess, Epoch
+from benchmarks.peers.rounds import Turns, take_turns
+from benchmarks.peers.serve import framework_environment
+from benchmarks.peers.task import LR, Task
+from benchmarks.worker import environment
+
+if TYPE_CHECKING:
+    from fmnist_zoo.data.datasets import Split
+
 MODEL = "tutorial_mlp_128_64"
 FIGURES = "peers.json"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class PeersConfig:
-    """Train 784-128-64-10 on 60,000 images by the usual tutorial loop and by this suite, an epoch of each in turn."""
-
-    epochs: int = 10
-    batch_size: int = 64
-    num_workers: int = 2
-    """Processes of the tutorial loop's DataLoader."""
-    device: str = "auto"
-    """auto, cpu, cuda, cuda:1 or mps."""
-    data_dir: Path | None = None
-    """Folder with the four idx files. Default: FMNIST_ZOO_DATA, else found or downloaded."""
-    out: Path = Path("results")
-    """The figures go to peers.json and peers.md in this machine's folder."""
+FRAMEWORKS = ("torch", "torchvision", "lightning", "keras", "jax", "jaxlib")
+VARIABLES = ("GLIBC_", "JAX_", "KERAS_", "MALLOC_", "MKL_", "OMP_", "XLA_")
+"""How the environment variables begin that may decide how fast an arm is, and are written down."""
 
 
 def main() -> int:
-    """Run the command line; returns the exit code."""
+    """Run the command line. Exit code: 0, 1 when an arm died, 2 for what can't be carried out."""
     options = tyro.cli(PeersConfig, prog="python -m benchmarks.peers", description=__doc__)
-    found = compare(options)
-    print(table(found))
-    return 0
+    from fmnist_zoo.data import DataError
+
+    try:
+        found = compare(options)
+    except (ValueError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    print(page(found))
+    statuses = {arm["status"] for comparison in found["comparisons"] for arm in comparison["arms"].values()}
+    return int("failed" in statuses)
 
 
 def compare(options: PeersConfig) -> dict[str, Any]:
-    """Train both, write what was measured, and return it."""
-    import copy
+    """Train all arms, write what was measured, and return it.
 
+    Raises:
+        ValueError: an option makes no sense, or the device isn't there.
+        DataError: the images can't be had.
+    """
     import torch
 
-    from benchmarks.environment import hardware, software, this_machine
-    from benchmarks.peers.arms import fmnist_zoo, tutorial_loop
-    from fmnist_zoo.data.datasets import load_dataset
-    from fmnist_zoo.data.loader import PixelScale
-    from fmnist_zoo.evaluation import evaluate
-    from fmnist_zoo.files import write_atomically
-    from fmnist_zoo.recipe import Budget
-    from fmnist_zoo.registry import create_model, get_spec
+    from benchmarks.environment import this_machine
+    from benchmarks.peers.inputs import write_inputs
+    from fmnist_zoo.data.datasets import holdout, load_dataset
+    from fmnist_zoo.registry import create_model
     from fmnist_zoo.training.device import resolve_device
 
-    device = resolve_device(options.device)
-    dataset = load_dataset("fashion_mnist", root=options.data_dir)
-    published = get_spec(MODEL).published
-    assert published is not None
-    recipe = replace(published, budget=Budget("epochs", options.epochs), batch_size=options.batch_size)
+    device = str(resolve_device(options.device))
+    train, val = holdout(load_dataset("fashion_mnist", root=options.data_dir).train)
+    check(options, len(train))
     torch.manual_seed(0)
-    initial = create_model(MODEL).to(device)
-    models = {name: copy.deepcopy(initial) for name in ("tutorial loop", "fmnist_zoo")}
-    epochs = interleave(
-        {
-            "tutorial loop": tutorial_loop(
-                models["tutorial loop"], dataset, options.batch_size, options.epochs, options.num_workers
-            ),
-            "fmnist_zoo": fmnist_zoo(models["fmnist_zoo"], dataset, recipe),
-        }
-    )
-    scale = PixelScale.of("unit", dataset)
-    scores = {name: evaluate(model, dataset.test, scale=scale)["top1_pct"] for name, model in models.items()}
-    found = {
-        "measured_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z",
-        "device": str(device),
-        "model": MODEL,
-        "epochs": options.epochs,
-        "batch_size": options.batch_size,
-        "num_workers": options.num_workers,
-        "num_train": len(dataset.train),
-        "hardware": hardware(str(device)),
-        "software": software(),
-        "arms": {
-            name: {
-                "train_loss": [loss for loss, _ in each],
-                "epoch_s": [seconds for _, seconds in each],
-                "train_img_per_s": len(dataset.train) / statistics.median(seconds for _, seconds in each),
-                "test_top1_pct": scores[name],
-            }
-            for name, each in epochs.items()
-        },
-    }
-    folder = options.out / this_machine(str(device))
-    write_atomically(folder / FIGURES, (json.dumps(found, indent=1, sort_keys=True) + "\n").encode())
-    write_atomically(folder / "peers.md", (table(found) + "\n").encode())
+    found = preamble(options, device, len(train), len(val))
+    folder = options.out / this_machine(device)
+    with tempfile.TemporaryDirectory() as inputs:
+        write_inputs(Path(inputs), train, val, create_model(MODEL))
+        for batch_size in options.batch_size:
+            print(f"batch {batch_size}: {options.epochs} epochs of each arm", file=sys.stderr, flush=True)
+            arms = compare_at(batch_size, options, Path(inputs), device, val)
+            found["comparisons"].append({"batch_size": batch_size, "arms": arms})
+            write(folder, found)
+    found["measured_at"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"  # only what is whole has it
+    write(folder, found)
     return found
 
 
+def compare_at(
+    batch_size: int, options: PeersConfig, inputs: Path, device: str, val: Split
+) -> dict[str, dict[str, Any]]:
+    """The figures of every arm at one batch size, in the order of the options."""
+    names = list(dict.fromkeys(options.arms))
+    processes = {
+        name: ArmProcess(
+            Task(
+                arm=name,
+                folder=str(inputs),
+                batch_size=batch_size,
+                epochs=options.epochs,
+                device=device,
+                num_workers=options.num_workers,
+                precision=ARMS[name].precision,
+                engine=ARMS[name].engine,
+            ),
+            val.labels.numpy(),
+            num_threads(),
+        )
+        for name in names
+        if not ARMS[name].missing()
+    }
+    try:
+        ask: Mapping[ArmName, Callable[[], Epoch]] = {name: process.epoch for name, process in processes.items()}
+        turns = take_turns(ask, options.epochs)
+    finally:
+        for process in processes.values():
+            process.close()
+    reference = turns.get(REFERENCE, Turns()).epochs
+    return {name: arm_record(name, turns.get(name), reference, options) for name in names}
+
+
+def arm_record(name: ArmName, turns: Turns | None, reference: list[Epoch], options: PeersConfig) -> dict[str, Any]:
+    """What peers.json says of an arm; `turns` is None for one that isn't installed."""
+    arm = ARMS[name]
+    if turns is None:
+        status, error = "not installed", not_installed(arm.missing())
+    else:
+        status, error = ("ok", None) if turns.error is None else ("failed", turns.error)
+    how = {"num_workers": options.num_workers, "precision": arm.precision, "engine": arm.engine}
+    return {
+        "title": arm.title,
+        "status": status,
+        "error": error,
+        "settings": arm.settings.format(**how),
+        "code_lines": code_lines(arm.path.read_text(encoding="utf-8"), arm.source),
+        **figures(turns.epochs if turns else [], reference, options.target),
+    }
+
+
+def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) -> dict[str, Any]:
+    """What is the same for all arms."""
+    from benchmarks.environment import hardware, software
+
+    variables = {**environment(num_threads()), **framework_environment(device)}
+    return {
+        "device": device,
+        "model": MODEL,
+        "lr": LR,
+        "epochs": options.epochs,
+        "num_workers": options.num_workers,
+        "num_train": num_train,
+        "num_val": num_val,
+        "target_val_top1_pct": options.target,
+        "hardware": hardware(device),
+        "software": {**software(), "frameworks": {name: version(name) for name in FRAMEWORKS}},
+        "environment": {name: value for name, value in variables.items() if name.startswith(VARIABLES)},
+        "comparisons": [],
+    }
+
+
+def num_threads() -> int:
+    """Threads for OpenMP: the physical cores."""
+    import psutil
+
+    return psutil.cpu_count(logical=False) or 1
+
+
+def version(distribution: str) -> str | None:
+    """The version of an installed package; None where it isn't installed."""
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def write(folder: Path, found: Mapping[str, Any]) -> None:
+    """Write peers.json and peers.md."""
+    from fmnist_zoo.files import write_atomically
+
+    write_atomically(folder / FIGURES, (json.dumps(found, indent=1) + "\n").encode())
+    write_atomically(folder / "peers.md", (page(found) + "\n").encode())
+
+
 def measured_at(machine_dir: Path) -> str | None:
-    """When a machine's comparison was measured (UTC, as records write it); None where there is none."""
+    """When a machine's comparison was measured (UTC, as records write it); None where there is none that is whole."""
     try:
         return str(json.loads((machine_dir / FIGURES).read_text(encoding="utf-8"))["measured_at"])
     except (OSError, ValueError, KeyError):
         return None  # there is none that could be read: it will be measured and written
-
-
-def interleave(arms: dict[str, Iterator[float]]) -> dict[str, list[tuple[float, float]]]:
-    """Let each arm do an epoch in turn until they end: its losses and seconds, by arm."""
-    epochs: dict[str, list[tuple[float, float]]] = {name: [] for name in arms}
-    while True:
-        for name, arm in arms.items():
-            started = time.perf_counter()
-            loss = next(arm, None)
-            if loss is None:
-                return epochs
-            epochs[name].append((loss, time.perf_counter() - started))
-
-
-def table(found: dict[str, Any]) -> str:
-    """The comparison as a markdown page: speed, ratio, losses and accuracy, with machine and settings."""
-    from tabulate import tabulate
-
-    arms, hardware, software = found["arms"], found["hardware"], found["software"]
-    ratios = [
-        theirs / ours
-        for theirs, ours in zip(arms["tutorial loop"]["epoch_s"], arms["fmnist_zoo"]["epoch_s"], strict=True)
-    ]
-    rows = [
-        [
-            name,
-            f"{arm['train_img_per_s']:,.0f}",
-            f"{arm['train_loss'][0]:.3f}",
-            f"{arm['train_loss'][-1]:.3f}",
-            f"{arm['test_top1_pct']:.2f}",
-        ]
-        for name, arm in arms.items()
-    ]
-    last = found["epochs"]
-    headers = ["", "train, img/s", "training loss, epoch 1", f"training loss, epoch {last}", "test top-1, %"]
-    settings = (
-        f"{found['model']} from the same initial weights, {found['num_train']:,} images, batch {found['batch_size']}, "
-        f"Adam 1e-3, fp32, {last} epochs each, an epoch of one and an epoch of the other in turn in one process. The "
-        f"tutorial loop: torchvision's dataset with ToTensor, DataLoader with {found['num_workers']} workers, "
-        "`loss.item()` in every step."
-    )
-    verdict = (
-        f"fmnist_zoo is {statistics.median(ratios):.1f} times as fast (median over {last} pairs of epochs; "
-        f"{min(ratios):.1f} to {max(ratios):.1f}). Images per second: median over the epochs, data included."
-    )
-    where = (
-        f"{hardware['gpu_name'] or hardware['cpu_model']}, {hardware['physical_cores']} cores; Python "
-        f"{software['python']}, torch {software['torch']}, torchvision {software['torchvision']}. Made by "
-        "`python -m benchmarks.peers`; figures in `peers.json`."
-    )
-    cells = tabulate(rows, headers, tablefmt="github", disable_numparse=True)
-    title = "# The usual tutorial loop and this suite, side by side"
-    return f"{title}\n\n{settings}\n\n{cells}\n\n{verdict}\n\n{where}"
 
 
 if __name__ == "__main__":

@@ -1,0 +1,55 @@
+"""What follows from the epochs of the arms: speeds, ratios by round, and the time to an accuracy. Missing is None."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.peers.process import Epoch
+
+
+def figures(epochs: Sequence[Epoch], reference: Sequence[Epoch], target_pct: float) -> dict[str, Any]:
+    """The figures of an arm.
+
+    Args:
+        epochs: of the arm, one a round; the first one has set-up and compiling in it.
+        reference: those of the arm that it is compared with; empty where there is none.
+        target_pct: validation top-1, in percent.
+    """
+    last = epochs[-1] if epochs else None
+    return {
+        "train_img_per_s": statistics.median(speeds(epochs)) if len(epochs) > 1 else None,
+        "first_epoch_s": epochs[0].epoch_s if epochs else None,
+        "speed_ratio": ratio(epochs, reference),
+        "time_to_target_s": time_to_target(epochs, target_pct),
+        "final_train_loss": last.train_loss if last else None,
+        "final_val_top1_pct": last.val_top1_pct if last else None,
+        "peak_mem_mib": last.peak_mem_mib if last else None,
+        "device": last.device if last else None,
+        "epoch_s": [epoch.epoch_s for epoch in epochs],
+        "images_per_epoch": last.num_images if last else None,
+        "train_loss": [epoch.train_loss for epoch in epochs],
+        "val_top1_pct": [epoch.val_top1_pct for epoch in epochs],
+    }
+
+
+def speeds(epochs: Sequence[Epoch]) -> list[float]:
+    """Images per second of each epoch after the first."""
+    return [epoch.num_images / epoch.epoch_s for epoch in epochs[1:]]
+
+
+def ratio(epochs: Sequence[Epoch], reference: Sequence[Epoch]) -> dict[str, float] | None:
+    """How many times as fast the reference is: median, lowest and highest over the rounds after the first."""
+    found = [ours / theirs for ours, theirs in zip(speeds(reference), speeds(epochs), strict=False)]
+    if not found:
+        return None
+    return {"median": statistics.median(found), "min": min(found), "max": max(found)}
+
+
+def time_to_target(epochs: Sequence[Epoch], target_pct: float) -> float | None:
+    """Training seconds, the first epoch included, to the end of the first epoch that reaches the target."""
+    elapsed = itertools.accumulate(epoch.epoch_s for epoch in epochs)
+    reached = (seconds for epoch, seconds in zip(epochs, elapsed, strict=True) if epoch.val_top1_pct >= target_pct)
+    return next(reached, None)

@@ -1,0 +1,61 @@
+"""The parent's side of an arm: a process of its own, asked for one epoch at a time."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from benchmarks.peers.task import Task
+from benchmarks.process import Worker
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Epoch:
+    """What an arm reported of one epoch. `epoch_s` of the first includes set-up and compiling, not imports."""
+
+    epoch_s: float
+    num_images: int
+    train_loss: float
+    val_top1_pct: float
+    peak_mem_mib: float
+    """Of the process so far."""
+    device: str
+
+
+class ArmProcess:
+    """An arm in a process of its own, which is started when the first epoch is asked for.
+
+    It gets the environment that the runner gives its workers, the same for every arm.
+
+    Args:
+        task: what it trains.
+        val_labels: `(n,)`, of the images by which its predictions are scored.
+        num_threads: OMP_NUM_THREADS, where that isn't set already.
+    """
+
+    def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int) -> None:
+        self._task, self._val_labels = task, val_labels
+        path = task.write()
+        self._worker = Worker(num_threads, (sys.executable, "-m", "benchmarks.peers.serve", str(path)))
+
+    def epoch(self) -> Epoch:
+        """Have it train one epoch.
+
+        Raises:
+            WorkerDiedError: the process ended instead; the message has its last lines.
+        """
+        found = self._worker.run({}, lambda event: None)
+        top1_pct = 100.0 * float((self.logits().argmax(1) == self._val_labels).mean())
+        return Epoch(**found, val_top1_pct=top1_pct)
+
+    def logits(self) -> NDArray[np.float32]:
+        """Logits `(n, 10)` of the validation images after the last epoch."""
+        return np.load(Path(self._task.logits_path))
+
+    def close(self) -> None:
+        """End the process."""
+        self._worker.close()

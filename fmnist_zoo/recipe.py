@@ -11,7 +11,7 @@ from typing import Any, Literal, get_args
 
 InputScaling = Literal["unit", "symmetric", "standardize"]
 Loss = Literal["cross_entropy", "nll"]
-Optimizer = Literal["sgd", "adam", "adamw", "rmsprop"]
+Optimizer = Literal["sgd", "adam", "adamw", "rmsprop", "muon"]
 Schedule = Literal["constant", "cosine", "one_cycle"]
 BudgetKind = Literal["epochs", "seconds", "flops"]
 Precision = Literal["fp32", "tf32", "bf16", "fp16", "bf16_weights"]
@@ -112,7 +112,7 @@ class Recipe:
         batch_size: images a step; the images of an epoch that don't fill a batch are left out of that epoch.
         input_scaling: `unit` maps pixels to [0, 1], `symmetric` to [-1, 1], `standardize` to mean 0 and deviation 1.
         loss: `cross_entropy` on logits, or `nll` on log-probabilities (only for models that end in log-softmax).
-        optimizer: `sgd`, `adam`, `adamw` or `rmsprop`.
+        optimizer: `sgd`, `adam`, `adamw`, `rmsprop`, or `muon` for the hidden layers' matrices with AdamW for the rest.
         lr: the highest learning rate of the schedule.
         schedule: `constant` (after the warm-up), `cosine` (linear warm-up, then a cosine to 0) or `one_cycle` (Smith &
             Topin, 2017, arXiv:1708.07120: a cosine up from lr/25, then a cosine down to 0; momentum stays).

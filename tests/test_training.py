@@ -44,7 +44,7 @@ def batches(small: Dataset, count: int = 3) -> list[tuple[torch.Tensor, torch.Te
     return list(TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0).batches(0, count))
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])
 @pytest.mark.parametrize("schedule", ["constant", "cosine", "one_cycle"])
 def test_every_optimizer_and_schedule_learns(optimizer: str, schedule: str, small: Dataset) -> None:
     rate = {"sgd": 0.05, "rmsprop": 3e-4}.get(optimizer, 3e-3)
@@ -288,7 +288,7 @@ def test_weight_decay_spares_biases_and_norms() -> None:
     assert decays == {2: 0.3, 1: 0.0}
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])
 def test_a_zeroed_optimizer_is_as_good_as_new(optimizer: str) -> None:
     def steps(parameter: nn.Parameter, instance: torch.optim.Optimizer) -> torch.Tensor:
         for value in (1.0, -2.0, 3.0):

@@ -19,6 +19,7 @@ from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.fit import budget_steps
+from fmnist_zoo.training.precision import has_bf16
 from fmnist_zoo.training.step import TrainingStep
 
 PROBE_S = 0.3
@@ -81,7 +82,7 @@ def choose(
     if device.type == "mps":
         return Choice(precision=precision or "fp32", engine=engine or "eager", reason="default on mps")
     if device.type == "cuda":
-        usual: Precision = "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp16"
+        usual: Precision = "bf16" if has_bf16(device) else "fp16"
         return _default_beside_graph(model, recipe, loader, scale, precision or usual, engine)
     candidates: list[Precision] = [precision] if precision else _cpu_precisions()
     arms = {name: _arm(model, recipe, loader, scale, name, engine or "eager") for name in candidates}
@@ -133,8 +134,7 @@ def _default_beside_graph(
 
 def _cpu_precisions() -> list[Precision]:
     """fp32, and bf16 in both forms where the processor has instructions for it; emulated bf16 isn't tried."""
-    has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    return ["fp32", "bf16", "bf16_weights"] if has_bf16 else ["fp32"]
+    return ["fp32", "bf16", "bf16_weights"] if has_bf16(torch.device("cpu")) else ["fp32"]
 
 
 def _arm(

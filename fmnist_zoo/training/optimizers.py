@@ -9,12 +9,13 @@ import torch
 from torch import Tensor
 
 from fmnist_zoo.recipe import Recipe
+from fmnist_zoo.training.muon import Muon, hidden_matrices
 
 _FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 
 def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, Adam, AdamW or RMSprop over the parameters of one device, with the recipe's learning rate and decay.
+    """SGD, Adam, AdamW, RMSprop or Muon over the parameters of one device, with the recipe's learning rate and decay.
 
     Weight decay acts on tensors of two or more dimensions only: decaying biases and normalisation weights does not
     regularise (He et al., 2019, Bag of Tricks, arXiv:1812.01187). On CUDA learning rate and step counts are tensors of
@@ -22,9 +23,13 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
     """
     on_cuda = parameters[0].device.type == "cuda"
     lr = torch.tensor(recipe.lr, device=parameters[0].device) if on_cuda else recipe.lr
+    orthogonal = hidden_matrices(parameters) if recipe.optimizer == "muon" else []
+    taken = {id(parameter) for parameter in orthogonal}
+    rest = [parameter for parameter in parameters if id(parameter) not in taken]
     groups: list[dict[str, Any]] = [
-        {"params": [p for p in parameters if p.ndim >= 2], "weight_decay": recipe.weight_decay},
-        {"params": [p for p in parameters if p.ndim < 2], "weight_decay": 0.0},
+        {"params": orthogonal, "weight_decay": recipe.weight_decay, "orthogonal": True},
+        {"params": [p for p in rest if p.ndim >= 2], "weight_decay": recipe.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "weight_decay": 0.0},
     ]
     groups = [group for group in groups if group["params"]]
     fused = parameters[0].device.type in _FUSED_DEVICES
@@ -37,6 +42,8 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
             return torch.optim.AdamW(groups, lr=lr, fused=fused, capturable=on_cuda)
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=lr, momentum=recipe.momentum, foreach=True, capturable=on_cuda)
+        case "muon":
+            return Muon(groups, lr=lr, capturable=on_cuda)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:

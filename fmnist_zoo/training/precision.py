@@ -22,11 +22,7 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise ValueError(
             f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, not {device}; use fp32"
         )
-    if (
-        precision in ("bf16", "bf16_weights")
-        and device.type == "cuda"
-        and not torch.cuda.is_bf16_supported(including_emulation=False)
-    ):
+    if precision in ("bf16", "bf16_weights") and device.type == "cuda" and not has_bf16(device):
         raise ValueError(
             f"precision {precision} isn't supported by {torch.cuda.get_device_name(device)}; use fp16 or fp32"
         )
@@ -36,6 +32,13 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         )
     if precision != "fp32" and device.type == "mps":
         raise ValueError(f"precision {precision} isn't supported on mps; use fp32")
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether a device has instructions for bf16, so that it isn't emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 @contextlib.contextmanager

@@ -7,9 +7,7 @@ median is reported. Throughput counts batch preparation. Nothing here is inside 
 from __future__ import annotations
 
 import itertools
-import resource
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -17,6 +15,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from benchmarks.memory import peak_resident_mib
 from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import steps_per_chunk
 from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
@@ -131,8 +130,4 @@ def memory(device: torch.device) -> dict[str, Any]:
             "peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20,
             "kind": "allocated on the GPU by torch",
         }
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-    return {
-        "peak_mem_mib": peak / (2**20 if sys.platform == "darwin" else 2**10),
-        "kind": "resident set of the worker process",
-    }
+    return {"peak_mem_mib": peak_resident_mib(), "kind": "resident set of the worker process"}

@@ -54,12 +54,16 @@ def test_hidden_matrices_are_all_but_the_classifier_and_small_or_odd_ones() -> N
 
 def test_the_first_step_by_hand() -> None:
     generator = torch.Generator().manual_seed(0)
-    layers = nn.Sequential(nn.Linear(48, 32), nn.Linear(32, 10))
-    hidden, head = layers[0].weight, layers[1].weight
-    gradients = {parameter: torch.randn(parameter.shape, generator=generator) for parameter in layers.parameters()}
+    first, last = nn.Linear(48, 32), nn.Linear(32, 10)
+    layers, hidden, head = nn.Sequential(first, last), first.weight, last.weight
+    gradients: dict[torch.Tensor, torch.Tensor] = {
+        parameter: torch.randn(parameter.shape, generator=generator) for parameter in layers.parameters()
+    }
     for parameter, gradient in gradients.items():
         parameter.grad = gradient.clone()
-    before = {parameter: parameter.detach().clone() for parameter in layers.parameters()}
+    before: dict[torch.Tensor, torch.Tensor] = {
+        parameter: parameter.detach().clone() for parameter in layers.parameters()
+    }
     optimizer = make_optimizer(list(layers.parameters()), Recipe(optimizer="muon", lr=0.01, weight_decay=0.5))
     assert isinstance(optimizer, Muon)
     optimizer.step()
@@ -72,8 +76,8 @@ def test_the_first_step_by_hand() -> None:
 
 
 def test_momentum_remembers_and_a_weight_without_gradient_stays() -> None:
-    layers = nn.Sequential(nn.Linear(48, 32), nn.Linear(32, 10))
-    hidden = layers[0].weight
+    first = nn.Linear(48, 32)
+    layers, hidden = nn.Sequential(first, nn.Linear(32, 10)), first.weight
     optimizer = make_optimizer(list(layers.parameters()), Recipe(optimizer="muon", lr=0.01, weight_decay=0.0))
     gradient = torch.randn(32, 48, generator=torch.Generator().manual_seed(1))
     before = hidden.detach().clone()

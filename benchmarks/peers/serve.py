@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import json
 import os
-import resource
 import sys
 import threading
 import time
@@ -20,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.memory import peak_resident_mib
 from benchmarks.peers.arms import ARMS, Arm
 from benchmarks.peers.task import Predict, Task
 from benchmarks.worker import end_with_parent
@@ -107,20 +107,6 @@ def device_of(arm: Arm, device: str) -> tuple[Callable[[], None], Callable[[], s
     from fmnist_zoo.training.device import synchronizer
 
     return synchronizer(torch.device(device)), lambda: device
-
-
-def peak_resident_mib() -> float:
-    """The largest resident set of this process so far, without that of its children.
-
-    Linux counts `ru_maxrss` on from the process that started this one, hence its own count first.
-    """
-    status = Path("/proc/self/status")
-    if status.is_file():
-        for line in status.read_text(encoding="utf-8").splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) / 2**10
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
-    return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
 if __name__ == "__main__":

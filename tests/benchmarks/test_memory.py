@@ -1,0 +1,24 @@
+"""Peak memory: its own process's, not what a larger parent had before."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+from benchmarks.memory import peak_resident_mib
+
+
+def test_a_child_does_not_inherit_the_peak_of_its_parent() -> None:
+    block = bytearray(300 * 2**20)
+    block[::4096] = b"x" * len(block[::4096])  # touched, so that it is resident
+    assert peak_resident_mib() > 300
+    command = "from benchmarks.memory import peak_resident_mib; print(peak_resident_mib())"
+    child = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, close_fds=False)
+    assert 1 < float(child.stdout) < 100
+
+
+def test_it_grows_with_what_is_touched() -> None:
+    before = peak_resident_mib()
+    blocks = [bytearray(b"x" * 2**20) for _ in range(int(before) + 200)]
+    assert peak_resident_mib() > before + 100
+    del blocks

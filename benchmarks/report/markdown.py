@@ -78,6 +78,8 @@ def section_text(part: SectionFrames) -> str:
 
 def _budget(budget: str) -> str:
     kind, _, amount = budget.partition(":")
+    if budget == "seconds":
+        return "seconds of training"
     if kind not in ("epochs", "seconds"):
         return escape(budget)
     return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
@@ -95,6 +97,8 @@ def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
             f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
             "images, which says nothing of the spread between seeds."
         )
+    if section.conditions.budget == "seconds":
+        sentences.append("Rows of one budget had the same seconds of training, compiling and evaluation not counted.")
     if section.conditions.budget is None:
         sentences.append("Budgets and recipes differ from row to row: this is no ranking of architectures.")
     return " ".join(sentences)

@@ -12,6 +12,8 @@ from torch import nn
 
 from benchmarks.measure import latency, memory, throughput
 from benchmarks.record import RecordStore
+from benchmarks.roofline import roofline
+from benchmarks.schema import Roofline
 from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 
 
 class Experiment:
-    """Runs the jobs of one variant, and keeps what its seeds share: the data, and the choice of precision and engine.
+    """Runs the jobs of one variant, and keeps what its seeds share: data, roofline, and precision and engine.
 
     Attributes:
         found: what is known of the run at hand, as fields of its record; all that is left of a run that fails.
@@ -39,6 +41,7 @@ class Experiment:
         self.found: dict[str, Any] = {}
         self._dataset: Dataset | None = None
         self._choice: Choice | None = None
+        self._roofline: Roofline | None = None
 
     def run(self, job: Job, emit: Emit) -> dict[str, Any]:
         """Carry a job out. Returns the fields of its record that a worker knows."""
@@ -46,6 +49,9 @@ class Experiment:
         device = resolve_device(job["device"])
         ledger = Ledger(synchronize=synchronizer(device))
         self.found["ledger"] = ledger.seconds
+        with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
+            self._roofline = self._roofline or roofline(device)
+        self.found["roofline"] = self._roofline
         for path in job["plugins"]:
             load_plugin(Path(path))
         config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])

@@ -71,7 +71,27 @@ class Experiment:
             self.found["memory"] = memory(device)
             self.found["throughput"] = throughput(result, device)
             self.found["latency"] = latency(model, dataset, result) if job["latency"] else None
+        if job["profile"]:
+            with ledger.section("profile"):  # last of all: it moves the weights, and must change no other figure
+                self._profile(result, job)
         return self.found
+
+    def _profile(self, result: FitResult, job: Job) -> None:
+        """Profile a few steps more; a profiler that fails leaves a flag, since the run itself is done and good."""
+        from benchmarks.profiling import write_profile
+
+        try:
+            self.found["profile"] = write_profile(
+                result,
+                machine_dir=Path(job["machine_dir"]),
+                run_id=job["run_id"],
+                model=job["config"]["model"],
+                roofline=self._roofline,
+                train_img_per_s=self.found["throughput"]["train_img_per_s"],
+            )
+        except Exception as error:  # noqa: BLE001  # whatever it is, the measured run is worth more than its profile
+            message = " ".join(str(error).split())[:300]
+            self.found["flags"].append(f"No profile was made: {type(error).__name__}: {message}")
 
     def _load(self, job: Job) -> Dataset:
         config = job["config"]

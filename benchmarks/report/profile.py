@@ -138,10 +138,9 @@ def operation_table(steps: ProfiledSteps, breakdown: Breakdown) -> str:
 
 
 def _about(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> str:
-    whole = steps.num_steps == steps.steps_per_epoch
     extent = (
         f"one epoch of {steps.num_steps:,} steps, the drawing of its order included"
-        if whole
+        if steps.num_steps == steps.steps_per_epoch
         else f"{steps.num_steps:,} of an epoch's {steps.steps_per_epoch:,} steps, the drawing of its order left out"
     )
     slower = (
@@ -189,8 +188,8 @@ def _headers(steps: ProfiledSteps) -> list[str]:
 
 
 def _amounts(steps: ProfiledSteps, breakdown: Breakdown, seconds: float, calls: int) -> list[str]:
-    share, num_steps = number(100 * seconds / breakdown.span_s, 1), steps.num_steps
-    return [f"{1e3 * seconds / num_steps:.3f}", share, significant(calls / num_steps)]
+    each_ms, share = 1e3 * seconds / steps.num_steps, 100 * seconds / breakdown.span_s
+    return [f"{each_ms:.3f}", number(share, 1), significant(calls / steps.num_steps)]
 
 
 def _ms(seconds: float | None) -> float | None:

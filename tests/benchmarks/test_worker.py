@@ -182,7 +182,7 @@ def test_the_command_with_models_that_misbehave(
     assert "signal 11" in str(records["segfaults"].error) and "about to fall" in str(records["segfaults"].error)
     assert "a bug of the model's | with a pipe" in str(records["raises"].error)
     assert "a model must not do that" in str(records["leaves"].error)
-    assert records["raises"].ledger["measure_s"] is None and records["raises"].ledger["data_s"] is not None
+    assert records["raises"].ledger["eval_s"] is None and records["raises"].ledger["data_s"] is not None
     assert "epoch 1, step" in str(records["diverges"].error)
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page and all(name in page for name in names)

@@ -88,6 +88,8 @@ class RunConfig:
     """Where records and tables go, in a folder named after the machine."""
     save_weights: bool = False
     """Keep each run's weights (safetensors) and configuration."""
+    profile: bool = False
+    """After each run, write down where the time of a training step goes, and a trace for Perfetto."""
     plugin: tuple[Path, ...] = ()
     """Python files that register further models."""
     list: bool = False

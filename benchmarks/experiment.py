@@ -13,6 +13,8 @@ from torch import nn
 from benchmarks.choices import remember, remembered
 from benchmarks.measure import latency, memory, throughput
 from benchmarks.record import RecordStore
+from benchmarks.roofline import roofline
+from benchmarks.schema import Roofline
 from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
@@ -29,7 +31,7 @@ if TYPE_CHECKING:
 
 
 class Experiment:
-    """Runs the jobs of one variant, and keeps what its seeds share: the data, and the choice of precision and engine.
+    """Runs the jobs of one variant, and keeps what its seeds share: data, roofline, and precision and engine.
 
     Attributes:
         found: what is known of the run at hand, as fields of its record; all that is left of a run that fails.
@@ -40,6 +42,7 @@ class Experiment:
         self.found: dict[str, Any] = {}
         self._dataset: Dataset | None = None
         self._choice: Choice | None = None
+        self._roofline: Roofline | None = None
 
     def run(self, job: Job, emit: Emit) -> dict[str, Any]:
         """Carry a job out. Returns the fields of its record that a worker knows."""
@@ -47,6 +50,9 @@ class Experiment:
         device = resolve_device(job["device"])
         ledger = Ledger(synchronize=synchronizer(device))
         self.found["ledger"] = ledger.seconds
+        with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
+            self._roofline = self._roofline or roofline(device)
+        self.found["roofline"] = self._roofline
         for path in job["plugins"]:
             load_plugin(Path(path))
         config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])
@@ -66,7 +72,27 @@ class Experiment:
             self.found["memory"] = memory(device)
             self.found["throughput"] = throughput(result, device)
             self.found["latency"] = latency(model, dataset, result) if job["latency"] else None
+        if job["profile"]:
+            with ledger.section("profile"):  # last of all: it moves the weights, and must change no other figure
+                self._profile(result, job)
         return self.found
+
+    def _profile(self, result: FitResult, job: Job) -> None:
+        """Profile a few steps more; a profiler that fails leaves a flag, since the run itself is done and good."""
+        from benchmarks.profiling import write_profile
+
+        try:
+            self.found["profile"] = write_profile(
+                result,
+                machine_dir=Path(job["machine_dir"]),
+                run_id=job["run_id"],
+                model=job["config"]["model"],
+                roofline=self._roofline,
+                train_img_per_s=self.found["throughput"]["train_img_per_s"],
+            )
+        except Exception as error:  # noqa: BLE001  # whatever it is, the measured run is worth more than its profile
+            message = " ".join(str(error).split())[:300]
+            self.found["flags"].append(f"No profile was made: {type(error).__name__}: {message}")
 
     def _load(self, job: Job) -> Dataset:
         config = job["config"]

@@ -27,17 +27,18 @@ from benchmarks.schema import (
     Ledger,
     Memory,
     Metrics,
+    Profile,
+    Roofline,
     Status,
     Throughput,
     fields_mismatch,
 )
+from benchmarks.versions import SCHEMA_VERSION, upgraded
 from fmnist_zoo.files import write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
-
-SCHEMA_VERSION = 1
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
 _STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
@@ -80,9 +81,11 @@ class RunRecord:
     throughput: Throughput | None
     latency: dict[str, Latency] | None
     memory: Memory | None
+    roofline: Roofline | None = None
     flags: list[str] = field(default_factory=list)
     predictions: str | None = None
     weights: str | None = None
+    profile: Profile | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,6 +206,7 @@ def _read(path: Path) -> RunRecord:
         content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
     except ValueError as error:  # also of bytes that aren't UTF-8
         raise ValueError(f"not JSON, or cut short: {error}") from error
+    content = upgraded(content)
     if fault := _fault(content):
         raise ValueError(fault)
     if content["run_id"] != path.stem:

@@ -8,11 +8,12 @@ machine that is at hand only briefly, and for one without a network (`--data-dir
 from __future__ import annotations
 
 import json
+import shlex
 import sys
 import tarfile
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -69,12 +70,23 @@ def sweep_step(config: RunConfig) -> Step:
 
         return sweep(
             replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
-            f"python -m benchmarks.run --models {' '.join(config.models)}",
+            command_of(config),
             skip=lambda machine: finished_runs(options.out / machine, progress.since),
             deadline=progress.deadline,
         )
 
     return step
+
+
+def command_of(config: RunConfig) -> str:
+    """The command line that asks for a sweep: its models, and whatever differs from the defaults."""
+    words = ["python", "-m", "benchmarks.run"]
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.name == "models" or value != item.default:
+            values = value if isinstance(value, tuple) else () if value is True else (value,)
+            words += [f"--{item.name.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)
 
 
 def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
@@ -92,6 +104,9 @@ STEPS: dict[str, Step] = {
     "the main job": sweep_step(RunConfig(models=("all",))),
     "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
     "the usual loop beside ours": peers_step,
+    "where the time of a step goes": sweep_step(
+        RunConfig(models=("all",), budget=("epochs:1",), seeds=1, profile=True)
+    ),
 }
 """What the committed tables need, the most valuable first."""
 

@@ -88,6 +88,7 @@ def sweep(
         out=options.out,
         data_dir=options.data_dir,
         save_weights=options.save_weights,
+        profile=options.profile,
         plugins=options.plugin,
         command=command,
     )

@@ -22,16 +22,17 @@ from benchmarks.report import check_out_dir, write_report
 from benchmarks.schema import Environment, Ledger
 from benchmarks.worker import Job
 
-PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "write")
+PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a sweep's results go and its data comes from, and the command that is written into its records."""
+    """Where a sweep's results go and its data comes from, what is kept, and the command that its records name."""
 
     out: Path
     data_dir: Path | None
     save_weights: bool
+    profile: bool
     plugins: tuple[Path, ...]
     command: str
 
@@ -105,6 +106,7 @@ class Runner:
             "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
             "machine_dir": str(self.place.out / self.machine),
             "weights": f"weights/{name}" if self.place.save_weights else None,
+            "profile": self.place.profile,
             "plugins": [str(path) for path in self.place.plugins],
         }
         self.display.run_started(variant.label, seed)
@@ -157,9 +159,11 @@ class Runner:
             throughput=result.get("throughput"),
             latency=result.get("latency"),
             memory=result.get("memory"),
+            roofline=result.get("roofline"),
             flags=[*variant.flags, *result.get("flags", [])],
             predictions=result.get("predictions"),
             weights=result.get("weights"),
+            profile=result.get("profile"),
         )
 
 

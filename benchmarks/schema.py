@@ -102,7 +102,8 @@ class Epoch(TypedDict):
 class Ledger(TypedDict):
     """Seconds by part; the parts add up to `wall_s`.
 
-    `probe_s` went into choosing precision and engine, `first_step_s` into compiling and warm-up.
+    `probe_s` went into choosing precision and engine, `first_step_s` into compiling and warm-up, `profile_s` into a
+    profile where one was asked for. `measure_s` begins with the roofline: a run that failed later has that much of it.
     """
 
     import_s: float | None
@@ -113,6 +114,7 @@ class Ledger(TypedDict):
     train_s: float | None
     eval_s: float | None
     measure_s: float | None
+    profile_s: float | None
     write_s: float | None
     other_s: float | None
     wall_s: float | None
@@ -160,6 +162,32 @@ class Memory(TypedDict):
 
     peak_mem_mib: float | None
     kind: str
+
+
+GEMM_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
+"""Number formats in which matrix products are measured, where the device has them."""
+
+
+class Roofline(TypedDict):
+    """What the device was measured to do at most, by the process of the run: medians, and the raw samples.
+
+    GEMM is the product of two square matrices of `gemm_size` rows, by number format (`GEMM_PRECISIONS`);
+    copying counts the bytes read and the bytes written, in blocks of `copy_block_mib`.
+    """
+
+    gemm_tflop_per_s: dict[str, float | None]
+    copy_gb_per_s: float | None
+    gemm_size: int | None
+    copy_block_mib: int | None
+    gemm_samples_tflop_per_s: dict[str, list[float]]
+    copy_samples_gb_per_s: list[float]
+
+
+class Profile(TypedDict):
+    """Where a run's profile lies, relative to the machine's folder: a page, and a trace that Perfetto shows."""
+
+    page: str
+    trace: str
 
 
 def mismatch(value: object, expected: Any, where: str) -> str | None:

@@ -31,6 +31,7 @@ class Job(TypedDict):
     data_dir: str | None
     machine_dir: str
     weights: str | None
+    profile: bool
     plugins: list[str]
 
 

@@ -11,6 +11,7 @@ import pandas as pd
 
 from benchmarks.record import RunRecord
 from benchmarks.report.rows import Row, Section
+from benchmarks.schema import GEMM_PRECISIONS
 from benchmarks.stats import mean_t_interval, wilson_interval
 
 T_INTERVAL = "t over seeds"
@@ -144,6 +145,7 @@ def _throughput(row: Row) -> dict[str, Any]:
         "peak_mem_mib": _summary(max, (use["peak_mem_mib"] for use in memory)),
         "memory_kind": _distinct(use["kind"] for use in memory),
         **_latency(row),
+        **_roofline(row),
         "status": _status(row),
         "flags": "; ".join(dict.fromkeys(flag for record in row.records for flag in record.flags)) or None,
         "config_key": row.records[0].config_key,
@@ -157,6 +159,18 @@ def _latency(row: Row) -> dict[str, float | None]:
         f"latency_{name}_p50_ms": _summary(median, (latency[name]["p50_ms"] for latency in measured if name in latency))
         for name in batches
     }
+
+
+def _roofline(row: Row) -> dict[str, float | None]:
+    """What the device was measured to do: the median over the row's runs."""
+    measured = [record.roofline for record in row.ok if record.roofline]
+    gemm = {
+        f"gemm_{precision}_tflop_per_s": _summary(
+            median, (roofline["gemm_tflop_per_s"].get(precision) for roofline in measured)
+        )
+        for precision in GEMM_PRECISIONS
+    }
+    return {**gemm, "copy_gb_per_s": _summary(median, (roofline["copy_gb_per_s"] for roofline in measured))}
 
 
 def _interval(row: Row) -> tuple[float | None, float | None, str | None]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from urllib.parse import quote
 
 from benchmarks.record import Problem, RunRecord
 from benchmarks.report import tables
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
-from benchmarks.report.provenance import hardware_text, headline, provenance
+from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.text import MISSING, details, escape, shorten, table
 
@@ -68,12 +69,19 @@ def section_text(part: SectionFrames) -> str:
         _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
-        THROUGHPUT_CAPTION,
+        throughput_caption(section),
         *notes,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
     ]
     return "\n\n".join(blocks)
+
+
+def throughput_caption(section: Section) -> str:
+    """What the numbers of the throughput table are, and what the device was measured to do by the same runs."""
+    runs = [record for row in section.rows for record in row.ok]
+    profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
+    return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, roofline_text(runs)]))
 
 
 def _budget(budget: str) -> str:
@@ -147,11 +155,17 @@ def _runs(section: Section) -> str:
         own = ", ".join(setting_text(name, value) for name, value in flat.items() if name not in shared)
         reasons = dict.fromkeys(record.execution["reason"] for record in row.records if record.execution)
         choice = shorten("; ".join(filter(None, reasons)))
-        links = ", ".join(f"[{record.seed}](runs/{record.run_id}.json)" for record in row.records)
+        links = ", ".join(map(_links, row.records))
         rows.append([escape(row.label), escape(own) or MISSING, escape(choice) or MISSING, links])
     common = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in shared.items())
     headers = ["model", "its own", "why this precision and engine", "record by seed"]
     return f"All rows: {escape(common)}.\n\n{table(headers, rows, words=headers)}"
+
+
+def _links(record: RunRecord) -> str:
+    """To a run's record, and to its profile where it has one."""
+    link = f"[{record.seed}](runs/{record.run_id}.json)"
+    return f"{link} ([profile]({quote(record.profile['page'])}))" if record.profile else link
 
 
 def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:

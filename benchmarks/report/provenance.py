@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 from benchmarks.record import RunRecord
 from benchmarks.report.text import code_block, escape, significant
-from benchmarks.schema import Dataset, Hardware, Software
+from benchmarks.schema import GEMM_PRECISIONS, Dataset, Hardware, Software
 
 CSV_FILES = ("accuracy.csv", "throughput.csv", "per_class.csv", "confusion.csv")
 
@@ -46,6 +46,27 @@ def headline(records: Sequence[RunRecord]) -> str:
     )
 
 
+def roofline_text(records: Sequence[RunRecord]) -> str | None:
+    """What the device was measured to do at most, in the processes of these runs; None where none measured it."""
+    measured = [record.roofline for record in records if record.roofline]
+    gemm = {
+        precision: [rate for roofline in measured if (rate := roofline["gemm_tflop_per_s"].get(precision)) is not None]
+        for precision in GEMM_PRECISIONS
+    }
+    sizes = sorted({roofline["gemm_size"] for roofline in measured if roofline["gemm_size"] is not None})
+    copying = [roofline["copy_gb_per_s"] for roofline in measured if roofline["copy_gb_per_s"] is not None]
+    parts = []
+    if rates := ", ".join(f"{precision} {_extent(found)}" for precision, found in gemm.items() if found):
+        square = " or ".join(f"{size:,} x {size:,}" for size in sizes)
+        parts.append(f"matrix products ({square}) {rates} TFLOP/s")
+    if copying:
+        parts.append(f"copying {_extent(copying)} GB/s (read + written)")
+    if not parts:
+        return None
+    of_all = "" if len(measured) == len(records) else f" ({len(measured)} of {_plural(len(records), 'run')})"
+    return f"Measured by the same runs{of_all}, the most that this device does: {'; '.join(parts)}."
+
+
 def hardware_text(hardware: Hardware) -> str:
     """The machine in a few words: its GPU where one was used, else its processor and cores."""
     if hardware["gpu_name"]:
@@ -70,6 +91,12 @@ def _counted(title: str, lines: Sequence[str]) -> list[str]:
     if len(counts) == 1:
         return [f"- {title}: {lines[0]}."]
     return [f"- {title} ({_plural(count, 'run')}): {line}." for line, count in sorted(counts.items())]
+
+
+def _extent(values: Sequence[float]) -> str:
+    """The least and the greatest, or the one value that there is."""
+    low, high = significant(min(values)), significant(max(values))
+    return low if low == high else f"{low} to {high}"
 
 
 def _hardware_line(hardware: Hardware) -> str:

@@ -19,7 +19,7 @@ BUDGETS = ("epochs", "seconds", "flops")
 class Conditions:
     """What a section's rows have in common.
 
-    `budget` is None on the published track, where each net has its own, and `seconds` for the seconds of the best track:
+    `budget` is None on the published track, where each net has its own, and `seconds` for those of the best track:
     there one table shows how far each model comes in which time.
     """
 

@@ -6,14 +6,24 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RecordStore, RunRecord, config_key, run_id
-from benchmarks.schema import Config, Environment, Metrics
+from benchmarks.schema import Config, Environment, Metrics, Roofline
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 START = datetime(2026, 11, 21, 21, 0, 0, 123000, tzinfo=UTC)
-MEASURED = ("num_params", "num_steps", "num_epochs", "dataset", "execution", "metrics", "throughput", "memory")
+MEASURED = (
+    "num_params",
+    "num_steps",
+    "num_epochs",
+    "dataset",
+    "execution",
+    "metrics",
+    "throughput",
+    "memory",
+    "roofline",
+)
 LEDGER = {
     "import_s": 1.5, "data_s": 0.2, "build_s": 0.1, "probe_s": 1.0, "first_step_s": 3.25, "train_s": 12.5,
-    "eval_s": 0.5, "measure_s": 1.0, "write_s": 0.01, "other_s": 0.2, "wall_s": 20.26,
+    "eval_s": 0.5, "measure_s": 1.0, "profile_s": 0.0, "write_s": 0.01, "other_s": 0.2, "wall_s": 20.26,
 }  # fmt: skip
 
 
@@ -115,7 +125,18 @@ def make_measured(config: Config, top1_pct: float) -> dict[str, Any]:
         "num_params": 535818, "num_steps": 1075, "num_epochs": 5, "history": [epoch], "ledger": dict(LEDGER),
         "dataset": {"name": config["dataset"], "checksum": "5f1c0e", **sizes, "class_names": CLASSES},
         "execution": {**execution, "fallback": None}, "metrics": make_metrics(top1_pct), "throughput": throughput,
-        "memory": {"peak_mem_mib": 812.4, "kind": "resident set of the worker process"},
+        "memory": {"peak_mem_mib": 812.4, "kind": "resident set of the worker process"}, "roofline": make_roofline(),
+    }  # fmt: skip
+
+
+def make_roofline(*, fp32: float | None = 0.21, copy_gb_per_s: float | None = 40.5) -> Roofline:
+    """A processor with fp32 and bf16 products: the latter twice as fast."""
+    bf16 = None if fp32 is None else 2 * fp32
+    return {
+        "gemm_tflop_per_s": {"fp32": fp32, "tf32": None, "bf16": bf16, "fp16": None},
+        "copy_gb_per_s": copy_gb_per_s, "gemm_size": 2048, "copy_block_mib": 256,
+        "gemm_samples_tflop_per_s": {} if fp32 is None or bf16 is None else {"fp32": [fp32] * 3, "bf16": [bf16] * 3},
+        "copy_samples_gb_per_s": [] if copy_gb_per_s is None else [copy_gb_per_s] * 3,
     }  # fmt: skip
 
 

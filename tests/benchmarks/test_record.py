@@ -133,6 +133,22 @@ def test_a_record_that_could_not_be_read_again_is_not_written(tmp_path: Path) ->
     assert RecordStore(tmp_path).read_all() == ([], [])
 
 
+@pytest.mark.parametrize("status", ["ok", "failed"])
+def test_a_record_of_the_first_version_is_still_read(tmp_path: Path, status: str) -> None:
+    """The file was written by the program of that version."""
+    content = json.loads((Path(__file__).parent / "old_records" / "version_1.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 1 and "roofline" not in content and "profile_s" not in content["ledger"]
+    path = tmp_path / "runs" / f"{content['run_id']}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content | {"status": status}), encoding="utf-8")
+    (record,), problems = RecordStore(tmp_path).read_all()
+    assert problems == [] and record.schema_version == SCHEMA_VERSION
+    assert record.roofline is None and record.profile is None
+    assert record.ledger["profile_s"] == (0.0 if status == "ok" else None)  # null: how far it came isn't known
+    assert {name: value for name, value in record.ledger.items() if name != "profile_s"} == content["ledger"]
+    assert record.throughput == content["throughput"] and record.metrics == content["metrics"]
+
+
 def test_records_come_in_the_order_of_their_start(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     runs = [make_record(make_config(model), minutes=minutes) for minutes, model in enumerate(["mlp", "cnn", "lstm"])]

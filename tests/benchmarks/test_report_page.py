@@ -23,7 +23,7 @@ from benchmarks.report.index import index_page
 from benchmarks.report.markdown import machine_page
 from benchmarks.report.rows import sections
 from benchmarks.report.text import code_block, escape, shorten, significant, table
-from tests.benchmarks.sample_records import make_config, make_environment, make_record
+from tests.benchmarks.sample_records import make_config, make_environment, make_record, make_roofline
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HOSTILE = "timm/<img src=x onerror=alert(1)>|`_*[x](javascript:y)\n# $z$"
@@ -161,6 +161,38 @@ def test_throughput_is_the_median_and_memory_and_first_step_are_the_worst() -> N
 
     row = cells(page_of([vary(1.0), vary(1.2), vary(9.0)]), "mlp", table=1)
     assert (row[1], row[6], row[9]) == ("1,200", "90.0", "9,000")
+
+
+def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with() -> None:
+    runs = [
+        make_record(seed=0, roofline=make_roofline(fp32=0.2, copy_gb_per_s=30.0)),
+        make_record(seed=1, roofline=make_roofline(fp32=0.25, copy_gb_per_s=30.01)),
+        make_record(seed=2, roofline=None),
+    ]
+    page = page_of(runs)
+    assert (
+        "Measured by the same runs (2 of 3 runs), the most that this device does: matrix products (2,048 x 2,048) "
+        "fp32 0.2 to 0.25, bf16 0.4 to 0.5 TFLOP/s; copying 30.0 GB/s (read + written)."
+    ) in page
+    (section,) = sections(runs)
+    row = frames.entries(frames.throughput_frame(section))[0]
+    assert row["gemm_fp32_tflop_per_s"] == pytest.approx(0.225) and row["gemm_tf32_tflop_per_s"] is None
+    assert row["copy_gb_per_s"] == pytest.approx(30.005)
+
+
+def test_runs_that_did_not_measure_the_device_say_nothing_of_it() -> None:
+    empty = make_roofline(fp32=None, copy_gb_per_s=None)
+    assert "Measured by the same runs" not in page_of([make_record(roofline=None), make_record(seed=1, roofline=empty)])
+    copied = page_of([make_record(roofline=make_roofline(fp32=None))])
+    assert "the most that this device does: copying 40.5 GB/s (read + written)." in copied
+
+
+def test_a_profile_is_linked_where_there_is_one() -> None:
+    names = {"page": "profiles/x.md", "trace": "profiles/x.trace.json.gz"}
+    page = page_of([make_record(profile=names), make_record(seed=1)])
+    assert re.search(r"\[0\]\(runs/\S+-s0\.json\) \(\[profile\]\(profiles/x\.md\)\), \[1\]\(runs/\S+-s1\.json\)", page)
+    assert "Wall seconds of runs with a profile count making it, too." in page
+    assert "profile" not in page_of([make_record()])
 
 
 def test_flags_are_footnotes_and_each_stands_once() -> None:

@@ -12,7 +12,7 @@ from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
 from benchmarks.record import RecordStore
-from benchmarks.reproduce import Progress, ReproduceConfig, pack, peers_step, reproduce, sweep_step
+from benchmarks.reproduce import Progress, ReproduceConfig, command_of, pack, peers_step, reproduce, sweep_step
 from benchmarks.run import Outcome
 from tests.benchmarks.sample_records import make_record
 
@@ -31,7 +31,19 @@ def models(out: Path) -> list[str]:
 
 
 def test_the_most_valuable_comes_first() -> None:
-    assert list(module.STEPS) == ["the main job", "the tutorial nets", "the usual loop beside ours"]
+    assert list(module.STEPS) == [
+        "the main job",
+        "the tutorial nets",
+        "the usual loop beside ours",
+        "where the time of a step goes",
+    ]
+
+
+def test_a_sweep_is_written_down_as_the_command_that_asks_for_it() -> None:
+    assert command_of(RunConfig(models=("all",))) == "python -m benchmarks.run --models all"
+    profiled = RunConfig(models=("all",), budget=("epochs:1",), seeds=1, profile=True)
+    assert command_of(profiled) == "python -m benchmarks.run --models all --budget epochs:1 --seeds 1 --profile"
+    assert command_of(RunConfig(models=("mlp",), data_dir=Path("a b"))).endswith("--data-dir 'a b'")
 
 
 def test_the_comparison_is_done_once_and_again_when_a_new_reproduction_begins(

@@ -65,7 +65,7 @@ def two_models_two_seeds() -> Plan:
 
 
 def runner(plan: Plan, out: Path, script: list[Any], log: list[str], display: Display | None = None) -> Runner:
-    place = Place(out=out, data_dir=None, save_weights=False, plugins=(), command="python -m benchmarks.run")
+    place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
     quiet = display or Display(4, Console(file=io.StringIO()))
     return Runner(plan, place, quiet, new_worker=lambda threads: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
 

@@ -79,7 +79,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
     config = make_plan(options).variants[0].config
     return {
         "config": config, "seed": 0, "run_id": "20261121T210000.000Z-mlp-00000000-s0", "device": "cpu",
-        "latency": False, "data_dir": None, "machine_dir": str(tmp_path / "machine"), "weights": None,
+        "latency": False, "data_dir": None, "machine_dir": str(tmp_path / "machine"), "weights": None, "profile": False,
         "plugins": list[str](),
         **changes,
     }  # fmt: skip
@@ -182,7 +182,7 @@ def test_the_command_with_models_that_misbehave(
     assert "signal 11" in str(records["segfaults"].error) and "about to fall" in str(records["segfaults"].error)
     assert "a bug of the model's | with a pipe" in str(records["raises"].error)
     assert "a model must not do that" in str(records["leaves"].error)
-    assert records["raises"].ledger["measure_s"] is None and records["raises"].ledger["data_s"] is not None
+    assert records["raises"].ledger["eval_s"] is None and records["raises"].ledger["data_s"] is not None
     assert "epoch 1, step" in str(records["diverges"].error)
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page and all(name in page for name in names)

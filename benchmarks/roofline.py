@@ -1,0 +1,168 @@
+"""What this device does at most, measured: matrix products and copying, the roof over every training step.
+
+Each is the median of several short samples between waits for the device, after one call that isn't timed; the raw
+samples are kept. What the device doesn't have, or has no memory for, is None. A training step's share of the measured
+rate says how well the device is used; it may exceed 1 by little, as a square product need not be the fastest of all.
+"""
+
+from __future__ import annotations
+
+import mmap
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import torch
+from torch import Tensor
+
+from benchmarks.schema import Roofline
+from fmnist_zoo.recipe import Precision
+from fmnist_zoo.training.device import synchronizer
+from fmnist_zoo.training.precision import check_precision
+
+SAMPLE_S = 0.02
+"""A sample repeats its work until it takes at least this long, so that waiting for the device doesn't count."""
+MIN_SAMPLES, MAX_SAMPLES, LIMIT_S = 3, 20, 0.1
+
+DTYPES: dict[Precision, torch.dtype] = {
+    "fp32": torch.float32,
+    "tf32": torch.float32,
+    "bf16": torch.bfloat16,
+    "fp16": torch.float16,
+}
+
+
+def roofline(
+    device: torch.device,
+    *,
+    gemm_size: int | None = None,
+    copy_block_mib: int | None = None,
+    clock: Callable[[], float] = time.perf_counter,
+) -> Roofline:
+    """Measure a device's GEMM rates (TFLOP/s, 2 n^3 FLOPs a product) and its copy bandwidth (GB/s, read + written).
+
+    Leaves random state, float32 precision and CUDA's count of peak memory as if it had not been.
+
+    Args:
+        device: to measure, with the threads that torch has now.
+        gemm_size: rows of the square matrices; 8192 on CUDA and 2048 elsewhere by default.
+        copy_block_mib: size of the block that is copied, larger than any cache; 1024 on CUDA and 256 elsewhere.
+        clock: seconds, monotonic.
+    """
+    on_cuda = device.type == "cuda"
+    gemm_size = gemm_size or (8192 if on_cuda else 2048)
+    copy_block_mib = copy_block_mib or (1024 if on_cuda else 256)
+    gemm = {precision: gemm_rates(precision, device, gemm_size, clock=clock) for precision in DTYPES}
+    copying = copy_rates(device, copy_block_mib, clock=clock)
+    if on_cuda:
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+    return {
+        "gemm_tflop_per_s": {precision: _median(rates) for precision, rates in gemm.items()},
+        "copy_gb_per_s": _median(copying),
+        "gemm_size": gemm_size,
+        "copy_block_mib": copy_block_mib,
+        "gemm_samples_tflop_per_s": {precision: rates for precision, rates in gemm.items() if rates},
+        "copy_samples_gb_per_s": copying,
+    }
+
+
+def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: Callable[[], float]) -> list[float]:
+    """TFLOP/s of `torch.mm` of two matrices `(size, size)`, sampled; empty where the device lacks the precision."""
+    if not has_precision(precision, device):
+        return []
+
+    def make() -> Callable[[], object]:
+        # Random numbers: on a GPU a product of zeros needs less power, and so runs at a higher clock. Drawn from a
+        # generator of their own: the run's random state is the seed's.
+        left = torch.randn(size, size, device=device, generator=torch.Generator(device).manual_seed(0))
+        left = left.to(DTYPES[precision])
+        right, out = left.flip(0), torch.zeros_like(left)
+        return lambda: torch.mm(left, right, out=out)
+
+    with _float32_products("high" if precision == "tf32" else "highest"):
+        return [2 * size**3 / seconds / 1e12 for seconds in _sampled(make, device, clock)]
+
+
+def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], float]) -> list[float]:
+    """GB/s of copying a block to another on the same device, sampled: bytes read plus bytes written, as STREAM counts.
+
+    Source: McCalpin, Memory Bandwidth and Machine Balance in Current High Performance Computers, 1995.
+    """
+
+    def make() -> Callable[[], Tensor]:
+        source, target = _block(block_mib, device), _block(block_mib, device)
+        return lambda: target.copy_(source)
+
+    return [2 * block_mib * 2**20 / seconds / 1e9 for seconds in _sampled(make, device, clock)]
+
+
+def _block(mib: int, device: torch.device) -> Tensor:
+    """Float32 numbers, each written once, so that all of the block's pages are there."""
+    if device.type != "cpu":
+        return torch.ones(mib * 2**18, device=device)
+    # Workers keep for later what they free (`benchmarks.worker.environment`), and a training that came after would be
+    # booked as needing it. A mapping of its own goes back to the system with the tensor.
+    memory = mmap.mmap(-1, mib * 2**20)
+    if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux; as the workers' allocator asks for its blocks
+        memory.madvise(mmap.MADV_HUGEPAGE)
+    return torch.frombuffer(memory, dtype=torch.float32).fill_(1.0)
+
+
+def has_precision(precision: Precision, device: torch.device) -> bool:
+    """Whether the device computes products in a precision by itself, so that measuring it ends in finite time."""
+    try:
+        check_precision(precision, device)
+    except ValueError:
+        return False
+    # Training may be asked for bf16 on any processor. One without the instructions is slower by orders of magnitude.
+    return not (precision == "bf16" and device.type == "cpu") or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
+def sample_seconds(
+    work: Callable[[], object], synchronize: Callable[[], None], *, clock: Callable[[], float] = time.perf_counter
+) -> list[float]:
+    """Seconds of one call of some work, sampled: one untimed call, then samples of at least SAMPLE_S.
+
+    Calls within a sample are queued without waiting between them. A sample that turns out too short isn't counted, and
+    the next ones have twice as many calls.
+    """
+    work()
+    synchronize()
+    samples: list[float] = []
+    calls, begin = 1, clock()
+    while len(samples) < MIN_SAMPLES or (len(samples) < MAX_SAMPLES and clock() - begin < LIMIT_S):
+        started = clock()
+        for _ in range(calls):
+            work()
+        synchronize()
+        elapsed = clock() - started
+        if elapsed >= SAMPLE_S:
+            samples.append(elapsed / calls)
+        else:
+            calls *= 2
+    return samples
+
+
+def _sampled(make: Callable[[], Callable[[], object]], device: torch.device, clock: Callable[[], float]) -> list[float]:
+    """Seconds of a call of what `make` makes; empty where the device has no memory for it, or refuses the operation."""
+    try:
+        return sample_seconds(make(), synchronizer(device), clock=clock)
+    except (MemoryError, RuntimeError):  # torch's out-of-memory errors are RuntimeErrors
+        return []
+
+
+@contextmanager
+def _float32_products(precision: str) -> Iterator[None]:
+    """What float32 matrix products may round to: `highest`, or `high` for TF32; put back afterwards."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision(precision)
+    try:
+        yield
+    finally:
+        torch.set_float32_matmul_precision(before)
+
+
+def _median(samples: list[float]) -> float | None:
+    return statistics.median(samples) if samples else None

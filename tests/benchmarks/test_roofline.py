@@ -1,0 +1,95 @@
+"""What the device can do at most: the protocol on a fake clock, and a small measurement of this processor."""
+
+import pytest
+import torch
+
+from benchmarks import roofline as module
+from benchmarks.roofline import LIMIT_S, MAX_SAMPLES, MIN_SAMPLES, SAMPLE_S, has_precision, roofline, sample_seconds
+
+CPU = torch.device("cpu")
+
+
+class Device:
+    """Work that is queued, and takes its time when it is waited for; the first call takes long, as loading does."""
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds, self.now, self.pending, self.calls, self.waits = seconds, 0.0, 0.0, 0, 0
+
+    def work(self) -> None:
+        self.calls += 1
+        self.pending += 50.0 if self.calls == 1 else self.seconds
+
+    def synchronize(self) -> None:
+        self.waits += 1
+        self.now += self.pending
+        self.pending = 0.0
+
+    def samples(self) -> list[float]:
+        return sample_seconds(self.work, self.synchronize, clock=lambda: self.now)
+
+
+@pytest.mark.parametrize("seconds", [1e-5, 0.003, 0.05, 2.0])
+def test_a_sample_is_the_time_of_one_call_in_the_steady_state(seconds: float) -> None:
+    device = Device(seconds)
+    samples = device.samples()
+    assert samples == pytest.approx([seconds] * len(samples))
+    assert MIN_SAMPLES <= len(samples) <= MAX_SAMPLES
+    assert device.now - 50.0 <= max(LIMIT_S + 3 * SAMPLE_S, MIN_SAMPLES * seconds) + 3 * SAMPLE_S
+
+
+def test_quick_work_is_not_waited_for_after_each_call() -> None:
+    device = Device(1e-4)
+    device.samples()
+    assert device.calls > 10 * device.waits
+
+
+def test_slow_work_gets_the_fewest_samples() -> None:
+    assert len(Device(10.0).samples()) == MIN_SAMPLES
+
+
+def test_this_processor() -> None:
+    found = roofline(CPU, gemm_size=64, copy_block_mib=1)
+    gemm, samples = found["gemm_tflop_per_s"], found["gemm_samples_tflop_per_s"]
+    assert gemm["fp32"] is not None and gemm["fp32"] > 0 and gemm["tf32"] is None
+    assert set(gemm) == {"fp32", "tf32", "bf16", "fp16"}
+    assert set(samples) == {precision for precision, rate in gemm.items() if rate is not None}
+    assert min(samples["fp32"]) <= gemm["fp32"] <= max(samples["fp32"])
+    assert found["copy_gb_per_s"] is not None and len(found["copy_samples_gb_per_s"]) >= MIN_SAMPLES
+    assert (found["gemm_size"], found["copy_block_mib"]) == (64, 1)
+
+
+def test_rates_count_two_flops_a_multiplication_and_bytes_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "sample_seconds", lambda work, synchronize, clock: [0.5])
+    found = roofline(CPU, gemm_size=1000, copy_block_mib=1000)
+    assert found["gemm_tflop_per_s"]["fp32"] == pytest.approx(2 * 1000**3 / 0.5 / 1e12)
+    assert found["copy_gb_per_s"] == pytest.approx(2 * 1000 * 2**20 / 0.5 / 1e9)
+
+
+def test_what_the_device_lacks_or_has_no_memory_for_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*arguments: object, **keywords: object) -> list[float]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(module, "sample_seconds", full)
+    found = roofline(CPU, gemm_size=8, copy_block_mib=1)
+    assert set(found["gemm_tflop_per_s"].values()) == {None} and found["copy_gb_per_s"] is None
+    assert found["gemm_samples_tflop_per_s"] == {} and found["copy_samples_gb_per_s"] == []
+
+
+def test_a_processor_without_the_instructions_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old:
+        @staticmethod
+        def _is_mkldnn_bf16_supported() -> bool:
+            return False
+
+        @staticmethod
+        def _is_mkldnn_fp16_supported() -> bool:
+            return False
+
+    monkeypatch.setattr(torch.ops, "mkldnn", Old)
+    assert [name for name in module.DTYPES if has_precision(name, CPU)] == ["fp32"]
+
+
+def test_measuring_leaves_no_trace_in_the_run() -> None:
+    state, products = torch.get_rng_state(), torch.get_float32_matmul_precision()
+    roofline(CPU, gemm_size=8, copy_block_mib=1)
+    assert torch.equal(torch.get_rng_state(), state) and torch.get_float32_matmul_precision() == products

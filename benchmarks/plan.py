@@ -137,14 +137,15 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
 
 def _recipes(name: str, track: Track, measures: Measures, options: RunConfig) -> list[Recipe]:
     """The recipe of a model with every combination of the fields that the command line sets."""
-    base, _ = recipe_for(get_spec(name), track, measures)
     axes: dict[str, list[Any]] = {
         field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)
     }
     for field, parse in (("budget", Budget.parse), ("augmentation", Augmentation.parse)):
         if field in axes:
             axes[field] = [parse(text) for text in axes[field]]
-    return [replace(base, **dict(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+    spec = get_spec(name)
+    changes = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
+    return [replace(recipe_for(spec, track, measures, change.get("optimizer"))[0], **change) for change in changes]
 
 
 def _variant(
@@ -164,7 +165,7 @@ def _variant(
     if engine != "auto":
         check_engine(engine, setting.device)
     model = _built(name, model_options, recipe)
-    _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset])
+    _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset], recipe.optimizer)
     config: Config = {
         "model": name,
         "model_options": spec.changed(model_options),

@@ -24,6 +24,7 @@ from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
 from benchmarks.run import INTERRUPTED, Outcome, sweep
 from fmnist_zoo.files import write_atomically
+from fmnist_zoo.recipe import Precision
 
 STATE = ".reproduce.json"
 
@@ -62,17 +63,27 @@ class Progress:
 Step = Callable[[ReproduceConfig, Progress], Outcome]
 
 
-def sweep_step(config: RunConfig) -> Step:
-    """A step that does those runs of a sweep that aren't done since the reproduction began."""
+def sweep_step(*configs: RunConfig) -> Step:
+    """A step that does those runs of some sweeps that aren't done since the reproduction began."""
 
     def step(options: ReproduceConfig, progress: Progress) -> Outcome:
         from benchmarks.runner import finished_runs
 
-        return sweep(
-            replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
-            command_of(config),
-            skip=lambda machine: finished_runs(options.out / machine, progress.since),
-            deadline=progress.deadline,
+        outcomes = []
+        for config in configs:
+            outcome = sweep(
+                replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
+                command_of(config),
+                skip=lambda machine: finished_runs(options.out / machine, progress.since),
+                deadline=progress.deadline,
+            )
+            outcomes.append(outcome)
+            if outcome.exit_code == INTERRUPTED:
+                break
+        return Outcome(
+            exit_code=max(outcome.exit_code for outcome in outcomes),
+            complete=all(outcome.complete for outcome in outcomes),
+            machine=next((outcome.machine for outcome in outcomes if outcome.machine), None),
         )
 
     return step
@@ -100,6 +111,30 @@ def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     return Outcome(exit_code=0, complete=True, machine=machine)
 
 
+def within_seconds(model: str, *seconds: float, options: tuple[str, ...] = ()) -> RunConfig:
+    """How far a model's own recipe comes in so many seconds of training, over three seeds."""
+    budgets = tuple(f"seconds:{amount:g}" for amount in seconds)
+    return RunConfig(models=(model,), track="best", budget=budgets, seeds=3, set=options)
+
+
+def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """One epoch of three seeds in every precision and engine that the device has: are the fast ones as accurate?"""
+    from benchmarks.roofline import has_precision
+    from fmnist_zoo.training.device import resolve_device
+
+    device = resolve_device(options.device)
+    names: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "bf16_weights", "fp16")
+    config = RunConfig(
+        models=("all",),
+        preset="quick",
+        budget=("epochs:1",),
+        seeds=3,
+        precision=tuple(name for name in names if has_precision(name, device)),
+        engine=("eager", "compile", "graph") if device.type == "cuda" else ("eager", "compile"),
+    )
+    return sweep_step(config)(options, progress)
+
+
 STEPS: dict[str, Step] = {
     "the main job": sweep_step(RunConfig(models=("all",))),
     "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
@@ -107,6 +142,16 @@ STEPS: dict[str, Step] = {
     "where the time of a step goes": sweep_step(
         RunConfig(models=("all",), budget=("epochs:1",), seeds=1, profile=True)
     ),
+    "accuracy within seconds": sweep_step(
+        within_seconds("mlp", 0.8, 1.5, 3.2),
+        within_seconds("cnn_s", 10, 25),
+        within_seconds("cnn", 60),
+        within_seconds("unet_encoder", 25, 70),
+        within_seconds("lstm", 13, 45),
+        within_seconds("lstm", 8, options=("lstm.rows_per_step=2",)),
+        within_seconds("transformer", 16, 45),
+    ),
+    "every precision and engine": every_arm_step,
 }
 """What the committed tables need, the most valuable first."""
 

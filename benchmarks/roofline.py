@@ -19,7 +19,7 @@ from torch import Tensor
 from benchmarks.schema import Roofline
 from fmnist_zoo.recipe import Precision
 from fmnist_zoo.training.device import synchronizer
-from fmnist_zoo.training.precision import check_precision
+from fmnist_zoo.training.precision import check_precision, has_bf16
 
 SAMPLE_S = 0.02
 """A sample repeats its work until it takes at least this long, so that waiting for the device doesn't count."""
@@ -117,7 +117,7 @@ def has_precision(precision: Precision, device: torch.device) -> bool:
     except ValueError:
         return False
     # Training may be asked for bf16 on any processor. One without the instructions is slower by orders of magnitude.
-    return not (precision == "bf16" and device.type == "cpu") or torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return not precision.startswith("bf16") or device.type != "cpu" or has_bf16(device)
 
 
 def sample_seconds(

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from fmnist_zoo.options import convert_options, format_option, nearest, option_types
-from fmnist_zoo.recipe import Recipe
+from fmnist_zoo.recipe import Optimizer, Recipe
 
 if TYPE_CHECKING:
     from torch import nn
@@ -43,7 +43,7 @@ class ModelSpec:
         tags: groups it can be selected by (`tutorials`).
         recipe: its own recipe, for the `best` track; None where it has none.
         published: the recipe of the tutorial it comes from; None where there is none.
-        tuned: learning rate and weight decay tuned for the `equal` track's recipe; empty where untuned.
+        tuned: learning rate and weight decay by optimizer, tuned for the `equal` track's recipe; empty where untuned.
     """
 
     name: str
@@ -55,7 +55,7 @@ class ModelSpec:
     tags: frozenset[str] = frozenset()
     recipe: Recipe | None = None
     published: Recipe | None = None
-    tuned: Mapping[str, float] = field(default_factory=dict)
+    tuned: Mapping[Optimizer, Mapping[str, float]] = field(default_factory=dict)
 
     def options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """The options to build with, converted and checked by name and type; ValueError where they don't fit."""
@@ -85,7 +85,7 @@ def register_model(
     tags: Sequence[str] = (),
     recipe: Recipe | None = None,
     published: Recipe | None = None,
-    tuned: Mapping[str, float] | None = None,
+    tuned: Mapping[Optimizer, Mapping[str, float]] | None = None,
 ) -> Callable[[Build], Build]:
     """Register the decorated class or function as a model; its keyword-only arguments become the model's options.
 

@@ -102,3 +102,25 @@ def test_kernels_in_channels_last_order_move_like_others(family: str) -> None:
         make_optimizer(list(model.parameters()), Recipe(optimizer="muon", lr=0.01)).step()
         moved.append(torch.cat([parameter.detach().flatten() for parameter in model.parameters()]))
     torch.testing.assert_close(*moved)
+
+
+def test_an_overflow_under_a_gradient_scaler_changes_nothing() -> None:
+    layer = nn.Linear(48, 32)
+    layers = nn.Sequential(layer, nn.Linear(32, 10))
+    optimizer = make_optimizer(list(layers.parameters()), Recipe(optimizer="muon", lr=0.01, weight_decay=0.1))
+    scaler = torch.amp.GradScaler("cpu", init_scale=1024.0)
+    images = torch.randn(8, 48, generator=torch.Generator().manual_seed(0))
+
+    def step(factor: float) -> torch.Tensor:
+        scaler.scale(layers(images * factor).square().mean()).backward()
+        scaler.step(optimizer)
+        scaler.update()
+        optimizer.zero_grad()
+        return torch.cat([parameter.detach().flatten() for parameter in layers.parameters()])
+
+    first = step(1.0)
+    assert torch.equal(step(float("inf")), first)
+    assert torch.isfinite(optimizer.state[layer.weight]["momentum"]).all()
+    # Gradients are unscaled first: the momentum holds a tenth and less of them, not a thousandfold.
+    assert float(optimizer.state[layer.weight]["momentum"].abs().max()) < 1.0
+    assert not torch.equal(step(1.0), first)

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import Activation, Norm, check_positive, check_probability, conv_norm_act
+from fmnist_zoo.recipe import Augmentation, Recipe
 from fmnist_zoo.registry import register_model
 
 
@@ -16,7 +17,16 @@ from fmnist_zoo.registry import register_model
     summary="strided stem and stages of 3x3 convolutions, VGG's manner",
     reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions in place of pooling: Springenberg et "
     "al., 2015, arXiv:1412.6806",
-    tuned={"lr": 16e-3, "weight_decay": 0.2},
+    recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.3, augmentation=Augmentation(shift=1, flip=True)),
+    tuned={"adamw": {"lr": 16e-3, "weight_decay": 0.2}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
+)
+@register_model(
+    "cnn_s",
+    family="cnn",
+    summary="`cnn` with one convolution less, for seconds of training",
+    reference="as cnn",
+    defaults={"depth": (1, 1, 2)},
+    recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.3, label_smoothing=0.1),
 )
 class CNN(Classifier):
     """Stages of 3x3 convolutions; each stage opens with stride 2, then global average pooling and a linear classifier.

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import check_positive, check_probability
+from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import register_model
 
 _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, "rnn": nn.RNN}
@@ -21,7 +22,8 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, 
     family="lstm",
     summary="LSTM over 28 rows as 28 steps",
     reference="Hochreiter & Schmidhuber, 1997, Long short-term memory; forget gate: Gers et al., 2000",
-    tuned={"lr": 8e-3, "weight_decay": 0.2},
+    recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.3),
+    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.2}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
 )
 @register_model(
     "gru",

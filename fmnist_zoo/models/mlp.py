@@ -7,16 +7,18 @@ from torch import Tensor, nn
 
 from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import Activation, Norm, check_positive, check_probability, make_activation
+from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import register_model
 
 
 @register_model(
     "mlp",
     family="mlp",
-    summary="784-512-256-10 perceptron with batch normalisation",
+    summary="784-256-128-10 perceptron with batch normalisation",
     reference="Rumelhart, Hinton & Williams, 1986, Learning representations by back-propagating errors; normalisation: "
     "Ioffe & Szegedy, 2015, arXiv:1502.03167",
-    tuned={"lr": 2e-3, "weight_decay": 0.01},
+    recipe=Recipe(optimizer="muon", batch_size=512, lr=1e-2, weight_decay=0.05),
+    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.01}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
 )
 class MLP(Classifier):
     """Fully connected layers of widths `hidden`, then a linear classifier.
@@ -32,8 +34,8 @@ class MLP(Classifier):
     def __init__(
         self,
         *,
-        hidden: tuple[int, ...] = (512, 256),
-        activation: Activation = "gelu",
+        hidden: tuple[int, ...] = (256, 128),
+        activation: Activation = "relu",
         norm: Norm = "batch",
         dropout: float = 0.0,
         num_classes: int = 10,

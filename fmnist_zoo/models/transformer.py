@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import Activation, check_positive, check_probability, conv_norm_act, make_activation
+from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import register_model
 
 
@@ -54,7 +55,8 @@ class Block(nn.Module):
     summary="vision transformer on 16 overlapping patch tokens from a convolutional stem",
     reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881; "
     "small and for small data: Hassani et al., 2021, arXiv:2104.05704",
-    tuned={"lr": 2e-3, "weight_decay": 0.05},
+    recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.2),
+    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.05}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
 )
 @register_model(
     "vit",

@@ -8,6 +8,7 @@ from torch import Tensor, nn
 
 from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import Activation, Norm, check_positive, check_probability, conv_norm_act
+from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import register_model
 
 
@@ -16,7 +17,8 @@ from fmnist_zoo.registry import register_model
     family="unet_encoder",
     summary="U-Net's contracting path, all scales feed the head",
     reference="Ronneberger, Fischer & Brox, 2015, U-Net, arXiv:1505.04597",
-    tuned={"lr": 8e-3, "weight_decay": 0.05},
+    recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.05, label_smoothing=0.1),
+    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.05}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
 )
 class UNetEncoder(Classifier):
     """Double convolutions at each scale with 2x2 max-pooling between them, as in the contracting path of U-Net.

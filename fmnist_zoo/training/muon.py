@@ -35,16 +35,17 @@ def hidden_matrices(parameters: Sequence[Tensor]) -> list[Tensor]:
 class Muon(torch.optim.AdamW):
     """Muon for the groups with `"orthogonal": True`, AdamW for the others, at one learning rate.
 
-    Not fused: a gradient scaler then looks for overflow itself, before either of them sees the gradients.
-
     Args:
         groups: parameter groups.
         lr: of both.
+        fused: AdamW as one kernel.
         capturable: for CUDA graphs, with a learning rate that is a tensor.
     """
 
-    def __init__(self, groups: Sequence[dict[str, Any]], *, lr: float | Tensor, capturable: bool) -> None:
-        super().__init__(groups, lr=lr, foreach=True, capturable=capturable)
+    def __init__(self, groups: Sequence[dict[str, Any]], *, lr: float | Tensor, fused: bool, capturable: bool) -> None:
+        super().__init__(groups, lr=lr, fused=fused, capturable=capturable)
+        # A fused optimizer is handed scaled gradients; Muon's momentum must never see them, nor an overflow.
+        self._step_supports_amp_scaling = False
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
@@ -81,5 +82,5 @@ def orthogonalized(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows
     wide = wide / (wide.norm() + 1e-7)
     for _ in range(5):
         gram = wide @ wide.T
-        wide = a * wide + (b * gram + c * gram @ gram) @ wide
+        wide = torch.addmm(wide, torch.addmm(gram, gram, gram, beta=b, alpha=c), wide, beta=a)
     return wide.T if len(x) > x.shape[1] else wide

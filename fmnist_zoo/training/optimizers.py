@@ -43,7 +43,7 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
         case "rmsprop":
             return torch.optim.RMSprop(groups, lr=lr, momentum=recipe.momentum, foreach=True, capturable=on_cuda)
         case "muon":
-            return Muon(groups, lr=lr, capturable=on_cuda)
+            return Muon(groups, lr=lr, fused=fused, capturable=on_cuda)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:

@@ -10,7 +10,7 @@ from torch import nn
 from benchmarks.config import RunConfig
 from benchmarks.plan import Plan, make_plan
 from benchmarks.tracks import EQUAL
-from fmnist_zoo.registry import register_model
+from fmnist_zoo.registry import get_spec, register_model
 
 
 def plan(**options: Any) -> Plan:
@@ -29,12 +29,10 @@ def test_the_main_job_is_the_five_families_once_each_on_equal_terms() -> None:
         config = variant.config
         assert (config["track"], config["preset"]) == ("equal", "quick")
         assert (config["num_train"], config["num_val"]) == (55_000, 5_000)
-        tuned = {"lr", "weight_decay"}
-        shared = {
-            name: value for name, value in config["recipe"].items() if name not in tuned | {"budget", "augmentation"}
-        }
+        own = {"lr", "weight_decay", "budget", "augmentation", "optimizer"}
+        shared = {name: value for name, value in config["recipe"].items() if name not in own}
         assert shared == {name: value for name, value in EQUAL.as_dict().items() if name in shared}
-        assert config["recipe"]["budget"] == "epochs:5"
+        assert (config["recipe"]["budget"], config["recipe"]["optimizer"]) == ("epochs:5", "muon")
 
 
 def test_axes_multiply_and_labels_say_only_what_varies() -> None:
@@ -80,7 +78,21 @@ def test_a_track_that_a_model_has_no_recipe_for_says_so() -> None:
     (variant,) = plan(models=("gru",), track="published").variants
     assert variant.flags == ("no published recipe: the equal track's",)
     (variant,) = plan(models=("timm/resnet18",)).variants
-    assert variant.flags == ("learning rate and weight decay are not tuned for this model",)
+    assert variant.flags == ("learning rate and weight decay are not tuned for this model with muon",)
+
+
+def test_rate_and_decay_are_those_tuned_for_the_optimizer_unless_given() -> None:
+    variants = plan(models=("cnn",), optimizer=("muon", "adamw", "sgd")).variants
+    recipes = [variant.config["recipe"] for variant in variants]
+    tuned = get_spec("cnn").tuned
+    for recipe in recipes[:2]:
+        values = tuned[recipe["optimizer"]]
+        assert (recipe["lr"], recipe["weight_decay"]) == (values["lr"], values["weight_decay"])
+    assert recipes[0]["lr"] != recipes[1]["lr"] != recipes[2]["lr"]
+    assert [len(variant.flags) for variant in variants] == [0, 0, 1]
+    (given,) = plan(models=("cnn",), optimizer=("adamw",), lr=(0.123,)).variants
+    assert given.config["recipe"]["lr"] == 0.123
+    assert given.config["recipe"]["weight_decay"] == tuned["adamw"]["weight_decay"]
 
 
 @pytest.mark.parametrize(("preset", "seeds", "epochs"), [("quick", 1, 5), ("standard", 3, 20), ("full", 5, 60)])
@@ -89,6 +101,7 @@ def test_presets(preset: Any, seeds: int, epochs: int) -> None:
     assert len(made.seeds) == seeds
     assert made.variants[0].config["recipe"]["budget"] == f"epochs:{epochs}"
     assert made.variants[0].config["recipe"]["augmentation"] == ("none" if preset == "quick" else "flip")
+    assert made.variants[0].config["recipe"]["optimizer"] == ("muon" if preset == "quick" else "adamw")
     assert made.measures.latency == (preset != "quick")
 
 
@@ -97,7 +110,7 @@ def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None
     among = plan(models=("all",)).variants[0]
     other = plan(models=("mlp",), lr=(0.5,)).variants[0]
     assert alone.key == among.key != other.key
-    assert plan(models=("mlp",), set=("mlp.hidden=512-256",)).variants[0].key == alone.key
+    assert plan(models=("mlp",), set=("mlp.hidden=256-128",)).variants[0].key == alone.key
 
 
 @pytest.mark.parametrize(

@@ -202,6 +202,13 @@ def test_flags_are_footnotes_and_each_stands_once() -> None:
     assert page.count("Shared CPU: 12%.") == 1
 
 
+def test_seconds_of_the_best_track_share_a_table() -> None:
+    best: dict[str, Any] = {"track": "best", "num_train": 60000, "num_val": 0}
+    page = page_of([make_record(make_config(budget=f"seconds:{n}", **best)) for n in ("0.8", "10")])
+    assert page.count("## Fashion-MNIST, each model's own recipe, seconds of training, 60,000 training images") == 1
+    assert "| seconds:0.8 |" in page.replace("  ", " ") and "Rows of one budget had the same seconds" in page
+
+
 def test_sections_are_sets_of_comparable_conditions_the_main_one_first() -> None:
     records = [
         make_record(make_config(track="published", num_train=60000, num_val=0)),

@@ -36,6 +36,8 @@ def test_the_most_valuable_comes_first() -> None:
         "the tutorial nets",
         "the usual loop beside ours",
         "where the time of a step goes",
+        "accuracy within seconds",
+        "every precision and engine",
     ]
 
 
@@ -44,6 +46,44 @@ def test_a_sweep_is_written_down_as_the_command_that_asks_for_it() -> None:
     profiled = RunConfig(models=("all",), budget=("epochs:1",), seeds=1, profile=True)
     assert command_of(profiled) == "python -m benchmarks.run --models all --budget epochs:1 --seeds 1 --profile"
     assert command_of(RunConfig(models=("mlp",), data_dir=Path("a b"))).endswith("--data-dir 'a b'")
+
+
+def test_a_step_of_several_sweeps_goes_on_until_one_is_interrupted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = [
+        Outcome(exit_code=1, complete=True, machine="here"),
+        Outcome(exit_code=0, complete=False, machine=None),
+        Outcome(exit_code=130, complete=False, machine="here"),
+    ]
+    asked = []
+
+    def sweep(config: RunConfig, command: str, **others: object) -> Outcome:
+        asked.append(command)
+        return script[len(asked) - 1]
+
+    monkeypatch.setattr(module, "sweep", sweep)
+    step = sweep_step(*(RunConfig(models=(name,)) for name in ("mlp", "cnn", "lstm", "vit")))
+    outcome = step(ReproduceConfig(out=tmp_path, device="cpu"), Progress(since="2026", deadline=None))
+    assert (outcome.exit_code, outcome.complete, outcome.machine) == (130, False, "here")
+    assert [command.split()[-1] for command in asked] == ["mlp", "cnn", "lstm"]
+
+
+def test_every_arm_is_each_precision_and_engine_that_the_device_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[RunConfig] = []
+
+    def sweep(config: RunConfig, command: str, **others: object) -> Outcome:
+        asked.append(config)
+        return Outcome(exit_code=0, complete=True, machine="here")
+
+    monkeypatch.setattr(module, "sweep", sweep)
+    progress = Progress(since="2026", deadline=None)
+    assert module.every_arm_step(ReproduceConfig(out=tmp_path, device="cpu"), progress).complete
+    (config,) = asked
+    assert config.precision[0] == "fp32" and "tf32" not in config.precision
+    assert config.engine == ("eager", "compile") and config.seeds == 3
 
 
 def test_the_comparison_is_done_once_and_again_when_a_new_reproduction_begins(

@@ -13,7 +13,7 @@ import torch
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import Predictor
-from fmnist_zoo.recipe import Augmentation, Recipe
+from fmnist_zoo.recipe import Augmentation, Engine, Recipe
 from fmnist_zoo.registry import FAMILIES, create_model
 from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import place
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 DEVICE = resolve_device("auto")
 SYNCHRONIZE = synchronizer(DEVICE)
+ENGINES: tuple[Engine, ...] = ("eager", "compile", "graph") if DEVICE.type == "cuda" else ("eager", "compile")
 AUGMENTATIONS = ("none", "flip", "shift:2", "erase:0.25", "shift:2,flip,erase:0.25")
 
 
@@ -51,9 +52,9 @@ def test_an_epoch_of_batches(benchmark: BenchmarkFixture, dataset: Dataset, augm
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-@pytest.mark.parametrize("engine", ["eager", "compile"])
+@pytest.mark.parametrize("engine", ENGINES)
 def test_a_training_step(
-    benchmark: BenchmarkFixture, dataset: Dataset, scale: PixelScale, family: str, engine: str
+    benchmark: BenchmarkFixture, dataset: Dataset, scale: PixelScale, family: str, engine: Engine
 ) -> None:
     loader = TrainLoader(dataset.train.to(DEVICE), batch_size=256, augmentation=Augmentation(), seed=0)
     step = TrainingStep(
@@ -61,7 +62,7 @@ def test_a_training_step(
         Recipe(),
         scale=scale,
         precision="fp32",
-        engine="compile" if engine == "compile" else "eager",
+        engine=engine,
     )
     step.warm_up(loader.batches(0, 3))
     images, labels = next(loader.batches(0, 1))

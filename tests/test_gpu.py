@@ -4,13 +4,14 @@ from typing import Any
 
 import pytest
 import torch
+from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from fmnist_zoo import create_model, evaluate, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.data.splits import Split
-from fmnist_zoo.recipe import Augmentation, Budget, Precision, Recipe
+from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import FAMILIES
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.fit import place
@@ -18,6 +19,7 @@ from fmnist_zoo.training.step import TrainingStep
 
 SCALE = PixelScale("unit", mean=0.3, std=0.35)
 PRECISIONS: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "fp16", "bf16_weights")
+ENGINES: tuple[Engine, Engine] = ("eager", "graph")
 
 
 def recipe(**changes: Any) -> Recipe:
@@ -120,3 +122,59 @@ def test_the_default_is_amp_with_the_compiler(small: Dataset) -> None:
     loader = TrainLoader(small.train.to("cuda"), batch_size=100, augmentation=Augmentation(), seed=0)
     choice = choose(create_model("mlp").cuda(), recipe(), loader, SCALE, precision=None, engine=None)
     assert choice.precision in ("bf16", "fp16") and choice.engine == "compile"
+    assert choice.reason is not None and "as a captured graph" in choice.reason
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("precision", PRECISIONS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_captured_training_follows_eager_training(family: str, precision: Precision, small: Dataset) -> None:
+    losses = {}
+    for engine in ENGINES:
+        torch.manual_seed(0)
+        spec = recipe(ema_decay=0.9, clip_grad_norm=1.0)
+        result = fit(
+            create_model(family), small, recipe=spec, num_val=500, device="cuda", precision=precision, engine=engine
+        )
+        assert (result.engine, result.fallback) == (engine, None)
+        losses[engine] = (result.history[-1].train_loss, result.history[-1].val_loss)
+    assert losses["graph"] == pytest.approx(losses["eager"], abs=0.08)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])
+def test_every_optimizer_can_be_captured(optimizer: str, small: Dataset) -> None:
+    losses = []
+    for engine in ENGINES:
+        torch.manual_seed(0)
+        rate = {"sgd": 0.05, "rmsprop": 3e-4}.get(optimizer, 3e-3)
+        result = fit(
+            create_model("mlp"), small, recipe=recipe(optimizer=optimizer, lr=rate), device="cuda", engine=engine
+        )
+        assert (result.engine, result.fallback) == (engine, None)
+        losses.append(result.history[-1].train_loss)
+    assert losses[1] == pytest.approx(losses[0], abs=0.05)
+
+
+@pytest.mark.gpu
+def test_what_waits_for_the_device_is_not_captured_and_says_so(small: Dataset) -> None:
+    class Waiting(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.rnn = nn.RNN(784, 10)  # recurrent: kept from the compiler, which would break the graph instead
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            logits = self.rnn(images.flatten(1))[0]
+            return logits * (1.0 if float(logits.sum()) > 0 else 2.0)
+
+    with pytest.warns(UserWarning, match="capturing the step failed"):
+        result = fit(Waiting(), small, recipe=recipe(), device="cuda", engine="graph")
+    assert result.engine == "eager" and result.fallback is not None
+    assert result.history[-1].train_loss < 2.0
+
+
+@pytest.mark.gpu
+def test_a_captured_evaluation_gives_the_eager_scores(small: Dataset) -> None:
+    model = create_model("cnn").cuda()
+    found = [evaluate(model, small.test, scale=SCALE, engine=engine)["logits"] for engine in ENGINES]
+    torch.testing.assert_close(*found, rtol=1e-3, atol=1e-3)

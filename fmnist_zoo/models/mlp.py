@@ -18,7 +18,7 @@ from fmnist_zoo.registry import register_model
     reference="Rumelhart, Hinton & Williams, 1986, Learning representations by back-propagating errors; normalisation: "
     "Ioffe & Szegedy, 2015, arXiv:1502.03167",
     recipe=Recipe(optimizer="muon", batch_size=512, lr=1e-2, weight_decay=0.05),
-    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.01}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
+    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.05}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
 )
 class MLP(Classifier):
     """Fully connected layers of widths `hidden`, then a linear classifier.

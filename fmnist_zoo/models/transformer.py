@@ -55,8 +55,8 @@ class Block(nn.Module):
     summary="vision transformer on 16 overlapping patch tokens from a convolutional stem",
     reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881; "
     "small and for small data: Hassani et al., 2021, arXiv:2104.05704",
-    recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.2),
-    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.05}, "muon": {"lr": 1e-2, "weight_decay": 0.05}},
+    recipe=Recipe(optimizer="muon", lr=5e-3, weight_decay=0.3),
+    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.05}, "muon": {"lr": 5e-3, "weight_decay": 0.3}},
 )
 @register_model(
     "vit",

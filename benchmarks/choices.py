@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,15 +24,15 @@ from fmnist_zoo.training.choose import Choice
 
 
 def choice_path(config_key: str, environment: Environment) -> Path | None:
-    """Where a configuration's choice is kept; None where the source tree has changes, and then nothing is.
+    """Where a configuration's choice is kept; None where nothing is, since the sources aren't known to be a commit's.
 
     Args:
         config_key: identity of the configuration, seed apart.
-        environment: all of its hardware and software counts.
+        environment: all of its hardware and software counts, and the number of threads that a person has set.
     """
-    if environment["software"]["dirty"]:
+    if environment["software"]["dirty"] is not False:
         return None
-    identity = json.dumps([config_key, environment], sort_keys=True)
+    identity = json.dumps([config_key, environment, os.environ.get("OMP_NUM_THREADS")], sort_keys=True)
     return cache_root() / "choices" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
 
 

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.choices import remember, remembered
-from benchmarks.measure import latency, memory, throughput
+from benchmarks.measure import forget_peaks, latency, memory, throughput
 from benchmarks.record import RecordStore
 from benchmarks.roofline import roofline
 from benchmarks.schema import Roofline
@@ -63,6 +63,7 @@ class Experiment:
             model = place(create_model(config["model"], **config["model_options"]), device)
         with ledger.section("probe"):
             choice = self._choose(model, dataset, recipe, job)
+        forget_peaks(device)
         result = self._fit(model, dataset, recipe, job, choice, ledger=ledger, emit=emit)
         with ledger.section("eval"):
             predictions = self._test(model, dataset, result)

@@ -6,6 +6,7 @@ median is reported. Throughput counts batch preparation. Nothing here is inside 
 
 from __future__ import annotations
 
+import gc
 import itertools
 import statistics
 import time
@@ -15,7 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.memory import peak_resident_mib
+from benchmarks.memory import forget_peak, peak_resident_mib
 from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import steps_per_chunk
 from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
@@ -123,8 +124,17 @@ def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_sample
     return found
 
 
+def forget_peaks(device: torch.device) -> None:
+    """Count peak memory anew from here: what a probe or an earlier seed needed isn't this training's."""
+    gc.collect()  # captured steps are in reference cycles
+    forget_peak()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
 def memory(device: torch.device) -> dict[str, Any]:
-    """Peak memory so far: what torch allocated on a CUDA device, else the resident set of this process."""
+    """Peak memory since `forget_peaks`: what torch allocated on a CUDA device, else this process's resident set."""
     if device.type == "cuda":
         return {
             "peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20,

@@ -68,10 +68,10 @@ def write_profile(
     if where not in ("cpu", "cuda"):
         raise ValueError(f"torch's profiler doesn't see what runs on {where}; profile with --device cpu")
     num_trace_steps = min(TRACE_STEPS, loader.steps_per_epoch)
-    short = record(step, _some_batches(result, num_trace_steps))
+    short = record(step, _some_chunks(result, num_trace_steps))
     num_steps = steps_to_profile(len(short["traceEvents"]) / num_trace_steps, loader.steps_per_epoch)
     whole = num_steps == loader.steps_per_epoch
-    trace = record(step, loader.batches(1) if whole else _some_batches(result, num_steps))
+    trace = record(step, loader.chunks(1) if whole else _some_chunks(result, num_steps))
     steps = ProfiledSteps(
         run_id=run_id,
         model=model,
@@ -97,16 +97,16 @@ def write_profile(
     return names
 
 
-def record(step: TrainingStep, batches: Iterator[tuple[Tensor, Tensor]]) -> Trace:
-    """Take a step with each batch under the profiler. Returns its trace, in which the span `SPAN` holds them all."""
+def record(step: TrainingStep, chunks: Iterator[tuple[Tensor, Tensor]]) -> Trace:
+    """Train on chunks under the profiler, as training does. Returns the trace, in which `SPAN` holds it all."""
     synchronize = synchronizer(step.device)
     activities = [ProfilerActivity.CPU]
     if step.device.type == "cuda":
         activities.append(ProfilerActivity.CUDA)
     synchronize()
     with profile(activities=activities) as profiler, record_function(SPAN):
-        for images, labels in batches:
-            step(images, labels, step.recipe.lr * 1e-3)
+        for images, labels in chunks:
+            step.chunk(images, labels, [step.recipe.lr * 1e-3] * (len(labels) // step.recipe.batch_size))
         synchronize()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "trace.json"
@@ -140,10 +140,10 @@ def moved_bytes(step: TrainingStep) -> dict[str, int]:
     return sizes
 
 
-def _some_batches(result: FitResult, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
+def _some_chunks(result: FitResult, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
     """So many batches of an epoch whose order is drawn before the first of them is asked for."""
-    batches = result.loader.batches(0, num_steps)
-    return itertools.chain([next(batches)], batches)
+    chunks = result.loader.chunks(0, num_steps)
+    return itertools.chain([next(chunks)], chunks)
 
 
 def _size(tensors: list[Tensor]) -> int:

@@ -95,7 +95,8 @@ class Runner:
         """One run and its record; False where the worker didn't survive it."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
-        kept = choice_path(variant.key, self.environment)
+        # The model of a plug-in file may change under its name.
+        kept = None if self.place.plugins else choice_path(variant.key, self.environment)
         job: Job = {
             "config": dict(variant.config),
             "seed": seed,

@@ -17,7 +17,7 @@ from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.recipe import Engine, Precision
 from fmnist_zoo.training.device import check_engine
 from fmnist_zoo.training.graph import CapturedForward
-from fmnist_zoo.training.precision import compute_in, compute_module
+from fmnist_zoo.training.precision import compute, compute_module
 
 BATCH_SIZE = 500
 """Images a batch in evaluation: divides 5,000 and 10,000, and its activations stay in a CPU's cache."""
@@ -65,11 +65,7 @@ class Predictor:
         return torch.cat([self(batch) for batch in images.split(batch_size)])
 
     def _eager_forward(self, images: Tensor) -> Tensor:
-        pixels = self._scale(images)
-        if self._precision == "bf16_weights":
-            pixels = pixels.bfloat16()
-        with compute_in(self._precision, self.device):
-            return self._module(pixels).float()
+        return compute(self._module, self._scale(images), self._precision)
 
 
 def _tensors(module: nn.Module) -> list[Tensor]:

@@ -140,6 +140,25 @@ def test_a_step_that_cannot_be_captured_runs_without_and_says_so(small: Dataset)
     assert torch.equal(*outcomes)
 
 
+@pytest.mark.parametrize("clip", [None, 1.0])
+def test_a_scaler_that_waits_for_the_device_is_not_captured_and_training_goes_on(
+    clip: float | None, small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with Muon in fp16: here on a processor that is said to have it."""
+    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", lambda: True)
+    spec = recipe(optimizer="muon", clip_grad_norm=clip)
+    step = TrainingStep(
+        create_model("mlp", hidden=(32,)), spec, scale=SCALE, precision="fp16", engine="graph", capture=FakeGraph
+    )
+    step._loss = step._eager_loss
+    loader = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
+    with pytest.warns(UserWarning, match="gradient scaler of fp16 asks the device"):
+        step.warm_up(loader.chunks(0, 2))
+    assert step.engine == "eager"
+    logits = train_epoch(step, loader, 0, done=0, total=20)[0]
+    assert torch.isfinite(logits).all()
+
+
 def test_other_errors_of_a_capture_are_not_swallowed(small: Dataset) -> None:
     def broken(function: Callable[[], None], device: torch.device) -> FakeGraph:
         raise RuntimeError("unspecified launch failure")

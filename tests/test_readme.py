@@ -65,3 +65,23 @@ def test_the_headline_is_what_was_measured() -> None:
         assert train_s == f"{float(accuracy['train_s']):.1f}"
         assert train_img_per_s == f"{float(speed['train_img_per_s']):,.0f}"
         assert infer_img_per_s == f"{float(speed['infer_img_per_s']):,.0f}"
+
+
+def test_the_seconds_are_what_was_measured() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    table = re.search(r"<!-- seconds: (\S+) -->\n(.*?)\n\n", text, re.DOTALL)
+    assert table is not None
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2].splitlines()[2:]]
+    measured = [row for row in numbers("accuracy.csv", table[1]) if row["track"] == "best"]
+    speed = {row["config_key"]: row["train_img_per_s"] for row in numbers("throughput.csv", table[1])}
+    assert len(rows) == len(measured) >= 5
+    for model, seconds, top1, train_img_per_s in rows:
+        (row,) = (
+            row
+            for row in measured
+            if row["budget"] == f"seconds:{seconds}"
+            and row["variant"].replace(f" budget=seconds:{seconds}", "") == model.strip("`")
+        )
+        half = (float(row["test_top1_high_pct"]) - float(row["test_top1_low_pct"])) / 2
+        assert top1 == f"{float(row['test_top1_pct']):.2f} ± {half:.2f}" and row["num_seeds"] == "3"
+        assert train_img_per_s == f"{float(speed[row['config_key']]):,.0f}"

@@ -20,12 +20,15 @@ from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.fit import budget_steps
 from fmnist_zoo.training.precision import has_bf16
-from fmnist_zoo.training.step import TrainingStep
+from fmnist_zoo.training.step import TrainingStep, copied
 
 PROBE_S = 0.3
 """Seconds of measuring for each variant."""
 LARGEST_COMPILE_GAIN = 1.3
-"""What compiling could at best multiply the speed by on a CPU (about 1.2 was the most seen here), and ..."""
+"""What compiling could at best multiply the speed by on a CPU, and ...
+
+About 1.2 was the most seen here for nets that train for a minute and more. Small ones gained up to 1.8 with Adam, and
+have no minute to save."""
 SMALLEST_SAVING_S = 15.0
 """... the saving that this would have to bring for compiling to be tried: trying costs a compilation itself, 3 to 9 s
 for the families on two cores of an EPYC, and 18 s once while the machine was busy."""
@@ -50,8 +53,12 @@ class _Arm:
     set_up_s: float
     samples_s: list[float]
 
+    @property
+    def step_s(self) -> float:
+        return statistics.median(self.samples_s)
+
     def total_s(self, num_steps: int) -> float:
-        return self.set_up_s + statistics.median(self.samples_s) * num_steps
+        return self.set_up_s + self.step_s * num_steps
 
 
 def choose(
@@ -97,7 +104,8 @@ def choose(
     _measure(list(arms.values()), loader)
     first = next(iter(arms.values()))
     num_steps = budget_steps(recipe, loader, model, lambda: statistics.median(first.samples_s))
-    best = min(arms, key=lambda name: arms[name].total_s(num_steps))
+    # Set-up isn't compared: it is small without compiling, alike with it, and the first arm's holds the process's own.
+    best = min(arms, key=lambda name: arms[name].step_s)
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
     evidence += [f"{name} strays from fp32" for name in dropped]
     chosen: Engine = engine or "eager"
@@ -141,7 +149,7 @@ def _arm(
     model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, precision: Precision, engine: Engine
 ) -> _Arm:
     started = time.perf_counter()
-    step = TrainingStep(copy.deepcopy(model), recipe, scale=scale, precision=precision, engine=engine)
+    step = TrainingStep(copied(model), recipe, scale=scale, precision=precision, engine=engine)
     step.warm_up(loader.chunks(0, 2))
     return _Arm(step, time.perf_counter() - started, [])
 
@@ -151,6 +159,8 @@ def _measure(arms: list[_Arm], loader: TrainLoader) -> None:
     synchronize = synchronizer(loader.labels.device)
     images, labels = next(loader.chunks(0, 4))
     steps = len(labels) // loader.batch_size
+    for arm in arms:  # making a later arm has reset the compiler: what that costs an earlier one isn't its speed
+        arm.step.chunk(images, labels, [arm.step.recipe.lr] * steps)
     started = time.perf_counter()
     while time.perf_counter() - started < PROBE_S * len(arms) or len(arms[0].samples_s) < 3:
         for arm in arms:

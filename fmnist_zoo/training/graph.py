@@ -6,7 +6,10 @@ launches all of them at once (https://docs.pytorch.org/docs/stable/notes/cuda.ht
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import gc
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Protocol
 
 import torch
@@ -41,26 +44,51 @@ def capture_cuda(function: Callable[[], None], device: torch.device) -> torch.cu
         NotCapturableError: the function waits for the device or does something else that a graph can't hold.
     """
     graph = torch.cuda.CUDAGraph()
+    current = torch.cuda.current_stream(device)
     stream = torch.cuda.Stream(device)  # the warm-up's must be the capture's
-    stream.wait_stream(torch.cuda.current_stream(device))
+    stream.wait_stream(current)
     try:
-        with torch.cuda.stream(stream):
-            for call in range(NUM_WARMUP_CALLS):
-                # A wait that capture would choke on halfway is found in the last warm-up, with a clean error.
-                torch.cuda.set_sync_debug_mode("error" if call == NUM_WARMUP_CALLS - 1 else "default")
+        with _nothing_collected(), torch.cuda.stream(stream):
+            for _ in range(NUM_WARMUP_CALLS - 1):
                 function()
-            torch.cuda.set_sync_debug_mode("default")
+            with _waiting_forbidden():  # what capture would choke on halfway is found with a clean error
+                function()
+            torch.cuda.synchronize(device)
+            with torch.cuda.graph(graph, stream=stream):
+                function()
         torch.cuda.synchronize(device)
-        with torch.cuda.graph(graph, stream=stream):
-            function()
     except torch.OutOfMemoryError:
         raise
     except RuntimeError as error:
         raise NotCapturableError(str(error).partition("\n")[0]) from error
     finally:
-        torch.cuda.set_sync_debug_mode("default")
-        torch.cuda.synchronize(device)
+        torch.cuda.set_stream(current)  # some versions of torch leave a capture that broke off on its own stream
     return graph
+
+
+@contextmanager
+def _nothing_collected() -> Iterator[None]:
+    """No garbage collection inside: a graph or pinned block of an earlier step that is freed there ends a capture."""
+    gc.collect()
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+@contextmanager
+def _waiting_forbidden() -> Iterator[None]:
+    """An error for whatever makes the host wait for the device."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Synchronization debug mode")
+        torch.cuda.set_sync_debug_mode("error")
+        try:
+            yield
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 class CapturedSteps:

@@ -22,7 +22,6 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
     the device, so that a captured step reads their values instead of repeating those of its capture; see `set_lr`.
     """
     on_cuda = parameters[0].device.type == "cuda"
-    lr = torch.tensor(recipe.lr, device=parameters[0].device) if on_cuda else recipe.lr
     orthogonal = hidden_matrices(parameters) if recipe.optimizer == "muon" else []
     taken = {id(parameter) for parameter in orthogonal}
     rest = [parameter for parameter in parameters if id(parameter) not in taken]
@@ -33,17 +32,28 @@ def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.
     ]
     groups = [group for group in groups if group["params"]]
     fused = parameters[0].device.type in _FUSED_DEVICES
+    optimizer = _build(recipe, groups, fused=fused, capturable=on_cuda)
+    if on_cuda:
+        lr = torch.tensor(recipe.lr, device=parameters[0].device)
+        for group in optimizer.param_groups:
+            group["lr"] = lr
+    return optimizer
+
+
+def _build(recipe: Recipe, groups: list[dict[str, Any]], *, fused: bool, capturable: bool) -> torch.optim.Optimizer:
     match recipe.optimizer:
         case "sgd":
-            return torch.optim.SGD(groups, lr=lr, momentum=recipe.momentum, fused=fused)
+            return torch.optim.SGD(groups, lr=recipe.lr, momentum=recipe.momentum, fused=fused)
         case "adam":
-            return torch.optim.Adam(groups, lr=lr, fused=fused, capturable=on_cuda)
+            return torch.optim.Adam(groups, lr=recipe.lr, fused=fused, capturable=capturable)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=lr, fused=fused, capturable=on_cuda)
+            return torch.optim.AdamW(groups, lr=recipe.lr, fused=fused, capturable=capturable)
         case "rmsprop":
-            return torch.optim.RMSprop(groups, lr=lr, momentum=recipe.momentum, foreach=True, capturable=on_cuda)
+            return torch.optim.RMSprop(
+                groups, lr=recipe.lr, momentum=recipe.momentum, foreach=True, capturable=capturable
+            )
         case "muon":
-            return Muon(groups, lr=lr, fused=fused, capturable=on_cuda)
+            return Muon(groups, lr=recipe.lr, fused=fused, capturable=capturable)
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import warnings
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 import torch
 from jaxtyping import Float, Int64, UInt8
@@ -17,7 +17,8 @@ from fmnist_zoo.training.averaging import WeightAverage
 from fmnist_zoo.training.device import check_engine
 from fmnist_zoo.training.graph import Capture, CapturedSteps, NotCapturableError, capture_cuda
 from fmnist_zoo.training.optimizers import make_optimizer, set_lr, zero_state
-from fmnist_zoo.training.precision import allow_tf32, check_precision, compute_in, compute_module
+from fmnist_zoo.training.precision import allow_tf32, check_precision, compute, compute_module
+from fmnist_zoo.training.whole import AdamState, can_be_whole, compiled_whole
 
 
 class TrainingStep:
@@ -31,9 +32,9 @@ class TrainingStep:
         recipe: what to do.
         scale: from pixels to floats.
         precision: number format of the passes.
-        engine: `eager`; `compile` for torch.compile; `graph` for the whole step, compiled inside, as a CUDA graph.
-            Where compiling or capturing fails, one warning is given and the step runs without it; `engine` then says
-            what runs, and `fallback` why.
+        engine: `eager`; `compile` for torch.compile, on a CPU of the step as a whole where that can be; `graph` for the
+            whole step, compiled inside, as a CUDA graph. Where compiling or capturing fails, one warning is given and
+            the step runs without it; `engine` then says what runs, and `fallback` why.
         capture: makes the graph; a fake in tests.
 
     Raises:
@@ -71,11 +72,11 @@ class TrainingStep:
         self._captured: CapturedSteps | None = None
         self._is_prepared = False
         self._loss = self._eager_loss
-        if engine == "compile" or (engine == "graph" and worth_compiling(model)):
-            # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles
-            # counts the variants before it and then runs everything eagerly without a word.
-            torch._dynamo.reset()
-            self._loss = torch.compile(self._eager_loss, dynamic=False)
+        self._whole: Callable[[Tensor, Tensor, Tensor], Tensor] | None = None
+        self._wants_whole = engine == "compile" and can_be_whole(model, recipe, precision, self.device)
+        self._rate = torch.tensor(recipe.lr)
+        if not self._wants_whole and (engine == "compile" or (engine == "graph" and worth_compiling(model))):
+            self._compile_loss()
 
     def __call__(
         self, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"], lr: float
@@ -123,7 +124,7 @@ class TrainingStep:
 
     def evaluation_model(self) -> nn.Module:
         """A model for `write_to`: `model` itself where its weights are the ones to be evaluated, else a copy."""
-        return self.model if self._average is None and self.module is self.model else copy.deepcopy(self.model)
+        return self.model if self._average is None and self.module is self.model else copied(self.model)
 
     @torch.no_grad()
     def write_to(self, target: nn.Module) -> None:
@@ -137,18 +138,15 @@ class TrainingStep:
             self._average.copy_to([*trainable(target), *target.buffers()])
 
     def _eager_loss(self, images: Tensor, labels: Tensor) -> tuple[Tensor, Tensor]:
-        pixels = self.scale(images)
-        if self.precision == "bf16_weights":
-            pixels = pixels.bfloat16()
-        with compute_in(self.precision, self.device):
-            logits = self.module(pixels)
-        logits = logits.float()
+        logits = compute(self.module, self.scale(images), self.precision)
         if self.recipe.loss == "nll":
             return functional.nll_loss(logits, labels), logits
         return functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing), logits
 
     def _update(self, images: Tensor, labels: Tensor, lr: float | Tensor) -> Tensor:
         """The whole step, without a wait for the device and without a trace of Python values that change."""
+        if self._whole is not None:
+            return self._whole(images, labels, self._rate.fill_(lr))
         loss, logits = self._loss(images, labels)
         self._scaler.scale(loss).backward()
         if self.module is not self.model:
@@ -173,8 +171,11 @@ class TrainingStep:
             return
         self._is_prepared = True
         logits = self._compiled_or_not(images, labels)
+        if self._wants_whole:
+            self._compile_whole(images, labels)
         if self.engine == "graph":
             try:
+                self._check_scaler()
                 self._captured = CapturedSteps(
                     self._update,
                     batch_size=self.recipe.batch_size,
@@ -183,8 +184,52 @@ class TrainingStep:
                     capture=self._capture,
                 )
             except NotCapturableError as error:
-                self.optimizer.zero_grad(set_to_none=True)  # left by the step that broke off
+                self._clear_broken_step()
                 self._fall_back("eager" if self._loss == self._eager_loss else "compile", "capturing the step", error)
+
+    def _check_scaler(self) -> None:
+        if self._scaler.is_enabled() and not getattr(self.optimizer, "_step_supports_amp_scaling", False):
+            raise NotCapturableError(
+                f"with {self.recipe.optimizer} the gradient scaler of fp16 asks the device for overflows in every step"
+            )
+
+    def _clear_broken_step(self) -> None:
+        """Forget what a step that broke off has left behind in Python."""
+        self.optimizer.zero_grad(set_to_none=True)
+        self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._scaler.is_enabled())
+        for name in ("grad_scale", "found_inf"):
+            vars(self.optimizer).pop(name, None)
+
+    def _compile_loss(self) -> None:
+        # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles counts
+        # the variants before it and then runs everything eagerly without a word.
+        torch._dynamo.reset()
+        self._loss = torch.compile(self._eager_loss, dynamic=False)
+
+    def _compile_whole(self, images: Tensor, labels: Tensor) -> None:
+        """Once the optimizer has its state, which is made in its first step: the step as one compiled function."""
+        if any("step" not in self.optimizer.state.get(parameter, {}) for parameter in self.parameters):
+            self._wants_whole = False  # a parameter that no gradient reaches: autograd's engine knows how to skip it
+            self._compile_loss()
+            self._compiled_or_not(images, labels)
+            return
+        torch._dynamo.reset()
+        self._whole = compiled_whole(
+            self._eager_loss,
+            weights=self._weights,
+            adam=AdamState(self.optimizer, self.parameters, decoupled=self.recipe.optimizer == "adamw"),
+            clip_grad_norm=self.recipe.clip_grad_norm,
+            average=self._average,
+        )
+        try:
+            self._update(images, labels, self.recipe.lr)
+        except Exception as error:
+            if not _is_compiler_error(error):
+                raise
+            self._whole = None
+            self._compile_loss()
+            self._fall_back("compile", "compiling the step as a whole", error)
+            self._compiled_or_not(images, labels)
 
     def _compiled_or_not(self, images: Tensor, labels: Tensor) -> Tensor:
         try:
@@ -210,6 +255,11 @@ class TrainingStep:
 def trainable(model: nn.Module) -> list[Tensor]:
     """The parameters that training updates, in the order of the model."""
     return [parameter for parameter in model.parameters() if parameter.requires_grad]
+
+
+def copied(model: nn.Module) -> nn.Module:
+    """A copy on the same device; moving it there lays cuDNN's recurrent weights out in one piece again."""
+    return copy.deepcopy(model).to(next(model.parameters()).device)
 
 
 def check_loss(model: nn.Module, recipe: Recipe) -> None:

@@ -43,8 +43,17 @@ def test_it_belongs_to_one_configuration_machine_and_software() -> None:
     assert len({here, *others, choice_path("key", moved)}) == 4
 
 
+def test_it_belongs_to_a_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    paths = set()
+    for threads in ("1", "2"):
+        monkeypatch.setenv("OMP_NUM_THREADS", threads)
+        paths.add(choice_path("key", environment()))
+    assert len(paths) == 2
+
+
 def test_sources_with_changes_keep_nothing() -> None:
     assert choice_path("key", environment(dirty=True)) is None
+    assert choice_path("key", environment(dirty=None)) is None  # no checkout: edits would go unnoticed
     remember(None, CHOICE)
     assert remembered(None) is None
 

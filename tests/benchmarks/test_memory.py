@@ -5,7 +5,9 @@ from __future__ import annotations
 import subprocess
 import sys
 
-from benchmarks.memory import peak_resident_mib
+import pytest
+
+from benchmarks.memory import forget_peak, peak_resident_mib
 
 
 def test_a_child_does_not_inherit_the_peak_of_its_parent() -> None:
@@ -22,3 +24,14 @@ def test_it_grows_with_what_is_touched() -> None:
     blocks = [bytearray(b"x" * 2**20) for _ in range(int(before) + 200)]
     assert peak_resident_mib() > before + 100
     del blocks
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux can count a peak anew")
+def test_a_peak_can_be_forgotten() -> None:
+    before = peak_resident_mib()
+    block = bytearray(b"x") * ((int(before) + 300) * 2**20)
+    high = peak_resident_mib()
+    assert high > before + 200
+    del block
+    forget_peak()
+    assert peak_resident_mib() < high - 100

@@ -96,8 +96,8 @@ ARMS: dict[ArmName, Arm] = {
     REFERENCE: Arm(
         title="fmnist_zoo",
         module="fmnist_zoo_fit",
-        settings="`fmnist_zoo.fit`; {precision}, {engine}",
+        settings="`fmnist_zoo.fit`; {precision} where the device has it, {engine}",
         precision="bf16",
-        engine="eager",
+        engine="compile",
     ),
 }

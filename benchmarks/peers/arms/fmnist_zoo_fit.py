@@ -14,11 +14,14 @@ from fmnist_zoo.data import Dataset, Split
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.evaluation import Predictor
 from fmnist_zoo.recipe import Budget, Precision
+from fmnist_zoo.training.precision import has_bf16
 
 
 def train(task: Task, pause: Pause) -> None:
     """Train and pause after each epoch."""
     dataset = dataset_of(task)
+    emulated = task.precision == "bf16" and not has_bf16(torch.device(task.device))
+    precision: Precision = "fp32" if emulated else task.precision
     model = with_initial_weights(create_model("tutorial_mlp_128_64"), task)
     recipe = Recipe(
         budget=Budget("epochs", task.epochs),
@@ -37,9 +40,9 @@ def train(task: Task, pause: Pause) -> None:
         recipe=recipe,
         seed=task.seed,
         device=task.device,
-        precision=task.precision,
+        precision=precision,
         engine=task.engine,
-        on_epoch=lambda stats: pause(stats.train_loss, num_images, predictor(model, dataset, task.precision)),
+        on_epoch=lambda stats: pause(stats.train_loss, num_images, predictor(model, dataset, precision)),
     )
 
 

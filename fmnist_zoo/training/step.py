@@ -228,8 +228,9 @@ class TrainingStep:
                 raise
             self._whole = None
             self._compile_loss()
-            self._fall_back("compile", "compiling the step as a whole", error)
             self._compiled_or_not(images, labels)
+            if self.engine == "compile":  # else the parts fail as well, and that says it all
+                self._fall_back("compile", "compiling the step as a whole", error)
 
     def _compiled_or_not(self, images: Tensor, labels: Tensor) -> Tensor:
         try:

@@ -57,12 +57,7 @@ def environment(num_threads: int) -> dict[str, str]:
 
 def main() -> None:
     """Serve jobs from standard input until it ends."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # a library that prints must not garble the answers
-
-    def emit(event: dict[str, Any]) -> None:
-        answers.write(json.dumps(event) + "\n")
-
+    emit = open_answers()
     from benchmarks.experiment import Experiment  # torch, timm, scikit-learn: the import that is booked as such
 
     threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
@@ -71,6 +66,17 @@ def main() -> None:
     for line in sys.stdin:
         job: Job = json.loads(line)
         emit({"event": "done", **_run(experiment, job, emit)})
+
+
+def open_answers() -> Emit:
+    """Take standard output for answers, one JSON line each; what else is printed goes to standard error from now on."""
+    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
+    os.dup2(2, 1)  # a library that prints must not garble the answers
+
+    def emit(event: dict[str, Any]) -> None:
+        answers.write(json.dumps(event) + "\n")
+
+    return emit
 
 
 def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:

@@ -8,7 +8,6 @@ starting workers are in them.
 from __future__ import annotations
 
 import importlib
-import json
 import os
 import sys
 import threading
@@ -22,17 +21,12 @@ import numpy as np
 from benchmarks.memory import peak_resident_mib
 from benchmarks.peers.arms import ARMS, Arm
 from benchmarks.peers.task import Predict, Task
-from benchmarks.worker import end_with_parent
+from benchmarks.worker import end_with_parent, open_answers
 
 
 def main() -> None:
     """Train as the task says, an epoch for each line of input; ends with the input."""
-    answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
-    os.dup2(2, 1)  # a library that prints must not garble the answers
-
-    def emit(event: dict[str, Any]) -> None:
-        answers.write(json.dumps(event) + "\n")
-
+    emit = open_answers()
     threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     task = Task.read(Path(sys.argv[1]))
     arms: dict[str, Arm] = {**ARMS}

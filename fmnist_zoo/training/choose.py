@@ -103,7 +103,7 @@ def choose(
         del arms[name]
     _measure(list(arms.values()), loader)
     first = next(iter(arms.values()))
-    num_steps = budget_steps(recipe, loader, model, lambda: statistics.median(first.samples_s))
+    num_steps = budget_steps(recipe, loader, model, lambda: first.step_s)
     # Set-up isn't compared: it is small without compiling, alike with it, and the first arm's holds the process's own.
     best = min(arms, key=lambda name: arms[name].step_s)
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
@@ -186,7 +186,7 @@ def _compile_or_not(
     eager: _Arm, model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, num_steps: int
 ) -> tuple[Engine, str]:
     """Compile where it pays within this run; its cost is measured only where it could."""
-    eager_s = statistics.median(eager.samples_s) * num_steps
+    eager_s = eager.step_s * num_steps
     if recipe.budget.kind == "seconds":
         return "eager", "compiling not tried: its cost stands outside a budget in seconds; ask for --engine compile"
     if eager_s * (1 - 1 / LARGEST_COMPILE_GAIN) < SMALLEST_SAVING_S:
@@ -196,7 +196,7 @@ def _compile_or_not(
         return "eager", compiled.step.fallback or ""
     eager.samples_s.clear()
     _measure([eager, compiled], loader)
-    eager_s = statistics.median(eager.samples_s) * num_steps
+    eager_s = eager.step_s * num_steps
     engine: Engine = "compile" if compiled.total_s(num_steps) < eager_s else "eager"
     return (
         engine,
@@ -205,4 +205,4 @@ def _compile_or_not(
 
 
 def _speed(arm: _Arm, recipe: Recipe) -> str:
-    return f"{recipe.batch_size / statistics.median(arm.samples_s):,.0f} img/s"
+    return f"{recipe.batch_size / arm.step_s:,.0f} img/s"

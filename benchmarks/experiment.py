@@ -93,7 +93,10 @@ class Experiment:
             )
         except Exception as error:  # noqa: BLE001  # whatever it is, the measured run is worth more than its profile
             message = " ".join(str(error).split())[:300]
-            self.found["flags"].append(f"No profile was made: {type(error).__name__}: {message}")
+            self._flag("profile", f"No profile was made: {type(error).__name__}: {message}")
+
+    def _flag(self, kind: str, evidence: str, advice: str | None = None) -> None:
+        self.found["flags"].append({"kind": kind, "evidence": evidence, "advice": advice})
 
     def _load(self, job: Job) -> Dataset:
         config = job["config"]
@@ -162,7 +165,8 @@ class Experiment:
                 ledger=ledger,
                 on_epoch=on_epoch,
             )
-        self.found["flags"] += sorted({str(warning.message).partition("\n")[0] for warning in caught})
+        for sentence in sorted({str(warning.message).partition("\n")[0] for warning in caught}):
+            self._flag("warning", sentence)
         self.found["execution"] |= {"engine": result.engine, "fallback": result.fallback}
         self.found |= {"num_steps": result.num_steps, "num_epochs": len(result.history)}
         return result

@@ -138,6 +138,13 @@ def memory(device: torch.device) -> dict[str, Any]:
     if device.type == "cuda":
         return {
             "peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+            "baseline_mem_mib": None,
+            "peak_reserved_mib": torch.cuda.max_memory_reserved(device) / 2**20,
             "kind": "allocated on the GPU by torch",
         }
-    return {"peak_mem_mib": peak_resident_mib(), "kind": "resident set of the worker process"}
+    return {
+        "peak_mem_mib": peak_resident_mib(),
+        "baseline_mem_mib": None,
+        "peak_reserved_mib": None,
+        "kind": "resident set of the worker process",
+    }

@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track
 from benchmarks.record import config_key
 from benchmarks.report.labels import variant_labels
-from benchmarks.schema import Config
+from benchmarks.schema import Config, Flag
 from benchmarks.tracks import num_val, recipe_for
 from fmnist_zoo.data.catalog import NUM_CLASSES
 from fmnist_zoo.options import nearest, option_types
@@ -36,14 +36,14 @@ class Variant:
         label: what distinguishes it within the plan.
         family: of the model.
         num_params: of the model.
-        flags: sentences that go into each of its records.
+        flags: go into each of its records.
     """
 
     config: Config
     label: str
     family: str
     num_params: int
-    flags: tuple[str, ...]
+    flags: tuple[Flag, ...]
 
     @property
     def key(self) -> str:
@@ -180,7 +180,8 @@ def _variant(
         "recipe": recipe.as_dict(),
     }
     num_params = sum(parameter.numel() for parameter in model.parameters())
-    return Variant(config=config, label=name, family=spec.family, num_params=num_params, flags=(flag,) if flag else ())
+    flags: tuple[Flag, ...] = ({"kind": "recipe", "evidence": flag, "advice": None},) if flag else ()
+    return Variant(config=config, label=name, family=spec.family, num_params=num_params, flags=flags)
 
 
 def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Module:

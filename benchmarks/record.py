@@ -18,18 +18,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
 from benchmarks.schema import (
+    BatchSweep,
+    Compilation,
     Config,
+    Cost,
     Dataset,
+    Energy,
     Environment,
     Epoch,
     Execution,
+    Flag,
     Latency,
     Ledger,
+    Load,
     Memory,
     Metrics,
     Profile,
     Roofline,
     Status,
+    StepShares,
     Throughput,
     fields_mismatch,
 )
@@ -53,6 +60,7 @@ class RunRecord:
         error: None where the status is ok, else the message and the last lines of the log.
         variant: the row's label in the sweep that made it.
         started_at: UTC, `2026-11-21T21:00:00Z`.
+        load: by the part of the run that was timed: `train`, `measure`.
         config_key: `config_key(config)`.
         reads as it is written: the rest has the names and units of `benchmarks.schema`.
     """
@@ -82,7 +90,13 @@ class RunRecord:
     latency: dict[str, Latency] | None
     memory: Memory | None
     roofline: Roofline | None = None
-    flags: list[str] = field(default_factory=list)
+    compilation: Compilation | None = None
+    cost: Cost | None = None
+    step_shares: StepShares | None = None
+    batch_sizes: BatchSweep | None = None
+    load: dict[str, Load] | None = None
+    energy: Energy | None = None
+    flags: list[Flag] = field(default_factory=list)
     predictions: str | None = None
     weights: str | None = None
     profile: Profile | None = None

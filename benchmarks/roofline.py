@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import torch
 from torch import Tensor
@@ -59,6 +60,7 @@ def roofline(
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
     return {
+        "measured_at": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}",
         "gemm_tflop_per_s": {precision: _median(rates) for precision, rates in gemm.items()},
         "copy_gb_per_s": _median(copying),
         "gemm_size": gemm_size,

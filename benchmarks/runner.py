@@ -52,7 +52,7 @@ class Runner:
     ) -> None:
         self.plan, self.place, self.display = plan, place, display
         self._new_worker = new_worker
-        self.environment: Environment = {"hardware": hardware(plan.device), "software": software()}
+        self.environment: Environment = {"hardware": hardware(plan.device), "software": software(), "details": None}
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)

@@ -69,11 +69,39 @@ class Software(TypedDict):
     dirty: bool | None
 
 
+class Details(TypedDict):
+    """What else of a machine and its settings may move a figure; not part of the machine's identity.
+
+    `cores_used` are those that the process may run on, `isa` the instruction sets that matter to matrix products,
+    `variables` the environment variables that torch, OpenMP, CUDA and the allocator read, as the worker has them.
+    """
+
+    cores_used: int | None
+    isa: list[str]
+    l1d_cache_kib: int | None
+    l2_cache_kib: int | None
+    l3_cache_kib: int | None
+    num_threads: int | None
+    variables: dict[str, str]
+    gpu_power_limit_w: float | None
+    gpu_max_sm_clock_mhz: int | None
+    gpu_max_memory_clock_mhz: int | None
+
+
 class Environment(TypedDict):
-    """Where a run took place: what a comparison is filed by, and what it reports."""
+    """Where a run took place: what a comparison is filed by, what it reports, and what else may explain a figure."""
 
     hardware: Hardware
     software: Software
+    details: Details | None
+
+
+class Flag(TypedDict):
+    """What makes a figure of a run worth less than it seems: the kind, this run's evidence, and what to do about it."""
+
+    kind: str
+    evidence: str
+    advice: str | None
 
 
 class Execution(TypedDict):
@@ -158,10 +186,95 @@ class Latency(TypedDict):
 
 
 class Memory(TypedDict):
-    """Peak memory; `kind` says of what."""
+    """Peak memory; `kind` says of what.
+
+    `baseline_mem_mib` was in use before the model was built (the process, its libraries, the data), `peak_reserved_mib`
+    is what torch's allocator held of a CUDA device.
+    """
 
     peak_mem_mib: float | None
+    baseline_mem_mib: float | None
+    peak_reserved_mib: float | None
     kind: str
+
+
+class Compilation(TypedDict):
+    """What torch's compiler did in a run, by its own counters, up to the last of its steps.
+
+    `cache` is `cold` where nothing came from inductor's cache on disk, `warm` where all did, else `mixed`; None where
+    nothing was compiled.
+    """
+
+    cache: str | None
+    num_graphs: int
+    num_graph_breaks: int
+    num_recompiles: int
+    num_cache_hits: int
+    num_cache_misses: int
+
+
+class Cost(TypedDict):
+    """The model's work for one image, counted and not timed: 1 MAC = 2 FLOPs, training = forward and backward.
+
+    `step_traffic_bytes` is what a training step of the run's batch size has to move at least, by what it is.
+    """
+
+    forward_gmacs: float
+    forward_gflops: float
+    training_gflops: float
+    step_traffic_bytes: dict[str, int] | None
+
+
+class StepShares(TypedDict):
+    """Milliseconds of the parts of a training step, medians of interleaved samples."""
+
+    forward_ms: float
+    backward_ms: float
+    optimizer_ms: float
+    num_samples: int
+
+
+class BatchPoint(TypedDict):
+    """Throughput at one batch size; None with the reason in `note` where it can't be had."""
+
+    batch_size: int
+    img_per_s: float | None
+    samples_img_per_s: list[float]
+    note: str | None
+
+
+class BatchSweep(TypedDict):
+    """Throughput over batch sizes, powers of two; a knee is the smallest batch that reaches 90% of the highest rate."""
+
+    train: list[BatchPoint]
+    infer: list[BatchPoint]
+    train_knee: int | None
+    infer_knee: int | None
+
+
+class Load(TypedDict):
+    """Who used the machine while a part of a run was timed.
+
+    Shares of the time of all cores, from 0 to 1: the worker's own, that of other processes, and what the hypervisor
+    kept. The GPU's by NVML: share of the time in which a kernel ran, other processes on it, reasons for lower clocks.
+    """
+
+    seconds: float
+    own_cpu: float | None
+    other_cpu: float | None
+    stolen_cpu: float | None
+    gpu_busy: float | None
+    gpu_other_processes: int | None
+    gpu_throttle_reasons: list[str] | None
+    gpu_sm_clock_mhz: float | None
+
+
+class Energy(TypedDict):
+    """Joules that the GPU took, by NVML's counter."""
+
+    train_j: float | None
+    train_j_per_1000_img: float | None
+    run_j: float | None
 
 
 GEMM_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
@@ -172,8 +285,11 @@ class Roofline(TypedDict):
     """What the device was measured to do at most, by the process of the run: medians, and the raw samples.
 
     GEMM is the product of two square matrices of `gemm_size` rows, by number format (`GEMM_PRECISIONS`);
-    copying counts the bytes read and the bytes written, in blocks of `copy_block_mib`.
+    copying counts the bytes read and the bytes written, in blocks of `copy_block_mib`. `measured_at` is the UTC time:
+    a measurement is kept by machine and software, and not made again for each run.
     """
+
+    measured_at: str | None
 
     gemm_tflop_per_s: dict[str, float | None]
     copy_gb_per_s: float | None

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from statistics import fmean, stdev
+from dataclasses import dataclass
+from statistics import fmean, median, stdev
 
 from scipy import stats
 
@@ -35,3 +36,59 @@ def wilson_interval(successes: int, trials: int, *, level: float = 0.95) -> tupl
         raise ValueError(f"successes={successes}, trials={trials}: give 0 <= successes <= trials and 1 trial or more")
     interval = stats.binomtest(successes, trials).proportion_ci(confidence_level=level, method="wilson")
     return float(interval.low), float(interval.high)
+
+
+def median_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
+    """Distribution-free interval for the median of independent values: two of them, found by counting signs.
+
+    Holds for any continuous distribution with at least the level; None where so few values can't reach it (fewer than
+    6 at 95%). David & Nagaraja (2003), Order Statistics, section 7.1.
+    """
+    size = len(values)
+    # The largest number of values below the interval, on either side, that leaves the level.
+    cut = int(stats.binom.ppf((1 - level) / 2, size, 0.5))
+    if stats.binom.cdf(cut, size, 0.5) > (1 - level) / 2:
+        cut -= 1
+    if cut < 0:
+        return None
+    ordered = sorted(values)
+    return ordered[cut], ordered[size - 1 - cut]
+
+
+@dataclass(frozen=True, slots=True)
+class Ratio:
+    """How many times as fast one arm is as another: the median over interleaved rounds, and its 95% interval.
+
+    `low` and `high` are None where there are too few rounds for an interval.
+    """
+
+    median: float
+    low: float | None
+    high: float | None
+
+    @property
+    def differs(self) -> bool:
+        """Whether the interval excludes 1."""
+        return self.low is not None and self.high is not None and not self.low <= 1 <= self.high
+
+
+def paired_ratio(times: Sequence[float], reference: Sequence[float], *, level: float = 0.95) -> Ratio:
+    """Speed-up of an arm over a reference from interleaved samples: reference time over the arm's, round by round.
+
+    A machine that slows down for a while slows both samples of a round, and their ratio stays.
+
+    Args:
+        times: seconds of the arm, one sample a round.
+        reference: seconds of the reference in the same rounds.
+        level: of the interval.
+
+    Raises:
+        ValueError: the lengths differ, there is no round, or a time isn't positive.
+    """
+    if len(times) != len(reference) or not times:
+        raise ValueError(f"{len(times)} and {len(reference)} samples: give both arms the same rounds, at least one")
+    if min(*times, *reference) <= 0:
+        raise ValueError("a time is not above 0: use a clock that is fine enough")
+    ratios = [base / time for time, base in zip(times, reference, strict=True)]
+    low, high = median_interval(ratios, level=level) or (None, None)
+    return Ratio(median(ratios), low, high)

@@ -147,9 +147,14 @@ def _throughput(row: Row) -> dict[str, Any]:
         **_latency(row),
         **_roofline(row),
         "status": _status(row),
-        "flags": "; ".join(dict.fromkeys(flag for record in row.records for flag in record.flags)) or None,
+        "flags": _distinct_flags(row),
         "config_key": row.records[0].config_key,
     }
+
+
+def _distinct_flags(row: Row) -> str | None:
+    flags = (flag for record in row.records for flag in record.flags)
+    return "; ".join(dict.fromkeys(f"{flag['kind']}: {flag['evidence']}" for flag in flags)) or None
 
 
 def _latency(row: Row) -> dict[str, float | None]:

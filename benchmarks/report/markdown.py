@@ -127,7 +127,8 @@ def _footnotes(section: Section) -> tuple[dict[str, str], list[str]]:
 
 def _remarks(record: RunRecord) -> list[str]:
     fallback = record.execution["fallback"] if record.execution else None
-    return [*record.flags, *([fallback] if fallback else [])]
+    flags = [" ".join(filter(None, (flag["evidence"], flag["advice"]))) for flag in record.flags]
+    return [*flags, *([fallback] if fallback else [])]
 
 
 def _class_parts(part: SectionFrames) -> list[str]:

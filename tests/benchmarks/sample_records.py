@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RecordStore, RunRecord, config_key, run_id
-from benchmarks.schema import Config, Environment, Metrics, Roofline
+from benchmarks.schema import Config, Environment, Flag, Metrics, Roofline
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 START = datetime(2026, 11, 21, 21, 0, 0, 123000, tzinfo=UTC)
@@ -64,7 +64,7 @@ def make_metrics(top1_pct: float, *, num_test: int = 10000) -> Metrics:
 
 def make_environment(**changes: Any) -> Environment:
     """Two cores of an EPYC; `changes` are fields of hardware or software."""
-    environment: dict[str, dict[str, Any]] = {
+    environment: dict[str, Any] = {
         "hardware": {
             "cpu_model": "AMD EPYC", "physical_cores": 2, "logical_cores": 2, "memory_gib": 23.5, "gpu_name": None,
             "gpu_memory_gib": None, "gpu_count": 0,
@@ -74,6 +74,7 @@ def make_environment(**changes: Any) -> Environment:
             "cuda": None, "cudnn": None, "gpu_driver": None, "os": "Linux-6.1-x86_64", "commit": "0123456789abcdef" * 2,
             "dirty": False,
         },
+        "details": None,
     }  # fmt: skip
     for name, value in changes.items():
         environment["hardware" if name in environment["hardware"] else "software"][name] = value
@@ -125,7 +126,11 @@ def make_measured(config: Config, top1_pct: float) -> dict[str, Any]:
         "num_params": 535818, "num_steps": 1075, "num_epochs": 5, "history": [epoch], "ledger": dict(LEDGER),
         "dataset": {"name": config["dataset"], "checksum": "5f1c0e", **sizes, "class_names": CLASSES},
         "execution": {**execution, "fallback": None}, "metrics": make_metrics(top1_pct), "throughput": throughput,
-        "memory": {"peak_mem_mib": 812.4, "kind": "resident set of the worker process"}, "roofline": make_roofline(),
+        "roofline": make_roofline(),
+        "memory": {
+            "peak_mem_mib": 812.4, "baseline_mem_mib": 540.2, "peak_reserved_mib": None,
+            "kind": "resident set of the worker process",
+        },
     }  # fmt: skip
 
 
@@ -133,11 +138,17 @@ def make_roofline(*, fp32: float | None = 0.21, copy_gb_per_s: float | None = 40
     """A processor with fp32 and bf16 products: the latter twice as fast."""
     bf16 = None if fp32 is None else 2 * fp32
     return {
+        "measured_at": "2026-11-21T20:59:00Z",
         "gemm_tflop_per_s": {"fp32": fp32, "tf32": None, "bf16": bf16, "fp16": None},
         "copy_gb_per_s": copy_gb_per_s, "gemm_size": 2048, "copy_block_mib": 256,
         "gemm_samples_tflop_per_s": {} if fp32 is None or bf16 is None else {"fp32": [fp32] * 3, "bf16": [bf16] * 3},
         "copy_samples_gb_per_s": [] if copy_gb_per_s is None else [copy_gb_per_s] * 3,
     }  # fmt: skip
+
+
+def make_flags(*sentences: str) -> list[Flag]:
+    """Flags without advice."""
+    return [{"kind": "note", "evidence": sentence, "advice": None} for sentence in sentences]
 
 
 def write_records(machine_dir: Path, *records: RunRecord) -> None:

@@ -59,7 +59,7 @@ def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
     experiment.found = {"flags": [], "throughput": {"train_img_per_s": None}}
     job: Any = {"machine_dir": str(tmp_path), "run_id": "x", "config": {"model": "mlp"}}
     experiment._profile(trained(small), job)
-    (flag,) = experiment.found["flags"]
+    (flag,) = [found["evidence"] for found in experiment.found["flags"]]
     assert flag.startswith("No profile was made: ValueError: this torch was built without Kineto")
     assert "profile" not in experiment.found and list(tmp_path.iterdir()) == []
 

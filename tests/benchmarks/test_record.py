@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from benchmarks.record import SCHEMA_VERSION, RecordStore, config_key, run_id
 from fmnist_zoo.files import write_atomically
-from tests.benchmarks.sample_records import START, make_config, make_record
+from tests.benchmarks.sample_records import START, make_config, make_flags, make_record
 
 SCALARS = (
     st.none()
@@ -101,7 +101,7 @@ def test_what_is_written_is_read(
     tmp_path_factory: pytest.TempPathFactory, loss: float, samples: list[float], seed: int, texts: list[str],
     error: str | None, lr: float,
 ) -> None:  # fmt: skip
-    record = make_record(make_config(lr=lr), seed=seed, flags=texts, error=error)
+    record = make_record(make_config(lr=lr), seed=seed, flags=make_flags(*texts), error=error)
     record.history[0]["train_loss"] = loss
     assert record.throughput is not None
     record.throughput["train_samples_img_per_s"] = samples
@@ -146,7 +146,23 @@ def test_a_record_of_the_first_version_is_still_read(tmp_path: Path, status: str
     assert record.roofline is None and record.profile is None
     assert record.ledger["profile_s"] == (0.0 if status == "ok" else None)  # null: how far it came isn't known
     assert {name: value for name, value in record.ledger.items() if name != "profile_s"} == content["ledger"]
+    assert record.memory == content["memory"] | {"baseline_mem_mib": None, "peak_reserved_mib": None}
     assert record.throughput == content["throughput"] and record.metrics == content["metrics"]
+
+
+def test_a_record_of_the_second_version_is_still_read(tmp_path: Path) -> None:
+    """The file was written by the program of that version."""
+    content = json.loads((Path(__file__).parent / "old_records" / "version_2.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 2 and content["flags"]
+    path = tmp_path / "runs" / f"{content['run_id']}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (record,), problems = RecordStore(tmp_path).read_all()
+    assert problems == [] and record.schema_version == SCHEMA_VERSION
+    assert record.flags == [{"kind": "note", "evidence": sentence, "advice": None} for sentence in content["flags"]]
+    assert record.environment == content["environment"] | {"details": None}
+    assert record.roofline == content["roofline"] | {"measured_at": None}
+    assert record.cost is record.load is record.energy is record.compilation is None
 
 
 def test_records_come_in_the_order_of_their_start(tmp_path: Path) -> None:

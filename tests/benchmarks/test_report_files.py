@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from benchmarks.record import RecordStore
 from benchmarks.report import check_out_dir, files, write_report
 from benchmarks.report.__main__ import report
-from tests.benchmarks.sample_records import make_config, make_environment, make_record, write_records
+from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, write_records
 
 MADE = {"README.md", "accuracy.csv", "throughput.csv", "per_class.csv", "confusion.csv"}
 TOP = Path(__file__).parents[2]
@@ -29,7 +29,7 @@ def results(tmp_path: Path) -> Path:
     write_records(out / "amd-epyc-2-cores", *(make_record(make_config("cnn"), seed=seed) for seed in range(2)))
     write_records(out / "amd-epyc-2-cores", make_record(status="oom", top1_pct=None))
     gpu = make_environment(gpu_name="NVIDIA H100", gpu_memory_gib=79.2, gpu_count=1)
-    write_records(out / "nvidia-h100", make_record(environment=gpu, flags=["half of a pair: \ud800"]))
+    write_records(out / "nvidia-h100", make_record(environment=gpu, flags=make_flags("half of a pair: \ud800")))
     return out
 
 

@@ -23,7 +23,7 @@ from benchmarks.report.index import index_page
 from benchmarks.report.markdown import machine_page
 from benchmarks.report.rows import sections
 from benchmarks.report.text import code_block, escape, shorten, significant, table
-from tests.benchmarks.sample_records import make_config, make_environment, make_record, make_roofline
+from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, make_roofline
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HOSTILE = "timm/<img src=x onerror=alert(1)>|`_*[x](javascript:y)\n# $z$"
@@ -39,9 +39,11 @@ def sweep() -> list[RunRecord]:
         *(make_record(make_config("mlp"), seed=seed, top1_pct=89.5 + 0.1 * seed, latency=latency) for seed in range(3)),
         *(make_record(cnn, seed=seed, top1_pct=92.9 - 0.05 * seed, minutes=1) for seed in range(2)),
         make_record(cnn, seed=2, status="timeout", error="over 600 s", **nothing),
-        make_record(wide, minutes=2, flags=["Few samples: 3.", "Shared CPU: 12%."]),
+        make_record(wide, minutes=2, flags=make_flags("Few samples: 3.", "Shared CPU: 12%.")),
         make_record(make_config("lstm"), top1_pct=20.0, minutes=2),  # replaced by the next
-        make_record(make_config("lstm"), top1_pct=88.9, minutes=3, flags=["Shared CPU: 12%."], edit=fall_back),
+        make_record(
+            make_config("lstm"), top1_pct=88.9, minutes=3, flags=make_flags("Shared CPU: 12%."), edit=fall_back
+        ),
         make_record(make_config(HOSTILE), status="failed", error=f"{HOSTILE}\n```\n{'long ' * 99}", **nothing),
         make_record(
             make_config("tutorial_mlp_128_64", budget="epochs:10", **tutorial), top1_pct=88.2, minutes=5,

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.stats import mean_t_interval, wilson_interval
+from benchmarks.stats import mean_t_interval, median_interval, paired_ratio, wilson_interval
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,34 @@ def test_one_value_has_no_t_interval(values: list[float]) -> None:
 def test_impossible_counts_are_refused(successes: int, trials: int) -> None:
     with pytest.raises(ValueError, match=f"successes={successes}, trials={trials}"):
         wilson_interval(successes, trials)
+
+
+def test_median_interval_of_a_published_table() -> None:
+    """Signs: of 25 values the 8th and the 18th bound the median at 95.67% (Conover, Practical Statistics)."""
+    assert median_interval([float(value) for value in range(1, 26)]) == (8.0, 18.0)
+    assert median_interval([1.0] * 5) is None  # 2 * 0.5 ** 5 = 6.25%
+    assert median_interval([3.0, 1.0, 2.0, 6.0, 5.0, 4.0]) == (1.0, 6.0)
+
+
+def test_median_interval_covers_the_median_of_a_skewed_distribution() -> None:
+    generator = np.random.default_rng(0)
+    for size in (6, 10, 15, 30):
+        samples = generator.exponential(size=(4000, size))
+        found = [median_interval(list(row)) for row in samples]
+        share = np.mean([low <= np.log(2) <= high for low, high in filter(None, found)])
+        assert 0.945 <= share <= 0.99, size
+
+
+def test_a_machine_that_slows_down_changes_no_ratio() -> None:
+    pace = np.geomspace(1, 3, 12)
+    ratio = paired_ratio(list(0.5 * pace), list(pace))
+    assert (ratio.median, ratio.low, ratio.high) == pytest.approx((2, 2, 2)) and ratio.differs
+
+
+def test_too_few_rounds_have_no_interval_and_nonsense_is_refused() -> None:
+    ratio = paired_ratio([1.0, 1.0], [2.0, 2.2])
+    assert ratio.median == pytest.approx(2.1) and ratio.low is ratio.high is None and not ratio.differs
+    with pytest.raises(ValueError, match="3 and 1 samples"):
+        paired_ratio([1.0, 2.0, 3.0], [1.0])
+    with pytest.raises(ValueError, match="above 0"):
+        paired_ratio([0.0], [1.0])

@@ -1,5 +1,6 @@
 """Who used the machine during a part: on counters made by hand, on a GPU that is a stand-in, and for real."""
 
+import collections
 import os
 import subprocess
 import sys
@@ -118,19 +119,27 @@ def test_the_time_of_children_is_the_runs_own_and_that_of_strangers_is_not() -> 
     assert mismatch(watch.found, dict[str, Load], "load") is None
 
 
-def test_the_time_of_a_child_that_still_runs_counts() -> None:
+def test_the_time_of_a_child_counts_while_it_runs_and_after_it_has_ended() -> None:
     code = BURN + "\nprint(flush=True); input()"
     watch = LoadWatch("cpu")
-    with (
-        watch.part("child"),
-        subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process,
-    ):
-        assert process.stdout is not None
-        process.stdout.readline()
-        inside = cpu_times()
-        process.communicate(b"\n")
-    assert inside.own_s - cpu_times().own_s < 0.1  # it ended, and its time is not lost
+    with subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE) as child:
+        assert child.stdout is not None
+        with watch.part("child"):
+            child.stdout.readline()
+        running = cpu_times().own_s
+        child.communicate(b"\n")
     assert cpu_seconds(watch.found["child"], "own_cpu") > 0.4
+    assert cpu_times().own_s > running - 0.1
+
+
+def test_waiting_and_stolen_time_is_not_busy(monkeypatch: pytest.MonkeyPatch) -> None:
+    linux = collections.namedtuple("linux", "user nice system idle iowait irq softirq steal guest guest_nice")  # noqa: PYI024
+    macos = collections.namedtuple("macos", "user nice system idle")  # noqa: PYI024
+    monkeypatch.setattr(load, "usable_cores", lambda: None)
+    monkeypatch.setattr(load.psutil, "cpu_times", lambda percpu: [linux(1, 2, 4, 100, 200, 8, 16, 32, 1, 2)])
+    assert (cpu_times().busy_s, cpu_times().stolen_s) == ({0: 31}, {0: 32})
+    monkeypatch.setattr(load.psutil, "cpu_times", lambda percpu: [macos(1, 2, 4, 100), macos(8, 0, 0, 7)])
+    assert (cpu_times().busy_s, cpu_times().stolen_s) == ({0: 7, 1: 8}, None)
 
 
 def test_counters_are_of_the_cores_that_the_process_may_use(monkeypatch: pytest.MonkeyPatch) -> None:

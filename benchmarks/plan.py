@@ -84,6 +84,8 @@ def make_plan(options: RunConfig) -> Plan:
     preset = ("standard" if device.type == "cuda" else "quick") if options.preset == "auto" else options.preset
     track = _track(names) if options.track == "auto" else options.track
     measures = PRESETS[preset]
+    if options.measure:
+        measures = replace(measures, measure=options.measure)
     seeds = measures.seeds if options.seeds is None else options.seeds
     if not names:
         raise ValueError("--models names no model; give at least one, such as mlp")

@@ -67,14 +67,14 @@ def sweep_step(*configs: RunConfig) -> Step:
     """A step that does those runs of some sweeps that aren't done since the reproduction began."""
 
     def step(options: ReproduceConfig, progress: Progress) -> Outcome:
-        from benchmarks.runner import finished_runs
+        from benchmarks.runner import finished
 
         outcomes = []
         for config in configs:
             outcome = sweep(
                 replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
                 command_of(config),
-                skip=lambda machine: finished_runs(options.out / machine, progress.since),
+                done=lambda machine: finished(options.out / machine, progress.since),
                 deadline=progress.deadline,
             )
             outcomes.append(outcome)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.arms.record import ArmsStore
 from benchmarks.record import Problem, RecordStore, RunRecord
+from benchmarks.report.arms import arms_frame, latest
 from benchmarks.report.frames import csv, section_frames
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import MARK, machine_page
@@ -77,14 +79,18 @@ def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], i
 
 
 def _listing(folders: Sequence[Path]) -> set[Path]:
-    return {path for folder in folders for path in RecordStore(folder).paths()}
+    return {path for folder in folders for path in (*RecordStore(folder).paths(), *ArmsStore(folder).paths())}
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
     parts = [section_frames(section) for section in sections(records)]
     for name in CSV_FILES:
         _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
-    _write_page(folder / "README.md", machine_page(parts, records, problems))
+    comparisons, faults = ArmsStore(folder).read_all()
+    comparisons = latest(comparisons)
+    if comparisons:
+        _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
+    _write_page(folder / "README.md", machine_page(parts, records, [*problems, *faults], comparisons))
 
 
 def _write_page(path: Path, text: str) -> None:

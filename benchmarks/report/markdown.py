@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
+from benchmarks.arms.record import ArmsRecord
 from benchmarks.record import Problem, RunRecord
 from benchmarks.report import tables
+from benchmarks.report.arms import arms_section, failures
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
@@ -28,22 +31,30 @@ THROUGHPUT_CAPTION = (
 )
 
 
-def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
+def machine_page(
+    parts: Sequence[SectionFrames],
+    records: Sequence[RunRecord],
+    problems: Sequence[Problem],
+    comparisons: Sequence[ArmsRecord] = (),
+) -> str:
     """The README of a machine's folder, as markdown.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
         problems: files in its folder that are no records.
+        comparisons: of arms, one for each set of arms.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
     hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
+    failed = failures(comparisons, records)
     blocks = [
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part) for part in parts),
+        *(section_text(part, failed) for part in parts),
+        *([arms_section(comparisons, records, floor=None)] if comparisons else []),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted)),
     ]
@@ -58,10 +69,15 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames) -> str:
-    """Heading, tables, footnotes and the parts that open on a click."""
+def section_text(part: SectionFrames, failed: Mapping[str, str]) -> str:
+    """Heading, tables, footnotes and the parts that open on a click.
+
+    Args:
+        part: the section's frames.
+        failed: what is wrong with arms that don't compute the same, by configuration key.
+    """
     section = part.section
-    marks, notes = _footnotes(section)
+    marks, notes = _footnotes(section, failed)
     blocks = [
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
@@ -112,23 +128,43 @@ def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
     return " ".join(sentences)
 
 
-def _footnotes(section: Section) -> tuple[dict[str, str], list[str]]:
-    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say."""
-    numbers: dict[str, int] = {}
-    marks = {}
+def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say.
+
+    Flags of a kind share a note: what to do about them, and the evidence of each row's first such run.
+    """
+    evidence: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = defaultdict(list)
     for row in section.rows:
-        remarks = [remark for record in row.records for remark in _remarks(record)]
-        own = sorted({numbers.setdefault(remark, len(numbers) + 1) for remark in remarks})
-        if own:
-            marks[row.records[0].config_key] = f"<sup>{','.join(map(str, own))}</sup>"
-    notes = [f"<sup>{place}</sup> {escape(remark)}" for remark, place in numbers.items()]
+        key = row.records[0].config_key
+        for note, found in _remarks(row, failed.get(key)).items():
+            keys[key].append(note)
+            evidence.setdefault(note, []).extend([f"{row.label}: {found}"] if found else [])
+    numbers = {note: place for place, note in enumerate(evidence, start=1)}
+    marks = {
+        key: f"<sup>{','.join(str(place) for place in sorted(numbers[note] for note in notes))}</sup>"
+        for key, notes in keys.items()
+    }
+    notes = [
+        f"<sup>{numbers[note]}</sup> {escape(' '.join([note, '; '.join(found)]).strip())}"
+        for note, found in evidence.items()
+    ]
     return marks, ["<br>\n".join(notes)] if notes else []
 
 
-def _remarks(record: RunRecord) -> list[str]:
-    fallback = record.execution["fallback"] if record.execution else None
-    flags = [" ".join(filter(None, (flag["evidence"], flag["advice"]))) for flag in record.flags]
-    return [*flags, *([fallback] if fallback else [])]
+def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
+    """Notes of a row: sentences that say all, and for a flag with advice this row's evidence beside it."""
+    remarks: dict[str, str | None] = dict.fromkeys([failed] if failed else [])
+    for record in row.records:
+        for flag in record.flags:
+            if flag["advice"] is None:
+                remarks[flag["evidence"]] = None
+            else:
+                where = f" (seed {record.seed})" if len(row.records) > 1 else ""
+                remarks.setdefault(f"{flag['kind']}: {flag['advice']}", f"{flag['evidence'].rstrip('.')}{where}")
+        if record.execution and record.execution["fallback"]:
+            remarks[record.execution["fallback"]] = None
+    return remarks
 
 
 def _class_parts(part: SectionFrames) -> list[str]:

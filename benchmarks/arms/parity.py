@@ -29,10 +29,14 @@ UNIT_ROUNDOFF: dict[Precision, float] = {
     "bf16_weights": 2.0**-8,
 }
 """Largest relative error of rounding one number to the format."""
-LOGITS_FACTOR, GRADIENTS_FACTOR, LEAST = 16.0, 64.0, 1e-4
-"""RMS errors may be this many times the unit roundoff, and in fp32 up to LEAST: sums of thousands of terms in another
-order alone differ by more than a few roundoffs. A wrong kernel or a stale weight is off by orders of magnitude
-more."""
+LOGITS_FACTOR, LEAST_LOGITS = 8.0, 1e-4
+"""The RMS error of logits may be this many times the unit roundoff, and as much as this in any format: sums of
+thousands of terms in another order alone differ by more than a few roundoffs of fp32."""
+GRADIENTS_FACTOR, LEAST_GRADIENTS = 32.0, 1e-2
+"""The same for gradients. They jump where rounding moves an activation across the kink of a ReLU or the tie of a
+pooling: on two cores of an EPYC fp32 eager itself was off by up to 0.25% (`cnn`; torch 2.15 sums batch statistics of
+channels-last images with an error of 1e-4, compiled code with 1e-7), and bf16 by 6% (`unet_encoder`). A wrong kernel,
+a gradient left out or one that is scaled wrongly is off by tens of percent."""
 
 Reference = tuple[Tensor, list[Tensor]]
 """Logits `(batch, classes)` and gradients, one for each trainable parameter, all in fp64 on the CPU."""
@@ -103,7 +107,7 @@ def reference_of(model: nn.Module, recipe: Recipe, batch: tuple[Tensor, Tensor],
 def tolerance(precision: Precision) -> tuple[float, float]:
     """Largest RMS errors of logits and of gradients that pass, relative to the reference's RMS."""
     roundoff = UNIT_ROUNDOFF[precision]
-    return max(LEAST, LOGITS_FACTOR * roundoff), max(LEAST, GRADIENTS_FACTOR * roundoff)
+    return max(LEAST_LOGITS, LOGITS_FACTOR * roundoff), max(LEAST_GRADIENTS, GRADIENTS_FACTOR * roundoff)
 
 
 def errors(found: list[Tensor], expected: list[Tensor]) -> tuple[float, float]:

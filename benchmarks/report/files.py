@@ -11,6 +11,7 @@ from benchmarks.report.index import index_page
 from benchmarks.report.markdown import MARK, machine_page
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import sections
+from benchmarks.selfcheck import results as selfcheck
 from fmnist_zoo.files import write_atomically
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
@@ -84,7 +85,8 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     parts = [section_frames(section) for section in sections(records)]
     for name in CSV_FILES:
         _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
-    _write_page(folder / "README.md", machine_page(parts, records, problems))
+    found, problem = selfcheck.read(folder)
+    _write_page(folder / "README.md", machine_page(parts, records, [*problems, *([problem] if problem else [])], found))
 
 
 def _write_page(path: Path, text: str) -> None:

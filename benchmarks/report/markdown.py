@@ -6,12 +6,13 @@ from collections.abc import Sequence
 from urllib.parse import quote
 
 from benchmarks.record import Problem, RunRecord
-from benchmarks.report import tables
+from benchmarks.report import noise, tables
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.selfcheck.results import Selfcheck
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
@@ -28,13 +29,19 @@ THROUGHPUT_CAPTION = (
 )
 
 
-def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
+def machine_page(
+    parts: Sequence[SectionFrames],
+    records: Sequence[RunRecord],
+    problems: Sequence[Problem],
+    selfcheck: Selfcheck | None = None,
+) -> str:
     """The README of a machine's folder, as markdown.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
-        problems: files in its folder that are no records.
+        problems: files in its folder that can't be read as what they should be.
+        selfcheck: the machine's A/A check, where it was made.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
@@ -43,7 +50,7 @@ def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], p
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part) for part in parts),
+        *(section_text(part, noise.between_rows(selfcheck)) for part in parts),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted)),
     ]
@@ -58,8 +65,8 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames) -> str:
-    """Heading, tables, footnotes and the parts that open on a click."""
+def section_text(part: SectionFrames, noise_floor: str) -> str:
+    """Heading, tables, footnotes and the parts that open on a click; the noise floor stands below the throughput."""
     section = part.section
     marks, notes = _footnotes(section)
     blocks = [
@@ -69,7 +76,7 @@ def section_text(part: SectionFrames) -> str:
         _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
-        throughput_caption(section),
+        f"{throughput_caption(section)} {noise_floor}",
         *notes,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),

@@ -17,19 +17,20 @@ from typing import TYPE_CHECKING, Any
 import tyro
 
 from benchmarks.process import Worker, WorkerDiedError
+from benchmarks.run import INTERRUPTED, repeated_option
 from benchmarks.selfcheck.config import SelfcheckConfig, check
 from benchmarks.selfcheck.serve import Job
 
 if TYPE_CHECKING:
     from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
-
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if repeated := repeated_option(arguments):
+        print(f"error: {repeated} is given twice; give all its values after one {repeated}", file=sys.stderr)
+        return 2
     options = tyro.cli(SelfcheckConfig, args=arguments, prog="python -m benchmarks.selfcheck")
     from benchmarks.selfcheck.figures import is_within_level
     from benchmarks.selfcheck.page import page

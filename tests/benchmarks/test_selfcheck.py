@@ -168,6 +168,7 @@ def test_a_process_that_dies_ends_the_check_and_leaves_the_older_one(
     ("arguments", "message"),
     [
         (["--models", "mlpp"], "unknown model 'mlpp'"),
+        (["--models", "mlp", "--models", "cnn"], "--models is given twice"),
         (["--comparisons", "0"], "--comparisons 0 must be at least 1"),
         (["--processes", "1"], "--processes 1 must be at least 2"),
         (["--models"], "--models needs a value"),

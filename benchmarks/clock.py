@@ -14,6 +14,7 @@ from statistics import median
 
 import torch
 
+from benchmarks.rounds import Stopwatch
 from benchmarks.stats import median_interval
 from benchmarks.validity import MEDIAN_WITHIN
 from fmnist_zoo.training.device import synchronizer
@@ -23,9 +24,6 @@ SAMPLE_S = 0.05
 MIN_SAMPLES = 6
 """Fewer have no 95% interval of the median (`benchmarks.stats.median_interval`)."""
 MAX_SAMPLES = 100
-
-Stopwatch = Callable[[Callable[[], object]], float]
-"""Seconds that a call takes on the device, from the moment when all earlier work is done until all of its own is."""
 
 
 def stopwatch(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> Stopwatch:

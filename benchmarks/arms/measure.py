@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, TypedDict
 
 import torch
@@ -15,6 +16,7 @@ from benchmarks.arms.parity import Reference, parity, reference_of
 from benchmarks.arms.record import Arm, FirstStep
 from benchmarks.clock import stopwatch
 from benchmarks.compilation import CompilerWatch
+from benchmarks.rounds import timed_rounds
 from benchmarks.throughput import TINY
 from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
@@ -131,21 +133,22 @@ def take_turns(
     chunk: tuple[Tensor, Tensor],
     rounds: int,
 ) -> None:
-    """Time the steps of every arm that works, each round beginning with another one, and note the samples.
+    """Time the steps of every arm that works, in turn, and note the samples.
 
-    The first round isn't noted: making a later arm has reset the compiler, and an earlier one now compiles again.
+    The first calls aren't timed: making a later arm has reset the compiler, and an earlier one now compiles again.
     """
-    timed = stopwatch(subject.device)
     images, labels = chunk
-    ready = [(arm, step) for arm, step in zip(arms, steps, strict=True) if step is not None]
     lrs = [subject.recipe.lr * TINY] * (len(labels) // subject.recipe.batch_size)
-    for index in range(rounds + 1):
-        turn = index % len(ready)
-        for arm, step in [*ready[turn:], *ready[:turn]]:
-            allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
-            seconds = timed(lambda step=step: step.chunk(images, labels, lrs))  # type: ignore[misc]
-            if index:
-                arm["samples_step_ms"].append(seconds / len(lrs) * 1e3)
+
+    def sample(step: TrainingStep) -> None:
+        allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
+        step.chunk(images, labels, lrs)
+
+    works = {str(place): partial(sample, step) for place, step in enumerate(steps) if step is not None}
+    for work in works.values():
+        work()
+    for place, seconds in timed_rounds(works, stopwatch(subject.device), num_rounds=rounds).items():
+        arms[int(place)]["samples_step_ms"] += [value / len(lrs) * 1e3 for value in seconds]
 
 
 def _parity_of(

@@ -13,7 +13,7 @@ from typing import Any
 from benchmarks.arms.record import Arm, ArmsRecord, FirstStep, comparison_key
 from benchmarks.process import NewWorker, WorkerDiedError
 from benchmarks.record import config_key, run_id
-from benchmarks.rounds import ROUNDS
+from benchmarks.rounds import NUM_ROUNDS
 from benchmarks.schema import Config, Environment
 
 REFERENCE = {"precision": "fp32", "engine": "eager"}
@@ -154,7 +154,7 @@ class ArmSweep:
                 {"precision": config["precision"], "engine": config["engine"], "config_key": config_key(config)}
                 for config in configs
             ],
-            "rounds": ROUNDS,
+            "rounds": NUM_ROUNDS,
         }
         worker = self._new_worker(variables)
         try:

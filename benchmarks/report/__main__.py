@@ -18,6 +18,7 @@ def report(directory: tyro.conf.Positional[Path], /) -> int:
         The exit code: 0, or 2 where there is nothing to make a report of.
     """
     from benchmarks.report.files import regenerate  # pandas and scipy load after the arguments are understood
+    from benchmarks.selfcheck.results import read
 
     try:
         found = regenerate(directory)
@@ -28,6 +29,8 @@ def report(directory: tyro.conf.Positional[Path], /) -> int:
         print(f"{folder / 'README.md'}: {len(records)} runs" if records else f"{folder}: no readable record")
         for problem in problems:
             print(f"  skipped {folder / 'runs' / problem.name}: {problem.reason}", file=sys.stderr)
+        if fault := read(folder)[1]:
+            print(f"  skipped {folder / fault.name}: {fault.reason}", file=sys.stderr)
     return 0
 
 

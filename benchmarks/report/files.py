@@ -13,6 +13,7 @@ from benchmarks.report.index import index_page
 from benchmarks.report.markdown import MARK, machine_page
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import sections
+from benchmarks.selfcheck import results as selfcheck
 from fmnist_zoo.files import write_atomically
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
@@ -90,7 +91,9 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     comparisons = latest(comparisons)
     if comparisons:
         _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
-    _write_page(folder / "README.md", machine_page(parts, records, [*problems, *faults], comparisons))
+    checked, fault = selfcheck.read(folder)
+    problems = [*problems, *faults, *([fault] if fault else [])]
+    _write_page(folder / "README.md", machine_page(parts, records, problems, comparisons, checked))
 
 
 def _write_page(path: Path, text: str) -> None:

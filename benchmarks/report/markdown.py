@@ -8,13 +8,14 @@ from urllib.parse import quote
 
 from benchmarks.arms.record import ArmsRecord
 from benchmarks.record import Problem, RunRecord
-from benchmarks.report import tables
+from benchmarks.report import noise, tables
 from benchmarks.report.arms import arms_section, failures
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.selfcheck.results import Selfcheck
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
@@ -36,14 +37,16 @@ def machine_page(
     records: Sequence[RunRecord],
     problems: Sequence[Problem],
     comparisons: Sequence[ArmsRecord] = (),
+    selfcheck: Selfcheck | None = None,
 ) -> str:
     """The README of a machine's folder, as markdown.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
-        problems: files in its folder that are no records.
+        problems: files in its folder that can't be read as what they should be.
         comparisons: of arms, one for each set of arms.
+        selfcheck: the machine's A/A check, where it was made.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
@@ -53,8 +56,8 @@ def machine_page(
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part, failed) for part in parts),
-        *([arms_section(comparisons, records, floor=None)] if comparisons else []),
+        *(section_text(part, failed, noise.between_rows(selfcheck)) for part in parts),
+        *([arms_section(comparisons, records, floor=noise.between_arms(selfcheck))] if comparisons else []),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted)),
     ]
@@ -69,12 +72,13 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames, failed: Mapping[str, str]) -> str:
+def section_text(part: SectionFrames, failed: Mapping[str, str], noise_floor: str) -> str:
     """Heading, tables, footnotes and the parts that open on a click.
 
     Args:
         part: the section's frames.
         failed: what is wrong with arms that don't compute the same, by configuration key.
+        noise_floor: a sentence for below the throughput table.
     """
     section = part.section
     marks, notes = _footnotes(section, failed)
@@ -85,7 +89,7 @@ def section_text(part: SectionFrames, failed: Mapping[str, str]) -> str:
         _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
-        throughput_caption(section),
+        f"{throughput_caption(section)} {noise_floor}",
         *notes,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),

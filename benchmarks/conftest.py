@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 import pytest
 
+from benchmarks.details import details
 from benchmarks.environment import hardware, software
 from benchmarks.worker import environment
 
@@ -23,8 +24,6 @@ OF_THE_COMMIT = ("commit", "dirty")
 """Software that pytest-benchmark keeps as commit_info: inside machine_info, each commit would be another machine."""
 OF_THE_MOMENT = ("hz_actual", "hz_actual_friendly")
 """What py-cpuinfo says of the clock at that instant, no two times the same."""
-VARIABLES = ("CUBLAS_", "CUDA_", "GLIBC_", "KMP_", "MALLOC_", "MKL_", "OMP_", "PYTORCH_", "TORCH")
-"""How the environment variables begin that decide how fast things are."""
 AT_START = dict(os.environ)  # torch and its compiler set some of their own on the way
 
 
@@ -48,13 +47,13 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     """
     import torch
 
+    device = str(_device())
     for name in OF_THE_MOMENT:
         machine_info["cpu"].pop(name, None)
     machine_info |= {
-        "hardware": hardware(str(_device())),
+        "hardware": hardware(device),
         "software": {name: value for name, value in software().items() if name not in OF_THE_COMMIT},
-        "num_threads": torch.get_num_threads(),
-        "variables": {name: value for name, value in sorted(AT_START.items()) if name.startswith(VARIABLES)},
+        "details": details(device, num_threads=torch.get_num_threads(), variables=AT_START),
     }
 
 

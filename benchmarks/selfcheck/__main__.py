@@ -20,6 +20,7 @@ from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.run import INTERRUPTED, repeated_option
 from benchmarks.selfcheck.config import SelfcheckConfig, check
 from benchmarks.selfcheck.serve import Job
+from benchmarks.worker import environment
 
 if TYPE_CHECKING:
     from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck
@@ -65,6 +66,7 @@ def selfcheck(
         DataError: the images can't be had.
         WorkerDiedError: a process ended in the middle of its work.
     """
+    from benchmarks.details import details
     from benchmarks.environment import hardware, machine_name, software
     from benchmarks.selfcheck.figures import between_processes, within_process
     from benchmarks.selfcheck.results import SCHEMA_VERSION, write
@@ -93,7 +95,11 @@ def selfcheck(
             "device": device,
             "batch_size": Recipe().batch_size,
         },
-        "environment": {"hardware": found_hardware, "software": software(), "details": None},
+        "environment": {
+            "hardware": found_hardware,
+            "software": software(),
+            "details": details(device, num_threads=ask.num_threads, variables=environment(num_threads())),
+        },
         "within_process": within_process(comparisons),
         "between_processes": between_processes(processes),
     }
@@ -116,10 +122,15 @@ def understood(options: SelfcheckConfig) -> tuple[list[str], str]:
 
 
 class Asking:
-    """Has processes measure, each of them new, one at a time."""
+    """Has processes measure, each of them new, one at a time.
+
+    Attributes:
+        num_threads: with which the last of the comparisons were computed; None before, and where not on a CPU.
+    """
 
     def __init__(self, options: SelfcheckConfig, device: str, new_worker: Callable[[], Worker]) -> None:
         self._options, self._device, self._new_worker = options, device, new_worker
+        self.num_threads: int | None = None
 
     def comparisons(self, model: str, count: int) -> list[Comparison]:
         """So many comparisons of a model with itself in one process."""
@@ -127,7 +138,9 @@ class Asking:
 
         _say(f"{model}: {count} comparisons in one process")
         found: list[Comparison] = []
-        self._run(model, count, lambda event: found.append(comparison(model, **event)))
+        self.num_threads = self._run(model, count, lambda event: found.append(comparison(model, **event)))[
+            "num_threads"
+        ]
         return found
 
     def rates(self, model: str, number: int) -> ProcessRates:
@@ -155,9 +168,14 @@ class Asking:
 
 def worker() -> Worker:
     """A process like that of a run: fresh, and with the same environment."""
+    return Worker(num_threads(), (sys.executable, "-m", "benchmarks.selfcheck.serve"))
+
+
+def num_threads() -> int:
+    """OMP_NUM_THREADS of the processes, where it isn't set already: the physical cores, as the runner has it."""
     import psutil
 
-    return Worker(psutil.cpu_count(logical=False) or 1, (sys.executable, "-m", "benchmarks.selfcheck.serve"))
+    return psutil.cpu_count(logical=False) or 1
 
 
 def measured_at(machine_dir: Path) -> str | None:

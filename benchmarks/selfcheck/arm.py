@@ -60,6 +60,11 @@ class Arm:
             device=device,
         )
 
+    @property
+    def num_threads(self) -> int | None:
+        """With which torch computes on a CPU; None on other devices."""
+        return torch.get_num_threads() if self.device.type == "cpu" else None
+
     def step(self) -> TrainingStep:
         """A new copy: the same weights in memory of their own, warmed up.
 

@@ -43,7 +43,7 @@ def main() -> None:
             continue
         for found in comparisons(arm, job["comparisons"]):
             emit({"event": "comparison", **found})
-        emit({"event": "done"})
+        emit({"event": "done", "num_threads": arm.num_threads})
 
 
 if __name__ == "__main__":

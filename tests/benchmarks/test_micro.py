@@ -35,9 +35,9 @@ def test_benchmarks_are_saved_with_the_machine_and_compared_with_those_saved(tmp
     (path,) = tmp_path.rglob("0001_before.json")
     info: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))["machine_info"]
     assert info["hardware"]["cpu_model"] == cpu_model()
-    assert info["num_threads"] >= 1 and info["software"]["torch"]
+    assert info["details"]["num_threads"] >= 1 and info["software"]["torch"]
     wanted = {name: value for name, value in environment(1).items() if ALLOCATOR.match(name)}
-    assert wanted and wanted.items() <= info["variables"].items()
+    assert wanted and wanted.items() <= info["details"]["variables"].items()
     compared = bench(tmp_path, "--benchmark-compare=0001")
     assert compared.returncode == 0, compared.stdout + compared.stderr
     assert "(0001_before)" in compared.stdout and "(NOW)" in compared.stdout

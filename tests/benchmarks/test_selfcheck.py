@@ -128,7 +128,7 @@ class FakeWorker(Worker):
             return {"train_img_per_s": 100.0 + len(self.jobs), "infer_img_per_s": 1000.0}
         for each in simulated(job["comparisons"], difference=self.difference):
             on_event({name: each[name] for name in ("steps_per_sample", "first_s", "second_s")})  # type: ignore[literal-required]
-        return {}
+        return {"num_threads": 2}
 
 
 def test_models_share_the_comparisons_and_take_turns_with_their_processes(tmp_path: Path) -> None:
@@ -139,6 +139,8 @@ def test_models_share_the_comparisons_and_take_turns_with_their_processes(tmp_pa
         ("mlp", 3), ("lstm", 3), ("mlp", None), ("lstm", None), ("mlp", None), ("lstm", None),
     ]  # fmt: skip
     assert len(found["within_process"]["comparisons"]) == 6
+    details = found["environment"]["details"]
+    assert details is not None and details["num_threads"] == 2 and "OMP_NUM_THREADS" in details["variables"]
     assert path == tmp_path / this_machine("cpu") / "selfcheck.json"
     assert results.read(path.parent) == (found, None)
 

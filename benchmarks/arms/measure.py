@@ -144,11 +144,11 @@ def take_turns(
         allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
         step.chunk(images, labels, lrs)
 
-    works = {str(place): partial(sample, step) for place, step in enumerate(steps) if step is not None}
+    works = {str(index): partial(sample, step) for index, step in enumerate(steps) if step is not None}
     for work in works.values():
         work()
-    for place, seconds in timed_rounds(works, stopwatch(subject.device), num_rounds=rounds).items():
-        arms[int(place)]["samples_step_ms"] += [value / len(lrs) * 1e3 for value in seconds]
+    for index, seconds in timed_rounds(works, stopwatch(subject.device), num_rounds=rounds).items():
+        arms[int(index)]["samples_step_ms"] += [value / len(lrs) * 1e3 for value in seconds]
 
 
 def _parity_of(

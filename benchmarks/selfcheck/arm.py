@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import itertools
 import math
 import statistics
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -13,19 +11,21 @@ from typing import Any
 
 import torch
 
-from benchmarks.rounds import SAMPLE_S, timed_rounds
+from benchmarks.clock import stopwatch
+from benchmarks.rounds import SAMPLE_S, Stopwatch, timed_rounds
 from benchmarks.selfcheck.serve import Job
+from benchmarks.throughput import inference_rates, training_rates
 from fmnist_zoo.data.datasets import load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
 from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model
-from fmnist_zoo.training.device import resolve_device, synchronizer
+from fmnist_zoo.training.device import resolve_device
 from fmnist_zoo.training.fit import place
 from fmnist_zoo.training.step import TrainingStep
 
-RATE_SAMPLES, RATE_SAMPLE_S = 11, 0.1
-"""Samples of a throughput, and how long one lasts at least."""
+RATE_LIMIT_S = 2.0
+"""For each throughput of a process, after which it is taken as precise as it is."""
 LR = 1e-6
 """So small that the weights stay what a model begins with, however long it is measured."""
 
@@ -88,7 +88,7 @@ def comparisons(arm: Arm, count: int) -> Iterator[dict[str, Any]]:
     are made once, since making them takes longer than all comparisons.
     """
     images, labels = next(arm.loader.chunks(0))
-    synchronize = synchronizer(arm.device)
+    timed = stopwatch(arm.device)
 
     def sample(step: TrainingStep, steps: int) -> None:
         for some in portions(steps, steps_per_chunk(arm.recipe.batch_size)):
@@ -102,9 +102,9 @@ def comparisons(arm: Arm, count: int) -> Iterator[dict[str, Any]]:
             pair = (arm.step(), arm.step())
         for step in pair:
             sample(step, 1)  # making the second copy has reset the compiler
-        steps = steps or steps_per_sample(partial(sample, pair[0]), synchronize)
+        steps = steps or steps_per_sample(partial(sample, pair[0]), timed)
         works = {name: partial(sample, step, steps) for name, step in zip(("first_s", "second_s"), pair, strict=True)}
-        yield {"steps_per_sample": steps, **timed_rounds(works, synchronize)}
+        yield {"steps_per_sample": steps, **timed_rounds(works, timed)}
 
 
 def portions(steps: int, largest: int) -> list[int]:
@@ -113,69 +113,20 @@ def portions(steps: int, largest: int) -> list[int]:
     return [largest] * whole + [rest] * (rest > 0)
 
 
-def steps_per_sample(
-    work: Callable[[int], None], synchronize: Callable[[], None], *, clock: Callable[[], float] = time.perf_counter
-) -> int:
+def steps_per_sample(work: Callable[[int], None], timed: Stopwatch) -> int:
     """How many steps take at least SAMPLE_S, found by trying."""
     steps = 1
-    while True:
-        synchronize()
-        started = clock()
-        work(steps)
-        synchronize()
-        seconds = clock() - started
-        if seconds >= SAMPLE_S:
-            return steps
+    while (seconds := timed(partial(work, steps))) < SAMPLE_S:
         # At most ten times as many at once: a single step is over before the clock says much.
         steps = min(10 * steps, max(steps + 1, math.ceil(steps * SAMPLE_S / max(seconds, 1e-9))))
+    return steps
 
 
 def rates(arm: Arm) -> dict[str, float]:
     """Training and inference throughput of one copy, as a run measures its own: batch preparation included."""
-    step, batch_size = arm.step(), arm.recipe.batch_size
-    portion = batch_size * (max(1, 2048 // batch_size) if arm.device.type == "cpu" else steps_per_chunk(batch_size))
-    stream = (
-        part
-        for epoch in itertools.count()
-        for images, labels in arm.loader.chunks(epoch)
-        for part in zip(images.split(portion), labels.split(portion), strict=True)
-    )
-
-    def train() -> int:
-        images, labels = next(stream)
-        step.chunk(images, labels, [LR] * (len(labels) // batch_size))
-        return len(labels)
-
-    synchronize = synchronizer(arm.device)
-    found = {"train_img_per_s": median_rate(train, synchronize)}
+    step, timed = arm.step(), stopwatch(arm.device)
+    training = training_rates(step, arm.loader, timed, limit_s=RATE_LIMIT_S)
     predictor = Predictor(step.model, scale=arm.scale, precision=arm.precision, engine=arm.engine)
     images = next(arm.loader.chunks(0))[0][:BATCH_SIZE]
-
-    def infer() -> int:
-        predictor(images)
-        return len(images)
-
-    return found | {"infer_img_per_s": median_rate(infer, synchronize)}
-
-
-def median_rate(
-    work: Callable[[], int], synchronize: Callable[[], None], *, clock: Callable[[], float] = time.perf_counter
-) -> float:
-    """Images per second of some work: one untimed call, then the median of RATE_SAMPLES samples.
-
-    Args:
-        work: does a portion and returns how many images that was.
-        synchronize: waits for the device; part of what is timed.
-        clock: seconds, monotonic.
-    """
-    work()
-    samples = []
-    for _ in range(RATE_SAMPLES):
-        synchronize()
-        images, started, elapsed = 0, clock(), 0.0
-        while elapsed < RATE_SAMPLE_S:
-            images += work()
-            synchronize()
-            elapsed = clock() - started
-        samples.append(images / elapsed)
-    return statistics.median(samples)
+    inference = inference_rates(predictor, images, timed, limit_s=RATE_LIMIT_S)
+    return {"train_img_per_s": statistics.median(training), "infer_img_per_s": statistics.median(inference)}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
+from benchmarks.clock import timed_by_clock
 from benchmarks.rounds import NUM_ROUNDS, orders, timed_rounds
 from benchmarks.stats import median_interval, paired_ratio
 
@@ -37,7 +38,7 @@ def test_the_order_is_reversed_after_every_round() -> None:
 def test_each_arm_has_a_sample_a_round_and_none_is_always_second() -> None:
     clock = FakeClock()
     arms = {"a": clock.work("a", lambda _: 0.25), "b": clock.work("b", lambda _: 0.5)}
-    found = timed_rounds(arms, clock.wait, num_rounds=4, clock=clock)
+    found = timed_rounds(arms, timed_by_clock(clock.wait, clock), num_rounds=4)
     assert "".join(clock.done) == "abbaabba"
     assert found == {"a": [0.25] * 4, "b": [0.5] * 4}
 
@@ -45,7 +46,7 @@ def test_each_arm_has_a_sample_a_round_and_none_is_always_second() -> None:
 def test_what_is_queued_before_a_sample_is_not_in_it() -> None:
     clock = FakeClock()
     clock.work("left over", lambda _: 7.0)()
-    found = timed_rounds({"a": clock.work("a", lambda _: 0.25)}, clock.wait, num_rounds=1, clock=clock)
+    found = timed_rounds({"a": clock.work("a", lambda _: 0.25)}, timed_by_clock(clock.wait, clock), num_rounds=1)
     assert found == {"a": [0.25]}
 
 
@@ -55,7 +56,7 @@ def test_a_machine_that_slows_down_makes_no_difference_between_arms() -> None:
     def slowing(now_s: float) -> float:
         return 0.02 * (1 + 0.2 * (now_s - 100.0))  # 12% slower at the end than at the beginning
 
-    found = timed_rounds({name: clock.work(name, slowing) for name in "ab"}, clock.wait, clock=clock)
+    found = timed_rounds({name: clock.work(name, slowing) for name in "ab"}, timed_by_clock(clock.wait, clock))
     assert found["a"][-1] > 1.1 * found["a"][0]
     ratio = paired_ratio(found["a"], found["b"])
     assert ratio.median == pytest.approx(1.0, abs=0.005) and not ratio.differs

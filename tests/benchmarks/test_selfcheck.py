@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.clock import timed_by_clock
 from benchmarks.environment import this_machine
 from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.rounds import NUM_ROUNDS, SAMPLE_S
 from benchmarks.selfcheck import __main__ as command
 from benchmarks.selfcheck import results
-from benchmarks.selfcheck.arm import median_rate, portions, steps_per_sample
+from benchmarks.selfcheck.arm import portions, steps_per_sample
 from benchmarks.selfcheck.config import SelfcheckConfig
 from benchmarks.selfcheck.figures import between_processes, is_within_level, within_process
 from benchmarks.selfcheck.page import page
@@ -88,22 +89,10 @@ def test_a_sample_has_as_many_steps_as_it_needs() -> None:
         tried.append(steps)
         now_s += 0.0005 + 0.003 * steps
 
-    assert steps_per_sample(work, lambda: None, clock=lambda: now_s) == 7
+    assert steps_per_sample(work, timed_by_clock(lambda: None, lambda: now_s)) == 7
     assert 0.0005 + 0.003 * 7 >= SAMPLE_S > 0.0005 + 0.003 * 6
     assert tried == sorted(set(tried))
     assert portions(7, 32) == [7] and portions(70, 32) == [32, 32, 6] and portions(64, 32) == [32, 32]
-
-
-def test_a_rate_is_the_median_and_leaves_the_first_call_out() -> None:
-    now_s, calls = 0.0, 0
-
-    def work() -> int:
-        nonlocal now_s, calls
-        calls += 1
-        now_s += 9.0 if calls == 1 else 0.5 if calls == 5 else 0.25  # the first is slow, another was disturbed
-        return 100
-
-    assert median_rate(work, lambda: None, clock=lambda: now_s) == 400.0
 
 
 def test_the_terminal_shows_each_model_and_the_verdict() -> None:

@@ -13,7 +13,7 @@ from torch import nn
 from benchmarks.choices import remember, remembered
 from benchmarks.measure import forget_peaks, latency, memory, throughput
 from benchmarks.record import RecordStore
-from benchmarks.roofline import roofline
+from benchmarks.roofline import measured_roofline
 from benchmarks.schema import Roofline
 from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
@@ -51,7 +51,8 @@ class Experiment:
         ledger = Ledger(synchronize=synchronizer(device))
         self.found["ledger"] = ledger.seconds
         with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
-            self._roofline = self._roofline or roofline(device)
+            kept = None if job["roofline"] is None else Path(job["roofline"])
+            self._roofline = self._roofline or measured_roofline(device, kept)
         self.found["roofline"] = self._roofline
         for path in job["plugins"]:
             load_plugin(Path(path))

@@ -28,6 +28,7 @@ class Job(TypedDict):
     device: str
     latency: bool
     choice: str | None
+    roofline: str | None
     data_dir: str | None
     machine_dir: str
     weights: str | None

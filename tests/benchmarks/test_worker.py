@@ -79,7 +79,8 @@ def job(tmp_path: Path, **changes: Any) -> Any:
     config = make_plan(options).variants[0].config
     return {
         "config": config, "seed": 0, "run_id": "20261121T210000.000Z-mlp-00000000-s0", "device": "cpu",
-        "latency": False, "choice": None, "data_dir": None, "machine_dir": str(tmp_path / "machine"), "weights": None,
+        "latency": False, "choice": None, "roofline": None,
+        "data_dir": None, "machine_dir": str(tmp_path / "machine"), "weights": None,
         "profile": False, "plugins": list[str](),
         **changes,
     }  # fmt: skip

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.record import Problem, RecordStore, RunRecord
-from benchmarks.report.frames import csv, section_frames
+from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import MARK, machine_page
+from benchmarks.report.markdown import MARK, conditions_text, machine_page
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import sections
 from fmnist_zoo.files import write_atomically
+
+FIGURES = "figures"
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
 
@@ -84,7 +87,20 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     parts = [section_frames(section) for section in sections(records)]
     for name in CSV_FILES:
         _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
-    _write_page(folder / "README.md", machine_page(parts, records, problems))
+    _write_page(folder / "README.md", machine_page(parts, records, problems, _write_figures(folder, parts[0])))
+
+
+def _write_figures(folder: Path, part: SectionFrames) -> dict[str, str]:
+    """Draw the figures of a section; the files to show, relative to the folder, by what they show."""
+    if part.cost.empty:
+        return {}
+    from benchmarks.report.figures import section_figures  # matplotlib loads only where there is something to draw
+
+    drawn = section_figures(part, html.unescape(conditions_text(part.section.conditions)))
+    for figure in drawn:
+        for suffix, content in figure.files.items():
+            write_atomically(folder / FIGURES / f"{figure.name}.{suffix}", content)
+    return {figure.title: f"{FIGURES}/{figure.name}.svg" for figure in drawn}
 
 
 def _write_page(path: Path, text: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
 from benchmarks.record import Problem, RunRecord
@@ -27,14 +27,28 @@ THROUGHPUT_CAPTION = (
     "over runs; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs."
 )
 
+COST_CAPTION = (
+    "Counted, not timed: matrix products, convolutions, recurrent layers and attention (1 MAC = 2 FLOPs; training = "
+    "forward and backward). MFU: achieved FLOP/s over those of large matrix products, measured on this device in the "
+    "precision of the row. FLOP/byte: those of a training step over the bytes that it has to move at least (weights, "
+    "gradients, optimizer, batch, and activations saved for the backward pass), so at most that. The bound is the "
+    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Medians over runs."
+)
 
-def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
+
+def machine_page(
+    parts: Sequence[SectionFrames],
+    records: Sequence[RunRecord],
+    problems: Sequence[Problem],
+    figures: Mapping[str, str] | None = None,
+) -> str:
     """The README of a machine's folder, as markdown.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
         problems: files in its folder that are no records.
+        figures: of the first section, relative to the folder, by what they show.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
@@ -43,7 +57,7 @@ def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], p
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part) for part in parts),
+        *(section_text(part, {} if place else figures or {}) for place, part in enumerate(parts)),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted)),
     ]
@@ -58,8 +72,8 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames) -> str:
-    """Heading, tables, footnotes and the parts that open on a click."""
+def section_text(part: SectionFrames, figures: Mapping[str, str]) -> str:
+    """Heading, tables, figures, footnotes and the parts that open on a click."""
     section = part.section
     marks, notes = _footnotes(section)
     blocks = [
@@ -70,6 +84,7 @@ def section_text(part: SectionFrames) -> str:
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
         throughput_caption(section),
+        *_cost_parts(part, marks, figures),
         *notes,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
@@ -82,6 +97,14 @@ def throughput_caption(section: Section) -> str:
     runs = [record for row in section.rows for record in row.ok]
     profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
     return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, roofline_text(runs)]))
+
+
+def _cost_parts(part: SectionFrames, marks: Mapping[str, str], figures: Mapping[str, str]) -> list[str]:
+    """The table of cost and roofline with its figure; nothing where nothing was counted."""
+    if part.cost.empty:
+        return []
+    shown = [f"![{escape(what)}]({quote(path)})" for what, path in figures.items()]
+    return ["### Cost and roofline", tables.cost_table(part.cost, marks), COST_CAPTION, *shown]
 
 
 def _budget(budget: str) -> str:

@@ -19,7 +19,7 @@ from benchmarks.energy import EnergyMeter
 from benchmarks.load import LoadWatch
 from benchmarks.memory import forget_peaks, in_use_mib, memory
 from benchmarks.record import RecordStore
-from benchmarks.roofline import roofline
+from benchmarks.roofline import measured_roofline
 from benchmarks.schema import Roofline
 from benchmarks.throughput import latency, step_shares, throughput
 from benchmarks.validity import validity_flags
@@ -60,7 +60,8 @@ class Experiment:
         ledger = Ledger(synchronize=synchronizer(device), around={"train": lambda: _both(watch, energy)})
         self.found["ledger"] = ledger.seconds
         with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
-            self._roofline = self._roofline or roofline(device)
+            kept = None if job["roofline"] is None else Path(job["roofline"])
+            self._roofline = self._roofline or measured_roofline(device, kept)
         self.found["roofline"] = self._roofline
         for path in job["plugins"]:
             load_plugin(Path(path))

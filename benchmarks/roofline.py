@@ -3,28 +3,38 @@
 Each is the median of several short samples between waits for the device, after one call that isn't timed; the raw
 samples are kept. What the device doesn't have, or has no memory for, is None. A training step's share of the measured
 rate says how well the device is used; it may exceed 1 by little, as a square product need not be the fastest of all.
+
+A measurement is kept by hardware, software and settings, so that all runs of a sweep are held against the same one. To
+have it made anew, delete the folder `rooflines` in the cache.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import mmap
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from benchmarks.schema import Roofline
+from benchmarks.schema import Environment, Roofline, mismatch
+from fmnist_zoo.data.cache import cache_root
+from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.precision import check_precision, has_bf16
 
 SAMPLE_S = 0.02
 """A sample repeats its work until it takes at least this long, so that waiting for the device doesn't count."""
-MIN_SAMPLES, MAX_SAMPLES, LIMIT_S = 3, 20, 0.1
+MIN_SAMPLES, MAX_SAMPLES, LIMIT_S = 5, 25, 0.5
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -70,6 +80,52 @@ def roofline(
     }
 
 
+def measured_roofline(device: torch.device, path: Path | None) -> Roofline:
+    """The roofline that is kept in a file, else measured now and kept there."""
+    found = kept_roofline(path)
+    if found is None:
+        found = roofline(device)
+        keep_roofline(path, found)
+    return found
+
+
+def roofline_path(environment: Environment) -> Path:
+    """Where a device's roofline is kept.
+
+    Args:
+        environment: its hardware, software and details count, and the number of threads that a person has set; the
+            commit does not.
+    """
+    software = {name: value for name, value in environment["software"].items() if name not in ("commit", "dirty")}
+    identity = [environment["hardware"], software, environment["details"], os.environ.get("OMP_NUM_THREADS")]
+    text = json.dumps(identity, sort_keys=True)
+    return cache_root() / "rooflines" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+def kept_roofline(path: Path | None) -> Roofline | None:
+    """The roofline in a file, if it is one; a damaged file is as good as none, since it will be written again."""
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if mismatch(found, Roofline, "roofline") is None and is_complete(found) else None
+
+
+def keep_roofline(path: Path | None, roofline: Roofline) -> None:
+    """Keep a roofline unless a part of it failed; a cache that can't be written costs the next run a measurement."""
+    if path is None or not is_complete(roofline):
+        return
+    with contextlib.suppress(OSError):
+        write_atomically(path, json.dumps(roofline).encode())
+
+
+def is_complete(roofline: Roofline) -> bool:
+    """Whether there is what every device has: fp32 products and copying. Else memory was short, and may not stay so."""
+    return roofline["gemm_tflop_per_s"].get("fp32") is not None and roofline["copy_gb_per_s"] is not None
+
+
 def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: Callable[[], float]) -> list[float]:
     """TFLOP/s of `torch.mm` of two matrices `(size, size)`, sampled; empty where the device lacks the precision."""
     if not has_precision(precision, device):
@@ -78,9 +134,10 @@ def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: 
     def make() -> Callable[[], object]:
         # Random numbers: on a GPU a product of zeros needs less power, and so runs at a higher clock. Drawn from a
         # generator of their own: the run's random state is the seed's.
-        left = torch.randn(size, size, device=device, generator=torch.Generator(device).manual_seed(0))
-        left = left.to(DTYPES[precision])
-        right, out = left.flip(0), torch.zeros_like(left)
+        generator = torch.Generator(device).manual_seed(0)
+        left, right, out = (_block(size * size, DTYPES[precision], device).view(size, size) for _ in range(3))
+        left.normal_(generator=generator)
+        right.normal_(generator=generator)
         return lambda: torch.mm(left, right, out=out)
 
     with _float32_products("high" if precision == "tf32" else "highest"):
@@ -94,22 +151,22 @@ def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], floa
     """
 
     def make() -> Callable[[], Tensor]:
-        source, target = _block(block_mib, device), _block(block_mib, device)
+        source, target = (_block(block_mib * 2**18, torch.float32, device) for _ in range(2))
         return lambda: target.copy_(source)
 
     return [2 * block_mib * 2**20 / seconds / 1e9 for seconds in _sampled(make, device, clock)]
 
 
-def _block(mib: int, device: torch.device) -> Tensor:
-    """Float32 numbers, each written once, so that all of the block's pages are there."""
+def _block(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """So many numbers `(size,)`, each written once, so that all of the block's pages are there."""
     if device.type != "cpu":
-        return torch.ones(mib * 2**18, device=device)
+        return torch.ones(size, dtype=dtype, device=device)
     # Workers keep for later what they free (`benchmarks.worker.environment`), and a training that came after would be
     # booked as needing it. A mapping of its own goes back to the system with the tensor.
-    memory = mmap.mmap(-1, mib * 2**20)
+    memory = mmap.mmap(-1, size * dtype.itemsize)
     if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux; as the workers' allocator asks for its blocks
         memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=torch.float32).fill_(1.0)
+    return torch.frombuffer(memory, dtype=dtype).fill_(1.0)
 
 
 def has_precision(precision: Precision, device: torch.device) -> bool:

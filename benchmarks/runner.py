@@ -22,6 +22,7 @@ from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Worker, WorkerDiedError
 from benchmarks.record import RecordStore, RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
+from benchmarks.roofline import roofline_path
 from benchmarks.schema import Environment, Ledger
 from benchmarks.worker import Job
 from benchmarks.worker import environment as worker_environment
@@ -159,6 +160,7 @@ class Runner:
             "measure": list(self.plan.measures.measure),
             "limit_s": self.plan.measures.limit_s,
             "choice": None if kept is None else str(kept),
+            "roofline": str(roofline_path(self.environment)),
             "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
             "machine_dir": str(self.place.out / self.machine),
             "weights": f"weights/{name}" if self.place.save_weights else None,

@@ -30,6 +30,7 @@ class Job(TypedDict):
     measure: list[str]
     limit_s: float
     choice: str | None
+    roofline: str | None
     data_dir: str | None
     machine_dir: str
     weights: str | None

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.arms.record import ArmsStore
 from benchmarks.record import Problem, RecordStore, RunRecord
 from benchmarks.report.arms import arms_frame, latest
-from benchmarks.report.frames import csv, section_frames
+from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import MARK, machine_page
+from benchmarks.report.markdown import MARK, Material, conditions_text, machine_page
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import sections
 from benchmarks.selfcheck import results as selfcheck
 from fmnist_zoo.files import write_atomically
+
+FIGURES = "figures"
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
 
@@ -93,7 +96,21 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
         _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
     checked, fault = selfcheck.read(folder)
     problems = [*problems, *faults, *([fault] if fault else [])]
-    _write_page(folder / "README.md", machine_page(parts, records, problems, comparisons, checked))
+    material = Material(comparisons=comparisons, selfcheck=checked, figures=_write_figures(folder, parts[0]))
+    _write_page(folder / "README.md", machine_page(parts, records, problems, material))
+
+
+def _write_figures(folder: Path, part: SectionFrames) -> dict[str, str]:
+    """Draw the figures of a section; the files to show, relative to the folder, by what they show."""
+    if part.cost.empty:
+        return {}
+    from benchmarks.report.figures import section_figures  # matplotlib loads only where there is something to draw
+
+    drawn = section_figures(part, html.unescape(conditions_text(part.section.conditions)))
+    for figure in drawn:
+        for suffix, content in figure.files.items():
+            write_atomically(folder / FIGURES / f"{figure.name}.{suffix}", content)
+    return {figure.title: f"{FIGURES}/{figure.name}.svg" for figure in drawn}
 
 
 def _write_page(path: Path, text: str) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.record import RunRecord
+from benchmarks.report.costs import cost_cells
 from benchmarks.report.rows import Row, Section
 from benchmarks.schema import GEMM_PRECISIONS
 from benchmarks.stats import mean_t_interval, wilson_interval
@@ -28,13 +29,14 @@ class SectionFrames:
     section: Section
     accuracy: pd.DataFrame
     throughput: pd.DataFrame
+    cost: pd.DataFrame
     per_class: pd.DataFrame
     confusion: pd.DataFrame
 
 
 def section_frames(section: Section) -> SectionFrames:
     """All frames of a section, with rows in its order."""
-    makers = (accuracy_frame, throughput_frame, per_class_frame, confusion_frame)
+    makers = (accuracy_frame, throughput_frame, cost_frame, per_class_frame, confusion_frame)
     return SectionFrames(section, *(make(section) for make in makers))
 
 
@@ -46,6 +48,14 @@ def accuracy_frame(section: Section) -> pd.DataFrame:
 def throughput_frame(section: Section) -> pd.DataFrame:
     """A row for each configuration: how fast it was and what it cost."""
     return _frame(section, [_throughput(row) for row in section.rows])
+
+
+def cost_frame(section: Section) -> pd.DataFrame:
+    """A row for each configuration whose work was counted: its FLOPs, and its share of the roofs."""
+    counted = [(row, cells) for row in section.rows if (cells := cost_cells(row)) is not None]
+    return _frame(
+        section, [{**_identity(row), **cells, "config_key": row.records[0].config_key} for row, cells in counted]
+    )
 
 
 def per_class_frame(section: Section) -> pd.DataFrame:

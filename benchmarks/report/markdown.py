@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from benchmarks.arms.record import ArmsRecord
@@ -31,13 +32,35 @@ THROUGHPUT_CAPTION = (
     "over runs; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs."
 )
 
+COST_CAPTION = (
+    "Counted, not timed: matrix products, convolutions, recurrent layers and attention (1 MAC = 2 FLOPs; training = "
+    "forward and backward). MFU: achieved FLOP/s over those of large matrix products, measured on this device in the "
+    "precision of the row. FLOP/byte: those of a training step over the bytes that it has to move at least (weights, "
+    "gradients, optimizer, batch, and activations saved for the backward pass), so at most that. The bound is the "
+    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Medians over runs."
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What a machine's page shows beside its records.
+
+    Attributes:
+        comparisons: of arms, one for each set of arms.
+        selfcheck: the machine's A/A check, where it was made.
+        figures: of the first section, relative to the folder, by what they show.
+    """
+
+    comparisons: Sequence[ArmsRecord] = ()
+    selfcheck: Selfcheck | None = None
+    figures: Mapping[str, str] = field(default_factory=dict)
+
 
 def machine_page(
     parts: Sequence[SectionFrames],
     records: Sequence[RunRecord],
     problems: Sequence[Problem],
-    comparisons: Sequence[ArmsRecord] = (),
-    selfcheck: Selfcheck | None = None,
+    material: Material,
 ) -> str:
     """The README of a machine's folder, as markdown.
 
@@ -45,19 +68,18 @@ def machine_page(
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
         problems: files in its folder that can't be read as what they should be.
-        comparisons: of arms, one for each set of arms.
-        selfcheck: the machine's A/A check, where it was made.
+        material: what else there is to show.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
     hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
-    failed = failures(comparisons, records)
+    failed = failures(material.comparisons, records)
     blocks = [
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part, failed, noise.between_rows(selfcheck)) for part in parts),
-        *([arms_section(comparisons, records, floor=noise.between_arms(selfcheck))] if comparisons else []),
+        *(section_text(part, failed, material, is_first=part is parts[0]) for part in parts),
+        *_arms_parts(records, material),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted)),
     ]
@@ -72,13 +94,14 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames, failed: Mapping[str, str], noise_floor: str) -> str:
-    """Heading, tables, footnotes and the parts that open on a click.
+def section_text(part: SectionFrames, failed: Mapping[str, str], material: Material, *, is_first: bool) -> str:
+    """Heading, tables, figures, footnotes and the parts that open on a click.
 
     Args:
         part: the section's frames.
         failed: what is wrong with arms that don't compute the same, by configuration key.
-        noise_floor: a sentence for below the throughput table.
+        material: of the page.
+        is_first: the page's figures are those of its first section.
     """
     section = part.section
     marks, notes = _footnotes(section, failed)
@@ -89,7 +112,8 @@ def section_text(part: SectionFrames, failed: Mapping[str, str], noise_floor: st
         _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
-        f"{throughput_caption(section)} {noise_floor}",
+        f"{throughput_caption(section)} {noise.between_rows(material.selfcheck)}",
+        *_cost_parts(part, marks, material.figures if is_first else {}),
         *notes,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
@@ -97,11 +121,26 @@ def section_text(part: SectionFrames, failed: Mapping[str, str], noise_floor: st
     return "\n\n".join(blocks)
 
 
+def _arms_parts(records: Sequence[RunRecord], material: Material) -> list[str]:
+    """The comparisons of precisions and engines; nothing where there are none."""
+    if not material.comparisons:
+        return []
+    return [arms_section(material.comparisons, records, floor=noise.between_arms(material.selfcheck))]
+
+
 def throughput_caption(section: Section) -> str:
     """What the numbers of the throughput table are, and what the device was measured to do by the same runs."""
     runs = [record for row in section.rows for record in row.ok]
     profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
     return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, roofline_text(runs)]))
+
+
+def _cost_parts(part: SectionFrames, marks: Mapping[str, str], figures: Mapping[str, str]) -> list[str]:
+    """The table of cost and roofline with its figure; nothing where nothing was counted."""
+    if part.cost.empty:
+        return []
+    shown = [f"![{escape(what)}]({quote(path)})" for what, path in figures.items()]
+    return ["### Cost and roofline", tables.cost_table(part.cost, marks), COST_CAPTION, *shown]
 
 
 def _budget(budget: str) -> str:

@@ -64,6 +64,23 @@ def throughput_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
     return _render(frame, columns, optional=set())
 
 
+def cost_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
+    """The table of cost and roofline of one section; `marks` are footnote marks by configuration key."""
+    columns: dict[str, Cell] = {
+        "model": lambda row: _variant(row, marks),
+        "params": lambda row: number(row["num_params"]),
+        "forward, GMACs/image": lambda row: significant(row["forward_gmacs"]),
+        "forward, GFLOPs/image": lambda row: significant(row["forward_gflops"]),
+        "training, GFLOPs/image": lambda row: significant(row["training_gflops"]),
+        "precision": lambda row: escape(row["precision"] or MISSING),
+        "achieved in training, TFLOP/s": lambda row: significant(row["train_tflop_per_s"]),
+        "MFU, %": lambda row: significant(row["train_mfu_pct"]),
+        "FLOP/byte": lambda row: significant(row["train_flop_per_byte"]),
+        "of the bound, %": lambda row: significant(row["train_bound_pct"]),
+    }
+    return _render(frame, columns, optional=set())
+
+
 def class_table(frame: pd.DataFrame, score: str) -> str:
     """One score (`precision`, `recall` or `f1`) in percent: a row for each configuration, a column for each class."""
     names = list(dict.fromkeys(frame["class"]))

@@ -12,7 +12,7 @@ import torch
 
 from benchmarks import profiling
 from benchmarks.experiment import Experiment
-from benchmarks.profiling import MOST_EVENTS, MOST_STEPS, SPAN, moved_bytes, packed, steps_to_profile
+from benchmarks.profiling import MOST_EVENTS, MOST_STEPS, SPAN, packed, steps_to_profile
 from benchmarks.record import RecordStore
 from benchmarks.roofline import roofline
 from benchmarks.run import main
@@ -97,18 +97,3 @@ def test_the_same_trace_is_packed_into_the_same_bytes() -> None:
     trace: dict[str, Any] = {"traceEvents": list[Any](), "host_name": "vm", "traceName": "/tmp/x"}
     assert packed(trace) == packed(trace)
     assert json.loads(gzip.decompress(packed(trace))) == {"traceEvents": []}
-
-
-def test_bytes_are_those_of_the_tensors(small: Dataset) -> None:
-    # 784-16-10 with batch normalisation, whose weights stay in fp32
-    linear, norm = 784 * 16 + 16 * 10 + 10, 2 * 16
-    model = create_model("mlp", hidden=(16,))
-    bias = sum(parameter.numel() for parameter in model.parameters()) - linear - norm
-    size = linear + norm + bias
-    sizes = list(moved_bytes(trained(small).step).values())
-    assert sizes[0] == sizes[1] == 2 * 4 * size
-    assert 4 * 4 * size <= sizes[2] <= 4 * 4 * size + 2 * 4 * 10  # two moments each, and a count of steps
-    assert sizes[3] == 100 * (784 + 8)
-    halved = moved_bytes(trained(small, "bf16_weights", ema_decay=0.9).step)
-    assert list(halved.values())[1] == 2 * (2 * (linear + bias) + 4 * norm) == list(halved.values())[2]
-    assert list(halved.values())[4] == 2 * 4 * size

@@ -80,6 +80,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
     return {
         "task": "run", "config": config, "seed": 0, "run_id": "20261121T210000.000Z-mlp-00000000-s0", "device": "cpu",
         "measure": list[str](), "limit_s": 0.1, "choice": None, "data_dir": None, "weights": None,
+        "roofline": None,
         "machine_dir": str(tmp_path / "machine"),
         "profile": False, "plugins": list[str](),
         **changes,

@@ -1,7 +1,10 @@
 """Floating-point operations of a model, counted and not timed: 1 multiply-accumulate = 2 FLOPs.
 
 Only matrix products, convolutions, recurrent layers and attention count, as is usual; element-wise work does not. The
-main way is `count_flops`, on the meta device: no arithmetic runs there, and what is fused elsewhere decomposes into
+known error: products with the zeros of a padding count, which a kernel may skip. They are a tenth of a 3x3 convolution
+on 14 x 14 pixels, and three tenths on 4 x 4.
+
+The main way is `count_flops`, on the meta device: no arithmetic runs there, and what is fused elsewhere decomposes into
 matrix products. On a real device recurrent layers run as one operation of which torch's counter knows nothing;
 `flop_counter` knows those of oneDNN (CPU) and cuDNN (CUDA).
 

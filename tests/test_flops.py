@@ -203,6 +203,15 @@ def test_cudnn_counts_what_the_meta_device_counts(
     assert cudnn.ran == ["forward", "backward"]
 
 
+@pytest.mark.gpu
+@pytest.mark.parametrize("name", RECURRENT)
+def test_a_real_gpu_counts_what_the_meta_device_counts(name: str) -> None:
+    model = create_model(name.split(maxsplit=1)[0], **RECURRENT[name])
+    there = copy.deepcopy(model).cuda().train()
+    forward, backward = passes(lambda: there(torch.randn(2, 1, 28, 28, device="cuda")))
+    assert FlopCount(forward_flops=forward // 2, training_flops=(forward + backward) // 2) == count_flops(model)
+
+
 @contextmanager
 def untouched_hooks() -> Iterator[None]:
     """torch's hooks on all modules are afterwards those that they were before."""

@@ -37,7 +37,8 @@ COST_CAPTION = (
     "forward and backward). MFU: achieved FLOP/s over those of large matrix products, measured on this device in the "
     "precision of the row. FLOP/byte: those of a training step over the bytes that it has to move at least (weights, "
     "gradients, optimizer, batch, and activations saved for the backward pass), so at most that. The bound is the "
-    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Medians over runs."
+    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Convolutions count their padding, which "
+    "kernels may skip: on small maps a share may exceed 100%. Medians over runs."
 )
 
 

@@ -24,7 +24,7 @@ from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import place
 from fmnist_zoo.training.step import TrainingStep
 
-RATE_SAMPLES, RATE_SAMPLE_S = 11, 0.1
+RATE_SAMPLES, RATE_SAMPLE_S = 7, 0.1
 """Samples of a throughput, and how long one lasts at least."""
 LR = 1e-6
 """So small that the weights stay what a model begins with, however long it is measured."""

@@ -22,6 +22,7 @@ from benchmarks.record import RecordStore
 from benchmarks.roofline import measured_roofline
 from benchmarks.schema import Roofline
 from benchmarks.throughput import latency, step_shares, throughput
+from benchmarks.traffic import step_traffic
 from benchmarks.validity import validity_flags
 from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
@@ -89,6 +90,7 @@ class Experiment:
             self.found["memory"] = memory(device, baseline_mib=baseline_mib)
             self.found["energy"] = energy.found(result.num_steps * recipe.batch_size)
             self._measure(model, dataset, result, job, watch)
+            self.found["step_traffic_bytes"] = step_traffic(result.step, *next(result.loader.batches(0, 1)))
         if job["profile"]:
             with ledger.section("profile"):  # last of all: it moves the weights, and must change no other figure
                 self._profile(result, job)
@@ -124,6 +126,7 @@ class Experiment:
                 machine_dir=Path(job["machine_dir"]),
                 run_id=job["run_id"],
                 model=job["config"]["model"],
+                training_flops=job["training_flops"],
                 roofline=self._roofline,
                 train_img_per_s=self.found["throughput"]["train_img_per_s"],
             )

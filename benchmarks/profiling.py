@@ -22,7 +22,6 @@ from benchmarks.report.profile import ProfiledSteps, profile_page
 from benchmarks.schema import Profile, Roofline
 from benchmarks.traffic import step_traffic
 from fmnist_zoo.files import write_atomically
-from fmnist_zoo.flops import count_flops
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.fit import FitResult
 from fmnist_zoo.training.step import TrainingStep
@@ -43,6 +42,7 @@ def write_profile(
     machine_dir: Path,
     run_id: str,
     model: str,
+    training_flops: int,
     roofline: Roofline | None,
     train_img_per_s: float | None,
 ) -> Profile:
@@ -53,6 +53,7 @@ def write_profile(
         machine_dir: in whose `profiles` folder the page and the trace go.
         run_id: their name.
         model: its name, for the page.
+        training_flops: of the model for one image: it is counted elsewhere, since counting may leave a process slow.
         roofline: what the device was measured to do.
         train_img_per_s: steady-state throughput without the profiler.
 
@@ -85,7 +86,7 @@ def write_profile(
         num_trace_steps=num_trace_steps,
     )
     bound = Bound(
-        flops=count_flops(step.model).training_flops * batch_size,
+        flops=training_flops * batch_size,
         moved_bytes=step_traffic(step, *next(loader.batches(0, 1))),
         step_s=batch_size / train_img_per_s if train_img_per_s else None,
         gemm_tflop_per_s=gemm_peak(roofline, result.precision),

@@ -25,16 +25,15 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from benchmarks.clock import sample_rates, stopwatch
 from benchmarks.schema import Environment, Roofline, mismatch
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision
-from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.precision import check_precision, has_bf16
 
-SAMPLE_S = 0.02
-"""A sample repeats its work until it takes at least this long, so that waiting for the device doesn't count."""
-MIN_SAMPLES, MAX_SAMPLES, LIMIT_S = 5, 25, 0.5
+LIMIT_S = 1.0
+"""Of sampling each rate, after which it is taken as precise as it is."""
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -141,7 +140,7 @@ def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: 
         return lambda: torch.mm(left, right, out=out)
 
     with _float32_products("high" if precision == "tf32" else "highest"):
-        return [2 * size**3 / seconds / 1e12 for seconds in _sampled(make, device, clock)]
+        return _sampled(make, 2 * size**3 / 1e12, device, clock)
 
 
 def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], float]) -> list[float]:
@@ -154,7 +153,7 @@ def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], floa
         source, target = (_block(block_mib * 2**18, torch.float32, device) for _ in range(2))
         return lambda: target.copy_(source)
 
-    return [2 * block_mib * 2**20 / seconds / 1e9 for seconds in _sampled(make, device, clock)]
+    return _sampled(make, 2 * block_mib * 2**20 / 1e9, device, clock)
 
 
 def _block(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
@@ -179,35 +178,21 @@ def has_precision(precision: Precision, device: torch.device) -> bool:
     return not precision.startswith("bf16") or device.type != "cpu" or has_bf16(device)
 
 
-def sample_seconds(
-    work: Callable[[], object], synchronize: Callable[[], None], *, clock: Callable[[], float] = time.perf_counter
+def _sampled(
+    make: Callable[[], Callable[[], object]], units: float, device: torch.device, clock: Callable[[], float]
 ) -> list[float]:
-    """Seconds of one call of some work, sampled: one untimed call, then samples of at least SAMPLE_S.
+    """Units a second of what `make` makes, each call of which does so many.
 
-    Calls within a sample are queued without waiting between them. A sample that turns out too short isn't counted, and
-    the next ones have twice as many calls.
+    Empty where the device has no memory for it, or refuses the operation.
     """
-    work()
-    synchronize()
-    samples: list[float] = []
-    calls, begin = 1, clock()
-    while len(samples) < MIN_SAMPLES or (len(samples) < MAX_SAMPLES and clock() - begin < LIMIT_S):
-        started = clock()
-        for _ in range(calls):
-            work()
-        synchronize()
-        elapsed = clock() - started
-        if elapsed >= SAMPLE_S:
-            samples.append(elapsed / calls)
-        else:
-            calls *= 2
-    return samples
-
-
-def _sampled(make: Callable[[], Callable[[], object]], device: torch.device, clock: Callable[[], float]) -> list[float]:
-    """Seconds of a call of what `make` makes; empty where the device has no memory for it, or refuses the operation."""
     try:
-        return sample_seconds(make(), synchronizer(device), clock=clock)
+        work = make()
+
+        def one() -> float:
+            work()
+            return units
+
+        return sample_rates(one, stopwatch(device, clock), limit_s=LIMIT_S, clock=clock)
     except (MemoryError, RuntimeError):  # torch's out-of-memory errors are RuntimeErrors
         return []
 

@@ -8,11 +8,12 @@ from typing import TypeVar
 Stopwatch = Callable[[Callable[[], object]], float]
 """Seconds that a call takes on the device, from the moment when all earlier work is done until all of its own is."""
 
-NUM_ROUNDS = 15
+NUM_ROUNDS = 18
 """Rounds of a comparison.
 
-The 95% interval of `benchmarks.stats.paired_ratio` then goes from the 4th to the 12th of the sorted ratios and holds in
-96.5% of all cases; up to three disturbed rounds on either side don't move it beyond the undisturbed ones.
+The 95% interval of `benchmarks.stats.paired_ratio` then goes from the 5th to the 14th of the sorted ratios and
+holds in 96.9% of all cases; up to four disturbed rounds on either side don't move it beyond the undisturbed ones. An even number:
+each arm comes first as often as last.
 """
 SAMPLE_S = 0.02
 """A sample takes at least this long: the clock and the wait for the device are then less than a thousandth of it, and a

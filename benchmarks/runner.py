@@ -23,7 +23,7 @@ from benchmarks.process import NewWorker, Worker, WorkerDiedError
 from benchmarks.record import RecordStore, RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
 from benchmarks.roofline import roofline_path
-from benchmarks.schema import Environment, Ledger
+from benchmarks.schema import Cost, Environment, Ledger
 from benchmarks.worker import Job
 from benchmarks.worker import environment as worker_environment
 
@@ -165,6 +165,7 @@ class Runner:
             "machine_dir": str(self.place.out / self.machine),
             "weights": f"weights/{name}" if self.place.save_weights else None,
             "profile": self.place.profile,
+            "training_flops": variant.flops.training_flops,
             "plugins": [str(path) for path in self.place.plugins],
         }
         self.display.run_started(variant.label, seed)
@@ -219,6 +220,7 @@ class Runner:
             memory=result.get("memory"),
             roofline=result.get("roofline"),
             compilation=result.get("compilation"),
+            cost=variant_cost(variant, result.get("step_traffic_bytes")),
             step_shares=result.get("step_shares"),
             batch_sizes=result.get("batch_sizes"),
             load=result.get("load"),
@@ -238,6 +240,16 @@ def finished(machine_dir: Path, since: str) -> Done:
         frozenset((run.config_key, run.seed) for run in records if run.status == "ok" and run.started_at >= since),
         frozenset(comparison.key for comparison in comparisons if comparison.started_at >= since),
     )
+
+
+def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
+    """The model's work for an image, and what a step of the run moves, where the run came so far."""
+    return {
+        "forward_gmacs": variant.flops.forward_flops / 2e9,
+        "forward_gflops": variant.flops.forward_flops / 1e9,
+        "training_gflops": variant.flops.training_flops / 1e9,
+        "step_traffic_bytes": step_traffic_bytes,
+    }
 
 
 def _is_over(deadline: float | None) -> bool:

@@ -35,6 +35,7 @@ class Job(TypedDict):
     machine_dir: str
     weights: str | None
     profile: bool
+    training_flops: int
     plugins: list[str]
 
 

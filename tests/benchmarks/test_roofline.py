@@ -8,61 +8,19 @@ import pytest
 import torch
 
 from benchmarks import roofline as module
+from benchmarks.clock import MIN_SAMPLES
 from benchmarks.roofline import (
-    LIMIT_S,
-    MAX_SAMPLES,
-    MIN_SAMPLES,
-    SAMPLE_S,
     has_precision,
     keep_roofline,
     kept_roofline,
     measured_roofline,
     roofline,
     roofline_path,
-    sample_seconds,
 )
 from benchmarks.schema import Details, Roofline
 from tests.benchmarks.sample_records import make_environment, make_roofline
 
 CPU = torch.device("cpu")
-
-
-class Device:
-    """Work that is queued, and takes its time when it is waited for; the first call takes long, as loading does."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.now, self.pending, self.calls, self.waits = seconds, 0.0, 0.0, 0, 0
-
-    def work(self) -> None:
-        self.calls += 1
-        self.pending += 50.0 if self.calls == 1 else self.seconds
-
-    def synchronize(self) -> None:
-        self.waits += 1
-        self.now += self.pending
-        self.pending = 0.0
-
-    def samples(self) -> list[float]:
-        return sample_seconds(self.work, self.synchronize, clock=lambda: self.now)
-
-
-@pytest.mark.parametrize("seconds", [1e-5, 0.003, 0.05, 2.0])
-def test_a_sample_is_the_time_of_one_call_in_the_steady_state(seconds: float) -> None:
-    device = Device(seconds)
-    samples = device.samples()
-    assert samples == pytest.approx([seconds] * len(samples))
-    assert MIN_SAMPLES <= len(samples) <= MAX_SAMPLES
-    assert device.now - 50.0 <= max(LIMIT_S + 3 * SAMPLE_S, MIN_SAMPLES * seconds) + 3 * SAMPLE_S
-
-
-def test_quick_work_is_not_waited_for_after_each_call() -> None:
-    device = Device(1e-4)
-    device.samples()
-    assert device.calls > 10 * device.waits
-
-
-def test_slow_work_gets_the_fewest_samples() -> None:
-    assert len(Device(10.0).samples()) == MIN_SAMPLES
 
 
 def test_this_processor() -> None:
@@ -77,7 +35,7 @@ def test_this_processor() -> None:
 
 
 def test_rates_count_two_flops_a_multiplication_and_bytes_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "sample_seconds", lambda work, synchronize, clock: [0.5])
+    monkeypatch.setattr(module, "sample_rates", lambda work, timed, **options: [work() / 0.5])
     found = roofline(CPU, gemm_size=1000, copy_block_mib=10)
     assert found["gemm_tflop_per_s"]["fp32"] == pytest.approx(2 * 1000**3 / 0.5 / 1e12)
     assert found["copy_gb_per_s"] == pytest.approx(2 * 10 * 2**20 / 0.5 / 1e9)
@@ -87,7 +45,7 @@ def test_what_the_device_lacks_or_has_no_memory_for_is_unknown(monkeypatch: pyte
     def full(*arguments: object, **keywords: object) -> list[float]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(module, "sample_seconds", full)
+    monkeypatch.setattr(module, "sample_rates", full)
     found = roofline(CPU, gemm_size=8, copy_block_mib=1)
     assert set(found["gemm_tflop_per_s"].values()) == {None} and found["copy_gb_per_s"] is None
     assert found["gemm_samples_tflop_per_s"] == {} and found["copy_samples_gb_per_s"] == []

@@ -62,6 +62,6 @@ def test_a_machine_that_slows_down_makes_no_difference_between_arms() -> None:
     assert ratio.median == pytest.approx(1.0, abs=0.005) and not ratio.differs
 
 
-def test_the_interval_of_a_comparison_leaves_three_rounds_on_either_side() -> None:
+def test_the_interval_of_a_comparison_leaves_four_rounds_on_either_side() -> None:
     ordered = [float(number) for number in range(1, NUM_ROUNDS + 1)]
-    assert median_interval(ordered) == (4.0, NUM_ROUNDS - 3.0)
+    assert median_interval(ordered) == (5.0, NUM_ROUNDS - 4.0)

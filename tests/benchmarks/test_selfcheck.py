@@ -24,12 +24,11 @@ from tests.benchmarks.sample_selfcheck import make_rate, make_selfcheck, simulat
 @pytest.mark.parametrize("drift", [0.0, 0.3])
 def test_equal_arms_are_found_to_differ_as_seldom_as_promised(drift: float) -> None:
     within = within_process(simulated(2000, drift=drift))
-    # The interval of 15 rounds holds in 96.5% of all cases; three standard errors of 2,000 are 1.2%.
-    assert within["false_difference_rate"] == pytest.approx(0.035, abs=0.0125)
+    # The interval of 18 rounds holds in 96.9% of all cases; three standard errors of 2,000 are 1.2%.
+    assert within["false_difference_rate"] == pytest.approx(0.031, abs=0.0125)
     assert is_within_level(within)
-    assert within["floor_pct"] == pytest.approx(
-        0.9, abs=0.1
-    )  # 1.96 * 1.2533 * 1.414% / sqrt(15), by the normal's median
+    # 1.96 * 1.2533 * 1.414% / sqrt(18), by the normal's median
+    assert within["floor_pct"] == pytest.approx(0.82, abs=0.1)
 
 
 def test_a_true_difference_is_found_in_quiet_noise() -> None:

@@ -14,9 +14,9 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmarks.report.bound import GEMM_OF
 from benchmarks.report.frames import SectionFrames, entries
 from benchmarks.report.placing import FAR, Box, Places, along, around
-from benchmarks.report.style import INK, MUTED, drawable, looks, model_color, new_figure, saved
 from benchmarks.report.text import significant
 from benchmarks.schema import GEMM_PRECISIONS
+from fmnist_zoo.figures import INK, MUTED, drawable, looks, model_color, new_figure, saved
 
 LINES = {"fp32": "-", "tf32": "-.", "bf16": "--", "fp16": ":"}
 MARKERS = {"fp32": "o", "tf32": "s", "bf16": "D", "fp16": "^"}

@@ -24,7 +24,7 @@ from benchmarks.report.figures import (
 from benchmarks.report.frames import SectionFrames, section_frames
 from benchmarks.report.placing import Box, Places, around
 from benchmarks.report.rows import sections
-from benchmarks.report.style import COLORS, drawable, looks, model_color, saved
+from fmnist_zoo.figures import COLORS, drawable, looks, model_color, saved
 from tests.benchmarks.sample_records import make_config, make_cost, make_record, make_roofline
 
 ROOFS = Roofs(gemm_tflop_per_s={"fp32": 0.21, "bf16": 0.42}, copy_gb_per_s=40.5)

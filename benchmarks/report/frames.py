@@ -12,6 +12,7 @@ import pandas as pd
 from benchmarks.record import RunRecord
 from benchmarks.report.costs import cost_cells
 from benchmarks.report.rows import Row, Section
+from benchmarks.report.speed import speed_cells
 from benchmarks.schema import GEMM_PRECISIONS
 from benchmarks.stats import mean_t_interval, wilson_interval
 
@@ -154,6 +155,7 @@ def _throughput(row: Row) -> dict[str, Any]:
         "wall_s": average(record.ledger["wall_s"] for record in row.ok),
         "peak_mem_mib": _summary(max, (use["peak_mem_mib"] for use in memory)),
         "memory_kind": _distinct(use["kind"] for use in memory),
+        **speed_cells(row),
         **_latency(row),
         **_roofline(row),
         "status": _status(row),
@@ -171,8 +173,9 @@ def _latency(row: Row) -> dict[str, float | None]:
     measured = [record.latency for record in row.ok if record.latency]
     batches = sorted({name for latency in measured for name in latency}, key=lambda name: (len(name), name))
     return {
-        f"latency_{name}_p50_ms": _summary(median, (latency[name]["p50_ms"] for latency in measured if name in latency))
+        f"latency_{name}_{cut}": _summary(median, (latency[name][cut] for latency in measured if name in latency))
         for name in batches
+        for cut in ("p50_ms", "p95_ms", "p99_ms")
     }
 
 

@@ -15,6 +15,7 @@ from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames,
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
+from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
 from benchmarks.selfcheck.results import Selfcheck
 
@@ -28,8 +29,10 @@ TRACKS = {
 }
 
 THROUGHPUT_CAPTION = (
-    "Images per second: steady state after warm-up, median over runs. First step: compilation and warm-up, the longest "
-    "over runs; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs."
+    "Images per second: steady state after warm-up, median over runs; ± is the 95% interval of the median of a run's "
+    "samples. First step: compilation and warm-up, the longest over runs, and the state of the compiler's cache in the "
+    "first; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs, and what "
+    "was in use before the model was built."
 )
 
 COST_CAPTION = (
@@ -116,6 +119,8 @@ def section_text(part: SectionFrames, failed: Mapping[str, str], material: Mater
         f"{throughput_caption(section)} {noise.between_rows(material.selfcheck)}",
         *_cost_parts(part, marks, material.figures if is_first else {}),
         *notes,
+        *share_parts(section),
+        *batch_parts(section),
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
     ]
@@ -198,7 +203,7 @@ def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, s
 
 def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
     """Notes of a row: sentences that say all, and for a flag with advice this row's evidence beside it."""
-    remarks: dict[str, str | None] = dict.fromkeys([failed] if failed else [])
+    remarks: dict[str, str | None] = dict.fromkeys(filter(None, [failed, repeats_note(row)]))
     for record in row.records:
         for flag in record.flags:
             if flag["advice"] is None:

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.record import RunRecord
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, significant, table
-from benchmarks.schema import BatchPoint
+from benchmarks.schema import BatchPoint, BatchSweep
 from benchmarks.stats import median_interval
 
 REPEATS_WITHIN = 0.05
@@ -42,7 +42,7 @@ def speed_cells(row: Row) -> dict[str, Any]:
     compilations = [record.compilation for record in runs if record.compilation]
     energies = [record.energy for record in runs if record.energy]
     shares = [record.step_shares for record in runs if record.step_shares]
-    sweeps = [record.batch_sizes for record in runs if record.batch_sizes]
+    sweeps = _sweeps(row)
     return {
         "train_spread_pct": _most(spread_pct(speed["train_samples_img_per_s"]) for speed in speeds),
         "infer_spread_pct": _most(spread_pct(speed["infer_samples_img_per_s"]) for speed in speeds),
@@ -99,45 +99,31 @@ def share_parts(section: Section) -> list[str]:
 
 def batch_parts(section: Section) -> list[str]:
     """Throughput over batch sizes, as tables that open on a click; nothing where none were tried."""
-    blocks: list[str] = []
-    for kind, title in (("train", "Training"), ("infer", "Inference")):
-        sweeps = {row.label: _last(row, kind) for row in section.rows}
-        points = {label: found for label, found in sweeps.items() if found}
-        if points:
-            blocks.append(f"{title}, img/s:\n\n{_batch_table(points)}")
-            blocks += [_ends(points)]
-    return [details("Throughput by batch size", "\n\n".join([*blocks, BATCHES_CAPTION]))] if blocks else []
-
-
-def _batch_table(points: Mapping[str, Sequence[BatchPoint]]) -> str:
-    sizes = sorted({point["batch_size"] for found in points.values() for point in found})
-    rows = []
-    for label, found in points.items():
-        rates = {point["batch_size"]: point["img_per_s"] for point in found}
-        known = {size: rate for size, rate in rates.items() if rate is not None}
-        knee = min((size for size, rate in known.items() if rate >= 0.9 * max(known.values())), default=None)
-        cells = [MISSING if size not in known else number(known[size]) for size in sizes]
-        rows.append(
-            [escape(label), *(f"**{cell}**" if size == knee else cell for size, cell in zip(sizes, cells, strict=True))]
-        )
-    return table(["model \\ batch", *map(str, sizes)], rows)
-
-
-def _ends(points: Mapping[str, Sequence[BatchPoint]]) -> str:
-    """Why a row has no larger batch, for each that says so."""
-    notes = [
-        f"{escape(label)} at {found[-1]['batch_size']:,}: {escape(str(found[-1]['note']))}"
-        for label, found in points.items()
-        if found[-1]["note"]
-    ]
-    return "; ".join(notes) + "." if notes else "All batch sizes that the data allows were tried."
-
-
-def _last(row: Row, kind: str) -> list[BatchPoint]:
-    sweeps = [record.batch_sizes for record in row.ok if record.batch_sizes]
-    if not sweeps:
+    found = {row.label: sweeps[-1] for row in section.rows if (sweeps := _sweeps(row))}
+    if not found:
         return []
-    return sweeps[-1]["train"] if kind == "train" else sweeps[-1]["infer"]
+    train = {label: (sweep["train"], sweep["train_knee"]) for label, sweep in found.items()}
+    infer = {label: (sweep["infer"], sweep["infer_knee"]) for label, sweep in found.items()}
+    blocks = ["Training, img/s:", *_batch_table(train), "Inference, img/s:", *_batch_table(infer), BATCHES_CAPTION]
+    return [details("Throughput by batch size", "\n\n".join(blocks))]
+
+
+def _batch_table(found: Mapping[str, tuple[Sequence[BatchPoint], int | None]]) -> list[str]:
+    """A row for each label, a column for each size, and why a row ends where it does."""
+    sizes = sorted({point["batch_size"] for points, _ in found.values() for point in points})
+    rows, ends = [], []
+    for label, (points, knee) in found.items():
+        rates = {point["batch_size"]: number(point["img_per_s"]) for point in points}
+        cells = [rates.get(size, MISSING) for size in sizes]
+        marked = [f"**{cell}**" if size == knee else cell for size, cell in zip(sizes, cells, strict=True)]
+        rows.append([escape(label), *marked])
+        if points and points[-1]["note"]:
+            ends.append(f"{escape(label)} at {points[-1]['batch_size']:,}: {escape(points[-1]['note'])}")
+    return [table(["model \\ batch", *map(str, sizes)], rows), *(["; ".join(ends) + "."] if ends else [])]
+
+
+def _sweeps(row: Row) -> list[BatchSweep]:
+    return [record.batch_sizes for record in row.ok if record.batch_sizes]
 
 
 def _repeated(row: Row, record: RunRecord) -> float | None:

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.choices import remember, remembered
+from benchmarks.labels import keep_labels
 from benchmarks.measure import forget_peaks, latency, memory, throughput
 from benchmarks.record import RecordStore
 from benchmarks.roofline import roofline
@@ -189,6 +190,7 @@ class Experiment:
         """Write what the model says of the test split, and the model itself where that is asked for."""
         machine_dir, config = Path(job["machine_dir"]), job["config"]
         confidence, predicted = probabilities.max(1)
+        keep_labels(RecordStore(machine_dir), dataset)
         self.found["predictions"] = RecordStore(machine_dir).write_predictions(
             job["run_id"], predicted.byte().numpy(), confidence.half().numpy()
         )

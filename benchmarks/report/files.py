@@ -6,11 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.record import Problem, RecordStore, RunRecord
+from benchmarks.report.answers import read_answers
+from benchmarks.report.findings import FINDINGS_FILES, page_findings
 from benchmarks.report.frames import csv, section_frames
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import MARK, machine_page
+from benchmarks.report.markdown import MARK, conditions_text, machine_page
 from benchmarks.report.provenance import CSV_FILES
-from benchmarks.report.rows import sections
+from benchmarks.report.rows import Section, sections
+from benchmarks.report.verdict import name_hint, pair_sentence
 from fmnist_zoo.files import write_atomically
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
@@ -34,12 +37,43 @@ def regenerate(directory: Path) -> Found:
         found = _make(lambda: [directory], pages=lambda _: True, index_dir=None)
     else:
         found = _make(lambda: machine_folders(directory), pages=lambda _: True, index_dir=directory)
+    _check_found(directory, found)
+    return found
+
+
+def pair_verdicts(directory: Path, pair: tuple[str, str]) -> list[str]:
+    """A paragraph for each section, of each machine, that has both rows of a pair.
+
+    Args:
+        directory: a results folder, or the folder of one machine in it.
+        pair: labels of rows, or models that one row alone has.
+
+    Raises:
+        ValueError: there is no readable record, or no section has both.
+    """
+    folders = [directory] if (directory / "runs").is_dir() else machine_folders(directory)
+    found = {folder: RecordStore(folder).read_all() for folder in folders}
+    _check_found(directory, found)
+    paragraphs: list[str] = []
+    everything: list[Section] = []
+    for folder, (records, _) in found.items():
+        for section in sections(records):
+            everything.append(section)
+            runs = [record for row in section.rows for record in row.ok]
+            if sentence := pair_sentence(section, read_answers(RecordStore(folder), runs), pair):
+                paragraphs.append(f"{folder.name}: {conditions_text(section.conditions)}\n{sentence}")
+    if not paragraphs:
+        hints = "".join(dict.fromkeys(name_hint(everything, name) for name in pair))
+        raise ValueError(f"no section of {directory} has both {pair[0]} and {pair[1]}, each as one row{hints}")
+    return paragraphs
+
+
+def _check_found(directory: Path, found: Found) -> None:
     if not any(records for records, _ in found.values()):
         raise ValueError(
             f"{directory} holds no readable record; give a results folder (with MACHINE/runs/*.json in it) or the "
             "folder of one machine (with runs/*.json in it)"
         )
-    return found
 
 
 def machine_folders(out_dir: Path) -> list[Path]:
@@ -81,10 +115,15 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
-    parts = [section_frames(section) for section in sections(records)]
+    shown = sections(records)
+    counted = [record for section in shown for row in section.rows for record in row.records]
+    findings = page_findings(shown, read_answers(RecordStore(folder), counted))
+    parts = [section_frames(section, findings.by_section[section.conditions].letters) for section in shown]
     for name in CSV_FILES:
         _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
-    _write_page(folder / "README.md", machine_page(parts, records, problems))
+    for name in FINDINGS_FILES:
+        _write_text(folder / name, csv([found.frames[name] for found in findings.by_section.values()]))
+    _write_page(folder / "README.md", machine_page(parts, records, problems, findings))
 
 
 def _write_page(path: Path, text: str) -> None:

@@ -7,6 +7,7 @@ from urllib.parse import quote
 
 from benchmarks.record import Problem, RunRecord
 from benchmarks.report import tables
+from benchmarks.report.findings import FINDINGS_FILES, Findings, PageFindings
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
@@ -28,13 +29,16 @@ THROUGHPUT_CAPTION = (
 )
 
 
-def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem]) -> str:
+def machine_page(
+    parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem], findings: PageFindings
+) -> str:
     """The README of a machine's folder, as markdown.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
         problems: files in its folder that are no records.
+        findings: what follows from them.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
@@ -43,9 +47,10 @@ def machine_page(parts: Sequence[SectionFrames], records: Sequence[RunRecord], p
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part) for part in parts),
+        *(section_text(part, findings.by_section[part.section.conditions]) for part in parts),
+        *findings.blocks,
         *_problems(rows, problems),
-        provenance(counted, num_replaced=len(records) - len(counted)),
+        provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -58,7 +63,7 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames) -> str:
+def section_text(part: SectionFrames, findings: Findings) -> str:
     """Heading, tables, footnotes and the parts that open on a click."""
     section = part.section
     marks, notes = _footnotes(section)
@@ -66,11 +71,13 @@ def section_text(part: SectionFrames) -> str:
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
         tables.accuracy_table(part.accuracy, marks),
-        _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
+        _accuracy_caption(section, tables.interval_kinds(part.accuracy), lettered=bool(findings.letters)),
+        *findings.pairs,
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
         throughput_caption(section),
         *notes,
+        *findings.details,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
     ]
@@ -93,7 +100,7 @@ def _budget(budget: str) -> str:
     return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
 
 
-def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
+def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool) -> str:
     """What the numbers of the accuracy table are, of those that it has."""
     sentences = ["Accuracy is that of the last epoch."]
     if T_INTERVAL in kinds:
@@ -105,6 +112,8 @@ def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
             f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
             "images, which says nothing of the spread between seeds."
         )
+    if lettered:
+        sentences.append("Rows that share a letter can't be told apart (see the pairs).")
     if section.conditions.budget == "seconds":
         sentences.append("Rows of one budget had the same seconds of training, compiling and evaluation not counted.")
     if section.conditions.budget is None:

@@ -19,6 +19,8 @@ from markdown_it import MarkdownIt
 
 from benchmarks.record import Problem, RunRecord
 from benchmarks.report import frames
+from benchmarks.report.answers import Answers
+from benchmarks.report.findings import page_findings
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import machine_page
 from benchmarks.report.rows import sections
@@ -60,8 +62,14 @@ def fall_back(record: RunRecord) -> None:
     record.execution["fallback"] = "No C++ compiler was found: eager instead of compile."
 
 
-def page_of(records: Sequence[RunRecord], problems: Sequence[Problem] = ()) -> str:
-    return machine_page([frames.section_frames(section) for section in sections(records)], records, problems)
+def page_of(records: Sequence[RunRecord], problems: Sequence[Problem] = (), answers: Answers | None = None) -> str:
+    shown = sections(records)
+    return machine_page(
+        [frames.section_frames(section) for section in shown],
+        records,
+        problems,
+        page_findings(shown, answers or Answers()),
+    )
 
 
 def check_snapshot(name: str, text: str) -> None:

@@ -105,7 +105,9 @@ def test_reports_are_made_from_records_alone(module: str) -> None:
     assert not called & CLOCK_CALLS
 
 
-@pytest.mark.parametrize("command", ["benchmarks.run", "benchmarks.report", "benchmarks.reproduce", "benchmarks.peers"])
+@pytest.mark.parametrize(
+    "command", ["benchmarks.run", "benchmarks.report", "benchmarks.reproduce", "benchmarks.peers", "benchmarks.compare"]
+)
 def test_help_is_given_without_torch(command: str) -> None:
     loaded = loaded_by_running(command, "--help")
     assert any(within(name, "benchmarks") for name in loaded)

@@ -13,9 +13,14 @@ TRUTH = np.random.default_rng(9).integers(0, 10, 10_000).astype(np.uint8)
 CHECKSUM = "5f1c0e"
 
 
-def put_runs(machine: Path, models: dict[str, float], *, num_seeds: int = 3, **changes: Any) -> list[RunRecord]:
-    """Runs with predictions of simulated models, each at its true accuracy; `changes` as of make_config."""
-    store, generator = RecordStore(machine), np.random.default_rng(4)
+def put_runs(
+    machine: Path, models: dict[str, float], *, num_seeds: int = 3, draw: int = 4, **changes: Any
+) -> list[RunRecord]:
+    """Runs with predictions of simulated models at their true accuracy, the same for each `draw`.
+
+    `changes` are those of make_config.
+    """
+    store, generator = RecordStore(machine), np.random.default_rng(draw)
     records: list[RunRecord] = []
     store.write_labels(CHECKSUM, TRUTH)
     world = World(num_seeds=num_seeds, num_models=1)

@@ -106,7 +106,15 @@ def test_reports_are_made_from_records_alone(module: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "command", ["benchmarks.run", "benchmarks.report", "benchmarks.reproduce", "benchmarks.peers", "benchmarks.compare"]
+    "command",
+    [
+        "benchmarks.run",
+        "benchmarks.report",
+        "benchmarks.reproduce",
+        "benchmarks.peers",
+        "benchmarks.compare",
+        "benchmarks.tune",
+    ],
 )
 def test_help_is_given_without_torch(command: str) -> None:
     loaded = loaded_by_running(command, "--help")

@@ -72,4 +72,6 @@ def _answers(store: RecordStore, record: RunRecord, labels: dict[str, NDArray[np
     correct = predicted == truth
     if abs(100 * float(correct.mean()) - record.metrics["test_top1_pct"]) > _MATCH_PCT:
         raise ValueError("predictions don't have the accuracy that the record says")
+    if not (np.isfinite(confidence).all() and confidence.min() >= 0 and confidence.max() <= 1):
+        raise ValueError("a predicted class has a probability that is none")
     return RunAnswers(correct, confidence.astype(np.float32))

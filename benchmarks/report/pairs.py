@@ -37,7 +37,11 @@ def section_groups(section: Section, answers: Answers) -> list[Group]:
     for row in section.rows:
         if row.ok:
             groups[row.config["recipe"]["budget"], *_test_sets(row)].append(row)
-    return [Group(rows, compare_models({row.label: _runs(row, answers) for row in rows})) for rows in groups.values()]
+    found = []
+    for (_, *test_sets), rows in groups.items():
+        usable = answers if len(test_sets) == 1 else Answers()  # images of several test sets are not the same ones
+        found.append(Group(rows, compare_models({row.label: _runs(row, usable) for row in rows})))
+    return found
 
 
 def letters(groups: Sequence[Group]) -> dict[str, str]:

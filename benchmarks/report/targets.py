@@ -64,7 +64,8 @@ def _first(run: RunRecord, target_pct: float) -> Epoch | None:
 
 def _images(run: RunRecord, epoch: Epoch) -> float | None:
     steps = dict(epoch).get("num_steps")  # records have it, though their schema doesn't ask for it
-    return steps * run.config["recipe"]["batch_size"] if isinstance(steps, int) else None
+    batch_size = run.config["recipe"].get("batch_size")
+    return steps * batch_size if isinstance(steps, int) and isinstance(batch_size, int) else None
 
 
 def _pflops(run: RunRecord, epoch: Epoch) -> float | None:

@@ -16,6 +16,7 @@ from benchmarks.batch_sizes import batch_sweep
 from benchmarks.choices import remember, remembered
 from benchmarks.compilation import CompilerWatch
 from benchmarks.energy import EnergyMeter
+from benchmarks.labels import keep_labels
 from benchmarks.load import LoadWatch
 from benchmarks.memory import forget_peaks, in_use_mib, memory
 from benchmarks.record import RecordStore
@@ -228,6 +229,7 @@ class Experiment:
         """Write what the model says of the test split, and the model itself where that is asked for."""
         machine_dir, config = Path(job["machine_dir"]), job["config"]
         confidence, predicted = probabilities.max(1)
+        keep_labels(RecordStore(machine_dir), dataset)
         self.found["predictions"] = RecordStore(machine_dir).write_predictions(
             job["run_id"], predicted.byte().numpy(), confidence.half().numpy()
         )

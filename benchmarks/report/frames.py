@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -35,15 +35,21 @@ class SectionFrames:
     confusion: pd.DataFrame
 
 
-def section_frames(section: Section) -> SectionFrames:
-    """All frames of a section, with rows in its order."""
-    makers = (accuracy_frame, throughput_frame, cost_frame, per_class_frame, confusion_frame)
-    return SectionFrames(section, *(make(section) for make in makers))
+def section_frames(section: Section, letters: Mapping[str, str] | None = None) -> SectionFrames:
+    """All frames of a section, with rows in its order; `letters` as for `accuracy_frame`."""
+    makers = (throughput_frame, cost_frame, per_class_frame, confusion_frame)
+    return SectionFrames(section, accuracy_frame(section, letters), *(make(section) for make in makers))
 
 
-def accuracy_frame(section: Section) -> pd.DataFrame:
-    """A row for each configuration: how well it did, averaged over its runs that ended well."""
-    return _frame(section, [_accuracy(row) for row in section.rows])
+def accuracy_frame(section: Section, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A row for each configuration: how well it did, averaged over its runs that ended well.
+
+    Args:
+        section: of the rows.
+        letters: the group of each row that can't be told apart, by configuration key.
+    """
+    found = letters or {}
+    return _frame(section, [{**_accuracy(row), "group": found.get(row.records[0].config_key)} for row in section.rows])
 
 
 def throughput_frame(section: Section) -> pd.DataFrame:
@@ -80,6 +86,11 @@ def confusion_frame(section: Section) -> pd.DataFrame:
             predicted = dict(zip(map(predicted_column, names), map(sum, zip(*counts, strict=True)), strict=True))
             cells.append({**_identity(row), "num_runs": len(runs), "true": name, **predicted})
     return _frame(section, cells)
+
+
+def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]]) -> pd.DataFrame:
+    """A frame of any cells, each set with the row of the section that it is of."""
+    return _frame(section, [{**_identity(row), **own} for row, own in cells])
 
 
 def predicted_column(name: str) -> str:

@@ -11,6 +11,7 @@ from benchmarks.arms.record import ArmsRecord
 from benchmarks.record import Problem, RunRecord
 from benchmarks.report import noise, tables
 from benchmarks.report.arms import arms_section, failures
+from benchmarks.report.findings import FINDINGS_FILES, Findings, PageFindings
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
@@ -64,6 +65,7 @@ def machine_page(
     parts: Sequence[SectionFrames],
     records: Sequence[RunRecord],
     problems: Sequence[Problem],
+    findings: PageFindings,
     material: Material,
 ) -> str:
     """The README of a machine's folder, as markdown.
@@ -72,6 +74,7 @@ def machine_page(
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
         problems: files in its folder that can't be read as what they should be.
+        findings: what follows from the records.
         material: what else there is to show.
     """
     rows = [row for part in parts for row in part.section.rows]
@@ -82,10 +85,16 @@ def machine_page(
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part, failed, material, is_first=part is parts[0]) for part in parts),
+        *(
+            section_text(
+                part, findings.by_section[part.section.conditions], failed, material, is_first=part is parts[0]
+            )
+            for part in parts
+        ),
         *_arms_parts(records, material),
+        *findings.blocks,
         *_problems(rows, problems),
-        provenance(counted, num_replaced=len(records) - len(counted)),
+        provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -98,11 +107,14 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames, failed: Mapping[str, str], material: Material, *, is_first: bool) -> str:
+def section_text(
+    part: SectionFrames, findings: Findings, failed: Mapping[str, str], material: Material, *, is_first: bool
+) -> str:
     """Heading, tables, figures, footnotes and the parts that open on a click.
 
     Args:
         part: the section's frames.
+        findings: what follows from its records.
         failed: what is wrong with arms that don't compute the same, by configuration key.
         material: of the page.
         is_first: the page's figures are those of its first section.
@@ -113,7 +125,8 @@ def section_text(part: SectionFrames, failed: Mapping[str, str], material: Mater
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
         tables.accuracy_table(part.accuracy, marks),
-        _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
+        _accuracy_caption(section, tables.interval_kinds(part.accuracy), lettered=bool(findings.letters)),
+        *findings.pairs,
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
         f"{throughput_caption(section)} {noise.between_rows(material.selfcheck)}",
@@ -121,6 +134,7 @@ def section_text(part: SectionFrames, failed: Mapping[str, str], material: Mater
         *notes,
         *share_parts(section),
         *batch_parts(section),
+        *findings.details,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
     ]
@@ -158,7 +172,7 @@ def _budget(budget: str) -> str:
     return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
 
 
-def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
+def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool) -> str:
     """What the numbers of the accuracy table are, of those that it has."""
     sentences = ["Accuracy is that of the last epoch."]
     if T_INTERVAL in kinds:
@@ -170,6 +184,8 @@ def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
             f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
             "images, which says nothing of the spread between seeds."
         )
+    if lettered:
+        sentences.append("Rows that share a letter can't be told apart (see the pairs).")
     if section.conditions.budget == "seconds":
         sentences.append("Rows of one budget had the same seconds of training, compiling and evaluation not counted.")
     if section.conditions.budget is None:

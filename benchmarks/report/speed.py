@@ -111,7 +111,8 @@ def batch_parts(section: Section) -> list[str]:
 def _batch_table(found: Mapping[str, tuple[Sequence[BatchPoint], int | None]]) -> list[str]:
     """A row for each label, a column for each size, and why a row ends where it does."""
     sizes = sorted({point["batch_size"] for points, _ in found.values() for point in points})
-    rows, ends = [], []
+    rows: list[list[str]] = []
+    ends: list[str] = []
     for label, (points, knee) in found.items():
         rates = {point["batch_size"]: number(point["img_per_s"]) for point in points}
         cells = [rates.get(size, MISSING) for size in sizes]

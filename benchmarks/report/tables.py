@@ -12,7 +12,7 @@ from benchmarks.report.text import MISSING, escape, number, significant, table
 
 Cell = Callable[[Mapping[str, Any]], str]
 
-WORDS = ("budget", "status", "precision", "engine")
+WORDS = ("budget", "group", "status", "precision", "engine")
 
 CONFUSIONS_SHOWN = 20
 """Of the best rows: GitHub cuts pages off at half a megabyte."""
@@ -32,6 +32,7 @@ def accuracy_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
         "params": lambda row: number(row["num_params"]),
         "seeds": lambda row: number(row["num_seeds"]),
         TOP1_HEADERS[interval_kinds(frame)]: _top1,
+        "group": lambda row: row["group"] or MISSING,
         "val top-1, %": lambda row: number(row["val_top1_pct"], 2),
         "test NLL": lambda row: number(row["test_nll"], 3),
         "macro F1": lambda row: number(row["macro_f1"], 4),
@@ -40,7 +41,7 @@ def accuracy_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
     }
     if frame["budget"].nunique() > 1:
         columns = {"model": columns["model"], "budget": lambda row: escape(row["budget"]), **columns}
-    return _render(frame, columns, optional={"val top-1, %"})
+    return _render(frame, columns, optional={"val top-1, %", "group"})
 
 
 def throughput_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:

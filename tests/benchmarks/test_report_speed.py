@@ -5,12 +5,11 @@ from typing import Any
 import pytest
 
 from benchmarks.record import RunRecord
-from benchmarks.report import frames
-from benchmarks.report.markdown import Material, machine_page
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.speed import batch_parts, repeated_ratio, repeats_note, share_parts, spread_pct
 from benchmarks.schema import BatchPoint
 from tests.benchmarks.sample_records import make_config, make_environment, make_record
+from tests.benchmarks.test_report_page import page_of
 
 
 def measured(train_img_per_s: float, *, minutes: int = 0, seed: int = 0, **software: Any) -> RunRecord:
@@ -81,5 +80,4 @@ def test_the_knee_of_a_batch_sweep_is_marked_and_its_end_explained() -> None:
     assert "**95**" in part and "**100**" not in part and "**20**" in part and "**10**" not in part
     assert "mlp at 64: out of memory: 3 GiB." in part
     assert batch_parts(section(make_record())) == []
-    page = machine_page([frames.section_frames(section(record))], [record], [], Material())
-    assert "Throughput by batch size" in page
+    assert "Throughput by batch size" in page_of([record])

@@ -122,7 +122,7 @@ def within_seconds(model: str, *seconds: float, options: tuple[str, ...] = ()) -
 
 
 def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """One epoch of four seeds in every precision and engine that the device has: how fast, and are they as accurate?
+    """One epoch of three seeds in every precision and engine that the device has: how fast, and are they as accurate?
 
     All of them in one sweep, so that it ends with a comparison of the arms in turn.
     """
@@ -135,7 +135,7 @@ def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
         models=("all",),
         preset="quick",
         budget=("epochs:1",),
-        seeds=4,
+        seeds=3,
         precision=tuple(name for name in names if has_precision(name, device)),
     )
     engines: tuple[Engine, ...] = ("eager", "compile", "graph") if device.type == "cuda" else ("eager", "compile")

@@ -50,7 +50,7 @@ def test_a_steady_machine_needs_the_fewest_samples() -> None:
 
 
 def test_a_noisy_machine_is_sampled_until_the_median_is_known() -> None:
-    machine, pace = Machine(0.1), itertools.cycle([0.1, 0.13, 0.12, 0.1, 0.1, 0.1, 0.1])
+    machine, pace = Machine(0.1), itertools.cycle([0.2, 0.26, 0.24, 0.2, 0.2, 0.2, 0.2])
 
     def work() -> int:
         machine.seconds = next(pace)
@@ -63,7 +63,7 @@ def test_a_noisy_machine_is_sampled_until_the_median_is_known() -> None:
 
 
 def test_the_time_limit_ends_what_stays_noisy_and_keeps_every_sample() -> None:
-    machine, pace = Machine(0.1), itertools.cycle([0.1, 0.5])
+    machine, pace = Machine(0.1), itertools.cycle([0.2, 0.5])
 
     def rates(limit_s: float) -> list[float]:
         def work() -> int:

@@ -80,7 +80,7 @@ class Experiment:
             choice = self._choose(model, dataset, recipe, job)
         with ledger.section("measure"):
             forget_peaks(device)
-        compiler = CompilerWatch()
+            compiler = CompilerWatch()
         result = self._fit(model, dataset, recipe, job, choice, ledger=ledger, emit=emit)
         self.found["compilation"] = compiler.found()
         with ledger.section("eval"):

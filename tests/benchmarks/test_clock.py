@@ -83,8 +83,8 @@ def test_short_work_is_repeated_within_a_sample() -> None:
     machine = Machine(0.001)
     rates = machine.rates(limit_s=0.0)
     assert len(rates) == MIN_SAMPLES
-    # 64 calls are the first power of two that takes long enough; shorter tries aren't counted.
-    assert machine.calls == 1 + (1 + 2 + 4 + 8 + 16 + 32) + MIN_SAMPLES * 64 and SAMPLE_S <= 64 * 0.001
+    # 128 calls are the first power of two that takes long enough; shorter tries aren't counted.
+    assert machine.calls == 1 + (1 + 2 + 4 + 8 + 16 + 32 + 64) + MIN_SAMPLES * 128 and SAMPLE_S <= 128 * 0.001
 
 
 def test_few_samples_are_never_narrow() -> None:

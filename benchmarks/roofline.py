@@ -19,7 +19,7 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 
@@ -33,6 +33,7 @@ from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision
 from fmnist_zoo.training.precision import check_precision, has_bf16
 
+MAX_AGE = timedelta(hours=1)
 LIMIT_S = 1.0
 """Of sampling each rate, after which it is taken as precise as it is."""
 
@@ -103,14 +104,27 @@ def roofline_path(environment: Environment) -> Path:
 
 
 def kept_roofline(path: Path | None) -> Roofline | None:
-    """The roofline in a file, if it is one; a damaged file is as good as none, since it will be written again."""
+    """The roofline in a file, if it is one of the last hour; a damaged file is as good as none, and written again.
+
+    On a machine that others use, too, last week's says little of today.
+    """
     if path is None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if mismatch(found, Roofline, "roofline") is None and is_complete(found) else None
+    if mismatch(found, Roofline, "roofline") is not None or not is_complete(found) or found["measured_at"] is None:
+        return None
+    return found if _age(found["measured_at"]) < MAX_AGE else None
+
+
+def _age(measured_at: str) -> timedelta:
+    """Since a UTC time as records write it; without end where that is no time."""
+    try:
+        return datetime.now(UTC) - datetime.strptime(measured_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return timedelta.max
 
 
 def keep_roofline(path: Path | None, roofline: Roofline) -> None:

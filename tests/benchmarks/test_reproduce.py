@@ -140,7 +140,7 @@ def test_it_stops_at_the_deadline_goes_on_from_there_and_then_begins_anew(tmp_pa
     with tarfile.open(tar) as archive:
         names = archive.getnames()
     assert "README.md" in names and sum(name.endswith(".json") for name in names) == 2
-    assert sum(name.endswith(".safetensors") for name in names) == 2
+    assert sum(name.endswith(".safetensors") for name in names) == 3  # predictions of each, and the test labels
 
     assert reproduce(ReproduceConfig(out=out, device="cpu", step=("first",))) == 0
     assert models(out) == ["mlp", "mlp", "tutorial_mlp_128_64"]

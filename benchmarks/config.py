@@ -8,6 +8,7 @@ from typing import Literal
 
 from fmnist_zoo.recipe import Engine, InputScaling, Loss, Optimizer, Precision, Schedule
 
+Measure = Literal["latency", "step_shares", "batch_sizes"]
 Track = Literal["equal", "best", "published"]
 Preset = Literal["quick", "standard", "full"]
 DatasetName = Literal["fashion_mnist", "mnist", "kmnist"]
@@ -88,6 +89,9 @@ class RunConfig:
     """Where records and tables go, in a folder named after the machine."""
     save_weights: bool = False
     """Keep each run's weights (safetensors) and configuration."""
+    measure: tuple[Measure, ...] = ()
+    """Beside throughput, memory and compiling, in place of the preset's: latency; step_shares, the parts of a training
+    step; batch_sizes, the throughput over batch sizes."""
     profile: bool = False
     """After each run, write down where the time of a training step goes, and a trace for Perfetto."""
     plugin: tuple[Path, ...] = ()
@@ -104,7 +108,11 @@ class Measures:
 
     epochs: int
     seeds: int
-    latency: bool
+    measure: tuple[Measure, ...]
+    """Beside throughput, memory and what compiling took."""
+    limit_s: float
+    """For each throughput, after which it is taken as precise as it is. On two cores of an EPYC `mlp` takes 10 s for
+    its quick run: what is measured must add little to that."""
     augmentation: str
     """Of the equal track: five epochs are too few to need any, and longer trainings overfit without."""
     optimizer: Optimizer
@@ -112,9 +120,18 @@ class Measures:
 
 
 PRESETS: dict[str, Measures] = {
-    "quick": Measures(epochs=5, seeds=1, latency=False, augmentation="none", optimizer="muon"),
-    "standard": Measures(epochs=20, seeds=3, latency=True, augmentation="flip", optimizer="adamw"),
-    "full": Measures(epochs=60, seeds=5, latency=True, augmentation="flip", optimizer="adamw"),
+    "quick": Measures(epochs=5, seeds=1, measure=(), limit_s=0.7, augmentation="none", optimizer="muon"),
+    "standard": Measures(
+        epochs=20, seeds=3, measure=("latency", "step_shares"), limit_s=10.0, augmentation="flip", optimizer="adamw"
+    ),
+    "full": Measures(
+        epochs=60,
+        seeds=5,
+        measure=("latency", "step_shares", "batch_sizes"),
+        limit_s=10.0,
+        augmentation="flip",
+        optimizer="adamw",
+    ),
 }
 
 assert set(RECIPE_AXES) <= {item.name for item in fields(RunConfig)}

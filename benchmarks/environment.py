@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from benchmarks.nvml import driver_version
 from benchmarks.schema import Hardware, Software
 
 SOURCE_PATHS = ("fmnist_zoo", "benchmarks", "pyproject.toml")
@@ -64,7 +65,7 @@ def software() -> Software:
         "fmnist_zoo": _version("fmnist-zoo"),
         "cuda": torch.version.cuda,
         "cudnn": None if cudnn is None else str(cudnn),
-        "gpu_driver": gpu_driver(),
+        "gpu_driver": driver_version(),
         "os": platform.platform(),
         "commit": commit,
         "dirty": dirty,
@@ -116,22 +117,6 @@ def git_state(top: Path) -> tuple[str | None, bool | None]:
         return None, None
     changes = _output("git", "-C", str(top), "status", "--porcelain", "--", *SOURCE_PATHS, keep_empty=True)
     return commit, None if changes is None else bool(changes)
-
-
-def gpu_driver() -> str | None:
-    """The version of the NVIDIA driver; None where there is none, or nvidia-ml-py is not installed."""
-    try:
-        import pynvml
-    except ImportError:
-        return None
-    try:
-        pynvml.nvmlInit()
-        try:
-            return str(pynvml.nvmlSystemGetDriverVersion())
-        finally:
-            pynvml.nvmlShutdown()
-    except pynvml.NVMLError:
-        return None
 
 
 def _version(distribution: str) -> str | None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,12 +12,19 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
+from benchmarks.batch_sizes import batch_sweep
 from benchmarks.choices import remember, remembered
+from benchmarks.compilation import CompilerWatch
+from benchmarks.energy import EnergyMeter
 from benchmarks.labels import keep_labels
-from benchmarks.measure import forget_peaks, latency, memory, throughput
+from benchmarks.load import LoadWatch
+from benchmarks.memory import forget_peaks, in_use_mib, memory
 from benchmarks.record import RecordStore
-from benchmarks.roofline import roofline
+from benchmarks.roofline import measured_roofline
 from benchmarks.schema import Roofline
+from benchmarks.throughput import latency, step_shares, throughput
+from benchmarks.traffic import step_traffic
+from benchmarks.validity import validity_flags
 from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
@@ -49,35 +58,64 @@ class Experiment:
         """Carry a job out. Returns the fields of its record that a worker knows."""
         self.found = {"history": [], "flags": []}  # nothing of an earlier run may be taken for this one's
         device = resolve_device(job["device"])
-        ledger = Ledger(synchronize=synchronizer(device))
+        watch, energy = LoadWatch(device), EnergyMeter(device)
+        ledger = Ledger(synchronize=synchronizer(device), around={"train": lambda: _both(watch, energy)})
         self.found["ledger"] = ledger.seconds
         with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
-            self._roofline = self._roofline or roofline(device)
+            kept = None if job["roofline"] is None else Path(job["roofline"])
+            self._roofline = self._roofline or measured_roofline(device, kept)
         self.found["roofline"] = self._roofline
         for path in job["plugins"]:
             load_plugin(Path(path))
         config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])
         with ledger.section("data"):
             dataset = self._load(job)
+        with ledger.section("measure"):
+            forget_peaks(device)
+            baseline_mib = in_use_mib(device)
         with ledger.section("build"):
             torch.manual_seed(job["seed"])
             model = place(create_model(config["model"], **config["model_options"]), device)
         with ledger.section("probe"):
             choice = self._choose(model, dataset, recipe, job)
-        forget_peaks(device)
+        with ledger.section("measure"):
+            forget_peaks(device)
+        compiler = CompilerWatch()
         result = self._fit(model, dataset, recipe, job, choice, ledger=ledger, emit=emit)
+        self.found["compilation"] = compiler.found()
         with ledger.section("eval"):
             predictions = self._test(model, dataset, result)
         with ledger.section("write"):
             self._keep(model, dataset, predictions, job)
         with ledger.section("measure"):
-            self.found["memory"] = memory(device)
-            self.found["throughput"] = throughput(result, device)
-            self.found["latency"] = latency(model, dataset, result) if job["latency"] else None
+            self.found["memory"] = memory(device, baseline_mib=baseline_mib)
+            self.found["energy"] = energy.found(result.num_steps * recipe.batch_size)
+            self._measure(model, dataset, result, job, watch)
+            self.found["step_traffic_bytes"] = step_traffic(result.step, *next(result.loader.batches(0, 1)))
         if job["profile"]:
             with ledger.section("profile"):  # last of all: it moves the weights, and must change no other figure
                 self._profile(result, job)
         return self.found
+
+    def _measure(self, model: nn.Module, dataset: Dataset, result: FitResult, job: Job, watch: LoadWatch) -> None:
+        """Speed in all the ways that were asked for; the test split was read before, since the weights move on."""
+        device, wanted = result.step.device, job["measure"]
+        with watch.part("throughput"):
+            self.found["throughput"] = throughput(result, device, limit_s=job["limit_s"])
+        if "latency" in wanted:
+            self.found["latency"] = latency(model, dataset, result)
+        if "step_shares" in wanted:
+            self.found["step_shares"] = step_shares(result, device)
+        if "batch_sizes" in wanted:
+            train, _ = split_dataset(dataset, job["config"]["num_val"], device)
+            self.found["batch_sizes"] = batch_sweep(result, train, device)
+        self.found["load"] = watch.found
+        self.found["flags"] += validity_flags(
+            throughput=self.found["throughput"],
+            batch_size=result.step.recipe.batch_size,
+            load=watch.found,
+            batch_sweep=self.found.get("batch_sizes"),
+        )
 
     def _profile(self, result: FitResult, job: Job) -> None:
         """Profile a few steps more; a profiler that fails leaves a flag, since the run itself is done and good."""
@@ -89,6 +127,7 @@ class Experiment:
                 machine_dir=Path(job["machine_dir"]),
                 run_id=job["run_id"],
                 model=job["config"]["model"],
+                training_flops=job["training_flops"],
                 roofline=self._roofline,
                 train_img_per_s=self.found["throughput"]["train_img_per_s"],
             )
@@ -206,3 +245,10 @@ class Experiment:
                 class_names=dataset.class_names,
             )
         self.found["weights"] = job["weights"]
+
+
+@contextmanager
+def _both(watch: LoadWatch, energy: EnergyMeter) -> Iterator[None]:
+    """Around each epoch of training: who uses the machine, and what the GPU takes."""
+    with watch.part("train"), energy.training():
+        yield

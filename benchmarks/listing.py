@@ -26,7 +26,7 @@ from fmnist_zoo.registry import (
 )
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.device import resolve_device
-from fmnist_zoo.training.fit import StepPlan, place, seconds_per_step, split_dataset
+from fmnist_zoo.training.fit import StepPlan, budget_flops, place, seconds_per_step, split_dataset
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.step import TrainingStep
 
@@ -97,11 +97,12 @@ def _estimate(variant: Variant, plan: Plan, dataset: Dataset) -> tuple[float, st
     scale = PixelScale.of(recipe.input_scaling, dataset)
     loader = TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=0)
     model = place(create_model(config["model"], **config["model_options"]), device)
+    image_flops = budget_flops(recipe, model)
     # The compiler is left out: an estimate that takes as long as compiling is none.
     engine = "eager" if config["engine"] == "auto" else config["engine"]
     precision = None if config["precision"] == "auto" else config["precision"]
     choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)  # type: ignore[arg-type]
     step = TrainingStep(model, recipe, scale=scale, precision=choice.precision, engine=choice.engine)
     step.warm_up(loader.chunks(0, 2))
-    num_steps = StepPlan(recipe, step, loader, Ledger()).num_steps
+    num_steps = StepPlan(step, loader, Ledger(), image_flops=image_flops).num_steps
     return seconds_per_step(step, loader, Ledger()) * num_steps, f"{choice.precision} {choice.engine}"

@@ -1,11 +1,75 @@
-"""Peak memory of a process, by the operating system's count."""
+"""Peak memory of a run: what torch allocated on a CUDA device, else the resident set of the run's own process."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import resource
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.schema import Memory
+
+if TYPE_CHECKING:
+    import torch
+
+
+def memory(device: torch.device, *, baseline_mib: float | None = None) -> Memory:
+    """Peak memory since `forget_peaks`.
+
+    Args:
+        device: where the run took place.
+        baseline_mib: what was in use before the model was built, by `in_use_mib`.
+    """
+    if device.type == "cuda":
+        import torch  # only here: what compares frameworks measures processes without it
+
+        return {
+            "peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+            "baseline_mem_mib": baseline_mib,
+            "peak_reserved_mib": torch.cuda.max_memory_reserved(device) / 2**20,
+            "kind": "allocated on the GPU by torch",
+        }
+    return {
+        "peak_mem_mib": peak_resident_mib(),
+        "baseline_mem_mib": baseline_mib,
+        "peak_reserved_mib": None,
+        "kind": "resident set of the worker process",
+    }
+
+
+def in_use_mib(device: torch.device) -> float:
+    """Memory in use now: allocated on a CUDA device, else resident."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.memory_allocated(device) / 2**20
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def forget_peaks(device: torch.device) -> None:
+    """Count peak memory anew from here: what a probe or an earlier seed needed isn't this training's."""
+    gc.collect()  # captured steps are in reference cycles
+    give_back_free()
+    forget_peak()
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def give_back_free() -> None:
+    """Give freed blocks back to the system, where the C library can (glibc).
+
+    Workers keep them otherwise (`benchmarks.worker.environment`), and what comes next would be booked as needing them.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 def peak_resident_mib() -> float:

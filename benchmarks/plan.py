@@ -16,6 +16,7 @@ from benchmarks.report.labels import variant_labels
 from benchmarks.schema import Config, Flag
 from benchmarks.tracks import num_val, recipe_for
 from fmnist_zoo.data.catalog import NUM_CLASSES
+from fmnist_zoo.flops import FlopCount, count_flops
 from fmnist_zoo.options import nearest, option_types
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
@@ -36,6 +37,7 @@ class Variant:
         label: what distinguishes it within the plan.
         family: of the model.
         num_params: of the model.
+        flops: of the model for one image, counted here: a process that is timed must not count.
         flags: go into each of its records.
     """
 
@@ -43,6 +45,7 @@ class Variant:
     label: str
     family: str
     num_params: int
+    flops: FlopCount
     flags: tuple[Flag, ...]
 
     @property
@@ -84,6 +87,8 @@ def make_plan(options: RunConfig) -> Plan:
     preset = ("standard" if device.type == "cuda" else "quick") if options.preset == "auto" else options.preset
     track = _track(names) if options.track == "auto" else options.track
     measures = PRESETS[preset]
+    if options.measure:
+        measures = replace(measures, measure=options.measure)
     seeds = measures.seeds if options.seeds is None else options.seeds
     if not names:
         raise ValueError("--models names no model; give at least one, such as mlp")
@@ -181,7 +186,9 @@ def _variant(
     }
     num_params = sum(parameter.numel() for parameter in model.parameters())
     flags: tuple[Flag, ...] = ({"kind": "recipe", "evidence": flag, "advice": None},) if flag else ()
-    return Variant(config=config, label=name, family=spec.family, num_params=num_params, flags=flags)
+    return Variant(
+        config=config, label=name, family=spec.family, num_params=num_params, flops=count_flops(model), flags=flags
+    )
 
 
 def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Module:

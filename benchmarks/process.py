@@ -22,18 +22,30 @@ class WorkerDiedError(RuntimeError):
     """The worker ended in the middle of a run; the message says how and what it printed last."""
 
 
+NewWorker = Callable[[Mapping[str, str]], "Worker"]
+"""Makes a worker process, given environment variables beside the usual ones; a fake in tests."""
+
+
 class Worker:
     """A worker process, started at the first job. Its log goes to a temporary file.
+
+    Args:
+        num_threads: of OpenMP in it, unless a person has set another number.
+        command: what is started.
+        variables: further environment variables, which win over the usual ones.
 
     Attributes:
         import_s: seconds from starting the process until it was ready; None until then.
     """
 
     def __init__(
-        self, num_threads: int, command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.worker")
+        self,
+        num_threads: int,
+        command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.worker"),
+        variables: Mapping[str, str] | None = None,
     ) -> None:
         self._command = command
-        self._num_threads = num_threads
+        self._environment = {**environment(num_threads), **(variables or {})}
         # Open for as long as the worker lives, which no `with` block spans.
         self._log = tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace")  # noqa: SIM115
         self._process: subprocess.Popen[str] | None = None
@@ -84,7 +96,7 @@ class Worker:
                 stderr=self._log,
                 text=True,
                 encoding="utf-8",
-                env=environment(self._num_threads),
+                env=self._environment,
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends the worker in good order
             )
             assert self._process.stdout is not None

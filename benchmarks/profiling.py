@@ -13,18 +13,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.profiler import ProfilerActivity, kineto_available, profile, record_function
 
+from benchmarks.report.bound import Bound, gemm_peak
 from benchmarks.report.operations import break_down
-from benchmarks.report.profile import GEMM_OF, Bound, ProfiledSteps, profile_page
+from benchmarks.report.profile import ProfiledSteps, profile_page
 from benchmarks.schema import Profile, Roofline
+from benchmarks.traffic import step_traffic
 from fmnist_zoo.files import write_atomically
-from fmnist_zoo.flops import count_flops
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.fit import FitResult
-from fmnist_zoo.training.step import TrainingStep, trainable
+from fmnist_zoo.training.step import TrainingStep
 
 TRACE_STEPS = 10
 """In the trace that is kept: enough to look at, and a file that stays small."""
@@ -42,6 +42,7 @@ def write_profile(
     machine_dir: Path,
     run_id: str,
     model: str,
+    training_flops: int,
     roofline: Roofline | None,
     train_img_per_s: float | None,
 ) -> Profile:
@@ -52,6 +53,7 @@ def write_profile(
         machine_dir: in whose `profiles` folder the page and the trace go.
         run_id: their name.
         model: its name, for the page.
+        training_flops: of the model for one image: it is counted elsewhere, since counting may leave a process slow.
         roofline: what the device was measured to do.
         train_img_per_s: steady-state throughput without the profiler.
 
@@ -84,10 +86,10 @@ def write_profile(
         num_trace_steps=num_trace_steps,
     )
     bound = Bound(
-        flops=count_flops(step.model).training_flops * batch_size,
-        moved_bytes=moved_bytes(step),
+        flops=training_flops * batch_size,
+        moved_bytes=step_traffic(step, *next(loader.batches(0, 1))),
         step_s=batch_size / train_img_per_s if train_img_per_s else None,
-        gemm_tflop_per_s=roofline["gemm_tflop_per_s"].get(GEMM_OF[result.precision]) if roofline else None,
+        gemm_tflop_per_s=gemm_peak(roofline, result.precision),
         copy_gb_per_s=roofline["copy_gb_per_s"] if roofline else None,
     )
     page = profile_page(steps, break_down(trace["traceEvents"], SPAN, on_gpu=where == "cuda"), bound)
@@ -125,26 +127,7 @@ def packed(trace: Trace) -> bytes:
     return gzip.compress(json.dumps(kept, separators=(",", ":")).encode(), mtime=0)
 
 
-def moved_bytes(step: TrainingStep) -> dict[str, int]:
-    """Bytes that one step reads and writes at least, each tensor once a direction, by what they are."""
-    masters, weights = trainable(step.model), trainable(step.module)
-    state = [value for entry in step.optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
-    sizes = {"weights, read and written once": 2 * _size(masters)}
-    if step.module is not step.model:
-        sizes["their copies in bf16, written and read once"] = 2 * _size(weights)
-    sizes["gradients, written and read once"] = 2 * _size(weights)
-    sizes["state of the optimizer, read and written once"] = 2 * _size(state)
-    if step.recipe.ema_decay is not None:
-        sizes["average of the weights, read and written once"] = 2 * _size(masters)
-    sizes["input batch (uint8 pixels, int64 labels), read once"] = step.recipe.batch_size * (28 * 28 + 8)
-    return sizes
-
-
 def _some_chunks(result: FitResult, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
     """So many batches of an epoch whose order is drawn before the first of them is asked for."""
     chunks = result.loader.chunks(0, num_steps)
     return itertools.chain([next(chunks)], chunks)
-
-
-def _size(tensors: list[Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)

@@ -61,7 +61,7 @@ class RunRecord:
         error: None where the status is ok, else the message and the last lines of the log.
         variant: the row's label in the sweep that made it.
         started_at: UTC, `2026-11-21T21:00:00Z`.
-        load: by the part of the run that was timed: `train`, `measure`.
+        load: by the part of the run that was timed: `train`, `throughput`.
         config_key: `config_key(config)`.
         reads as it is written: the rest has the names and units of `benchmarks.schema`.
     """
@@ -118,7 +118,7 @@ def config_key(config: Mapping[str, Any]) -> str:
         ValueError: a key is not text, or a number is not finite.
         TypeError: a value has no JSON form.
     """
-    text = json.dumps(_plain(config, keep_non_finite=True), sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(plain(config, keep_non_finite=True), sort_keys=True, separators=(",", ":"), allow_nan=False)
     return hashlib.sha256(text.encode()).hexdigest()
 
 
@@ -153,7 +153,7 @@ class RecordStore:
         Raises:
             ValueError: the record doesn't fit the schema, so that it couldn't be read again; the message says where.
         """
-        content = _plain(dataclasses.asdict(record))
+        content = plain(dataclasses.asdict(record))
         if fault := _fault(content):
             raise ValueError(f"record {record.run_id} does not fit schema version {SCHEMA_VERSION}: {fault}")
         lines = [f"{json.dumps(name)}: {json.dumps(content[name], sort_keys=True)}" for name in sorted(content)]
@@ -254,16 +254,20 @@ def _read(path: Path) -> RunRecord:
     """One record; ValueError or OSError saying why the file is none."""
     if path.suffix != ".json" or not path.is_file():
         raise ValueError("not a record: only <run_id>.json and <run_id>.safetensors belong here")
-    try:
-        content = json.loads(path.read_bytes(), parse_constant=_refuse_constant)
-    except ValueError as error:  # also of bytes that aren't UTF-8
-        raise ValueError(f"not JSON, or cut short: {error}") from error
-    content = upgraded(content)
+    content = upgraded(read_json(path))
     if fault := _fault(content):
         raise ValueError(fault)
     if content["run_id"] != path.stem:
         raise ValueError(f"holds the run {content['run_id']}, of which it doesn't have the name")
     return RunRecord(**content)
+
+
+def read_json(path: Path) -> Any:
+    """What a file of JSON holds; ValueError where it holds none, or a number that JSON doesn't have."""
+    try:
+        return json.loads(path.read_bytes(), parse_constant=_refuse_constant)
+    except ValueError as error:  # also of bytes that aren't UTF-8
+        raise ValueError(f"not JSON, or cut short: {error}") from error
 
 
 def _fault(content: Any) -> str | None:
@@ -301,16 +305,16 @@ def _inconsistency(content: dict[str, Any]) -> str | None:
     return None
 
 
-def _plain(value: Any, *, keep_non_finite: bool = False) -> Any:
+def plain(value: Any, *, keep_non_finite: bool = False) -> Any:
     """Mappings, tuples and numbers as what JSON has; numbers that aren't finite become None unless kept."""
     if isinstance(value, float) and not math.isfinite(value) and not keep_non_finite:
         return None
     if isinstance(value, Mapping):
         if bad := [key for key in value if not isinstance(key, str)]:
             raise ValueError(f"key {bad[0]!r} is not text")
-        return {key: _plain(item, keep_non_finite=keep_non_finite) for key, item in value.items()}
+        return {key: plain(item, keep_non_finite=keep_non_finite) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_plain(item, keep_non_finite=keep_non_finite) for item in value]
+        return [plain(item, keep_non_finite=keep_non_finite) for item in value]
     return value
 
 

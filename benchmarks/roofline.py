@@ -3,28 +3,38 @@
 Each is the median of several short samples between waits for the device, after one call that isn't timed; the raw
 samples are kept. What the device doesn't have, or has no memory for, is None. A training step's share of the measured
 rate says how well the device is used; it may exceed 1 by little, as a square product need not be the fastest of all.
+
+A measurement is kept by hardware, software and settings, so that all runs of a sweep are held against the same one. To
+have it made anew, delete the folder `rooflines` in the cache.
 """
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import mmap
+import os
 import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
 
 import torch
 from torch import Tensor
 
-from benchmarks.schema import Roofline
+from benchmarks.clock import sample_rates, stopwatch
+from benchmarks.schema import Environment, Roofline, mismatch
+from fmnist_zoo.data.cache import cache_root
+from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision
-from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.precision import check_precision, has_bf16
 
-SAMPLE_S = 0.02
-"""A sample repeats its work until it takes at least this long, so that waiting for the device doesn't count."""
-MIN_SAMPLES, MAX_SAMPLES, LIMIT_S = 3, 20, 0.1
+LIMIT_S = 1.0
+"""Of sampling each rate, after which it is taken as precise as it is."""
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -70,21 +80,77 @@ def roofline(
     }
 
 
+def measured_roofline(device: torch.device, path: Path | None) -> Roofline:
+    """The roofline that is kept in a file, else measured now and kept there."""
+    found = kept_roofline(path)
+    if found is None:
+        found = roofline(device)
+        keep_roofline(path, found)
+    return found
+
+
+def roofline_path(environment: Environment) -> Path:
+    """Where a device's roofline is kept.
+
+    Args:
+        environment: its hardware, software and details count, and the number of threads that a person has set; the
+            commit does not.
+    """
+    software = {name: value for name, value in environment["software"].items() if name not in ("commit", "dirty")}
+    identity = [environment["hardware"], software, environment["details"], os.environ.get("OMP_NUM_THREADS")]
+    text = json.dumps(identity, sort_keys=True)
+    return cache_root() / "rooflines" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
+
+
+def kept_roofline(path: Path | None) -> Roofline | None:
+    """The roofline in a file, if it is one; a damaged file is as good as none, since it will be written again."""
+    if path is None:
+        return None
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return found if mismatch(found, Roofline, "roofline") is None and is_complete(found) else None
+
+
+def keep_roofline(path: Path | None, roofline: Roofline) -> None:
+    """Keep a roofline unless a part of it failed; a cache that can't be written costs the next run a measurement."""
+    if path is None or not is_complete(roofline):
+        return
+    with contextlib.suppress(OSError):
+        write_atomically(path, json.dumps(roofline).encode())
+
+
+def is_complete(roofline: Roofline) -> bool:
+    """Whether there is what every device has: fp32 products and copying. Else memory was short, and may not stay so."""
+    return roofline["gemm_tflop_per_s"].get("fp32") is not None and roofline["copy_gb_per_s"] is not None
+
+
 def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: Callable[[], float]) -> list[float]:
-    """TFLOP/s of `torch.mm` of two matrices `(size, size)`, sampled; empty where the device lacks the precision."""
+    """TFLOP/s of the product of two matrices `(size, size)` by the fastest library that torch has for it, sampled.
+
+    Empty where the device lacks the precision.
+    """
     if not has_precision(precision, device):
         return []
 
-    def make() -> Callable[[], object]:
+    def make(product: Callable[[Tensor, Tensor, Tensor], object]) -> Callable[[], object]:
         # Random numbers: on a GPU a product of zeros needs less power, and so runs at a higher clock. Drawn from a
         # generator of their own: the run's random state is the seed's.
-        left = torch.randn(size, size, device=device, generator=torch.Generator(device).manual_seed(0))
-        left = left.to(DTYPES[precision])
-        right, out = left.flip(0), torch.zeros_like(left)
-        return lambda: torch.mm(left, right, out=out)
+        generator = torch.Generator(device).manual_seed(0)
+        left, right, out = (_block(size * size, DTYPES[precision], device).view(size, size) for _ in range(3))
+        left.normal_(generator=generator)
+        right.normal_(generator=generator)
+        return lambda: product(left, right, out)
 
+    products = [lambda left, right, out: torch.mm(left, right, out=out)]
+    if device.type == "cpu" and precision == "fp32":
+        # Here torch.mm is MKL's, which on AMD processors reaches half the speed of oneDNN's; convolutions and compiled
+        # layers go to the latter.
+        products.append(lambda left, right, out: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
     with _float32_products("high" if precision == "tf32" else "highest"):
-        return [2 * size**3 / seconds / 1e12 for seconds in _sampled(make, device, clock)]
+        rates = [_sampled(partial(make, product), 2 * size**3 / 1e12, device, clock) for product in products]
+    return max(rates, key=lambda samples: _median(samples) or 0.0)
 
 
 def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], float]) -> list[float]:
@@ -94,22 +160,22 @@ def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], floa
     """
 
     def make() -> Callable[[], Tensor]:
-        source, target = _block(block_mib, device), _block(block_mib, device)
+        source, target = (_block(block_mib * 2**18, torch.float32, device) for _ in range(2))
         return lambda: target.copy_(source)
 
-    return [2 * block_mib * 2**20 / seconds / 1e9 for seconds in _sampled(make, device, clock)]
+    return _sampled(make, 2 * block_mib * 2**20 / 1e9, device, clock)
 
 
-def _block(mib: int, device: torch.device) -> Tensor:
-    """Float32 numbers, each written once, so that all of the block's pages are there."""
+def _block(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """So many numbers `(size,)`, each written once, so that all of the block's pages are there."""
     if device.type != "cpu":
-        return torch.ones(mib * 2**18, device=device)
+        return torch.ones(size, dtype=dtype, device=device)
     # Workers keep for later what they free (`benchmarks.worker.environment`), and a training that came after would be
     # booked as needing it. A mapping of its own goes back to the system with the tensor.
-    memory = mmap.mmap(-1, mib * 2**20)
+    memory = mmap.mmap(-1, size * dtype.itemsize)
     if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux; as the workers' allocator asks for its blocks
         memory.madvise(mmap.MADV_HUGEPAGE)
-    return torch.frombuffer(memory, dtype=torch.float32).fill_(1.0)
+    return torch.frombuffer(memory, dtype=dtype).fill_(1.0)
 
 
 def has_precision(precision: Precision, device: torch.device) -> bool:
@@ -122,35 +188,21 @@ def has_precision(precision: Precision, device: torch.device) -> bool:
     return not precision.startswith("bf16") or device.type != "cpu" or has_bf16(device)
 
 
-def sample_seconds(
-    work: Callable[[], object], synchronize: Callable[[], None], *, clock: Callable[[], float] = time.perf_counter
+def _sampled(
+    make: Callable[[], Callable[[], object]], units: float, device: torch.device, clock: Callable[[], float]
 ) -> list[float]:
-    """Seconds of one call of some work, sampled: one untimed call, then samples of at least SAMPLE_S.
+    """Units a second of what `make` makes, each call of which does so many.
 
-    Calls within a sample are queued without waiting between them. A sample that turns out too short isn't counted, and
-    the next ones have twice as many calls.
+    Empty where the device has no memory for it, or refuses the operation.
     """
-    work()
-    synchronize()
-    samples: list[float] = []
-    calls, begin = 1, clock()
-    while len(samples) < MIN_SAMPLES or (len(samples) < MAX_SAMPLES and clock() - begin < LIMIT_S):
-        started = clock()
-        for _ in range(calls):
-            work()
-        synchronize()
-        elapsed = clock() - started
-        if elapsed >= SAMPLE_S:
-            samples.append(elapsed / calls)
-        else:
-            calls *= 2
-    return samples
-
-
-def _sampled(make: Callable[[], Callable[[], object]], device: torch.device, clock: Callable[[], float]) -> list[float]:
-    """Seconds of a call of what `make` makes; empty where the device has no memory for it, or refuses the operation."""
     try:
-        return sample_seconds(make(), synchronizer(device), clock=clock)
+        work = make()
+
+        def one() -> float:
+            work()
+            return units
+
+        return sample_rates(one, stopwatch(device, clock), limit_s=LIMIT_S, clock=clock)
     except (MemoryError, RuntimeError):  # torch's out-of-memory errors are RuntimeErrors
         return []
 

@@ -7,12 +7,16 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import tyro
 
 from benchmarks.config import RunConfig
+
+if TYPE_CHECKING:
+    from benchmarks.runner import Done
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -61,7 +65,7 @@ def sweep(
     options: RunConfig,
     command: str,
     *,
-    skip: Callable[[str], Collection[tuple[str, int]]] = lambda machine: (),
+    done: Callable[[str], Done] | None = None,
     deadline: float | None = None,
 ) -> Outcome:
     """Plan, run and report.
@@ -69,13 +73,13 @@ def sweep(
     Args:
         options: what to run.
         command: the command line, for the records.
-        skip: given the machine's folder name, the runs (configuration key and seed) that need not be done.
+        done: given the machine's folder name, what need not be done again.
         deadline: on `time.monotonic`; no run starts after it.
     """
     from benchmarks.display import make_display
     from benchmarks.listing import plan_table, summary
     from benchmarks.plan import make_plan
-    from benchmarks.runner import Place, Runner
+    from benchmarks.runner import Done, Place, Runner
     from fmnist_zoo.data import load_dataset
 
     plan = make_plan(options)
@@ -94,19 +98,19 @@ def sweep(
     )
     display = make_display(len(plan.variants) * len(plan.seeds))
     runner = Runner(plan, place, display)
-    skipped = skip(runner.machine)
+    before = done(runner.machine) if done else Done()
     try:
         with display:
-            records = runner.run(skip=skipped, deadline=deadline)
+            results = runner.run(done=before, deadline=deadline)
     except KeyboardInterrupt:
         print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)
         return Outcome(exit_code=INTERRUPTED, complete=False, machine=runner.machine)
-    display.say(summary(records, place.out / runner.machine))
-    good = {(record.config_key, record.seed) for record in records if record.status == "ok"} | set(skipped)
+    display.say(summary(results.records, place.out / runner.machine))
+    good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"} | before.runs
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
     return Outcome(
-        exit_code=0 if all(record.status == "ok" for record in records) else 1,
-        complete=complete,
+        exit_code=0 if all(record.status == "ok" for record in results.records) else 1,
+        complete=complete and results.comparisons_complete,
         machine=runner.machine,
     )
 

@@ -4,23 +4,28 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import psutil
 
+from benchmarks.arms.record import ArmsStore
+from benchmarks.arms.sweep import ArmSweep, arm_groups
 from benchmarks.choices import choice_path
+from benchmarks.details import details
 from benchmarks.display import Display
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.plan import Plan, Variant
-from benchmarks.process import Worker, WorkerDiedError
+from benchmarks.process import NewWorker, Worker, WorkerDiedError
 from benchmarks.record import RecordStore, RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
-from benchmarks.schema import Environment, Ledger
+from benchmarks.roofline import roofline_path
+from benchmarks.schema import Cost, Environment, Ledger
 from benchmarks.worker import Job
+from benchmarks.worker import environment as worker_environment
 
 PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
 
@@ -37,8 +42,33 @@ class Place:
     command: str
 
 
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What need not be done again: runs by configuration key and seed, comparisons of arms by their key."""
+
+    runs: frozenset[tuple[str, int]] = frozenset()
+    comparisons: frozenset[str] = frozenset()
+
+
+@dataclass(slots=True)
+class Results:
+    """What a sweep did: the records of its runs, and whether each comparison of arms that it meant to make was made."""
+
+    records: list[RunRecord] = field(default_factory=list)
+    comparisons_complete: bool = True
+
+
+def _new_worker(variables: Mapping[str, str]) -> Worker:
+    return Worker(_num_threads(), variables=variables)
+
+
+def _num_threads() -> int:
+    """Of a worker, unless a person has set another number: one for each physical core."""
+    return psutil.cpu_count(logical=False) or 1
+
+
 class Runner:
-    """Carries out a plan, one run after the other.
+    """Carries out a plan, one run after the other, and then compares the arms that it has.
 
     Args:
         plan: what to run.
@@ -47,40 +77,64 @@ class Runner:
         new_worker: makes a worker process; a fake in tests.
     """
 
-    def __init__(
-        self, plan: Plan, place: Place, display: Display, new_worker: Callable[[int], Worker] = Worker
-    ) -> None:
+    def __init__(self, plan: Plan, place: Place, display: Display, new_worker: NewWorker = _new_worker) -> None:
         self.plan, self.place, self.display = plan, place, display
         self._new_worker = new_worker
-        self.environment: Environment = {"hardware": hardware(plan.device), "software": software(), "details": None}
+        variables = worker_environment(_num_threads())
+        self.environment: Environment = {
+            "hardware": hardware(plan.device),
+            "software": software(),
+            "details": details(plan.device, num_threads=int(variables["OMP_NUM_THREADS"]), variables=variables),
+        }
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
 
-    def run(self, *, skip: Collection[tuple[str, int]] = (), deadline: float | None = None) -> list[RunRecord]:
-        """Do every run that isn't in `skip` (configuration key and seed); no new one starts after `deadline`.
+    def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # it is frozen
+        """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
 
         Returns the records of this sweep, also written to the store. Ctrl-C ends the run at hand and raises
         KeyboardInterrupt; what was finished before is in the store and in the tables.
         """
-        records: list[RunRecord] = []
+        results = Results()
         for variant in self.plan.variants:
             worker: Worker | None = None
             try:
                 for seed in self.plan.seeds:
-                    if (variant.key, seed) in skip or (deadline is not None and time.monotonic() > deadline):
+                    if (variant.key, seed) in done.runs or _is_over(deadline):
                         continue
-                    worker = worker or self._new_worker(psutil.cpu_count(logical=False) or 1)
+                    worker = worker or self._new_worker({})
                     record, alive = self._one(variant, seed, worker)
-                    records.append(record)
+                    results.records.append(record)
                     if not alive:
                         worker.close()
                         worker = None
             finally:
                 if worker is not None:
                     worker.close()
-        return records
+        results.comparisons_complete = self._compare_arms(done, deadline)
+        return results
+
+    def _compare_arms(self, done: Done, deadline: float | None) -> bool:
+        """Compare the precisions and engines of each model that has several; whether all of it is done."""
+        sweep = ArmSweep(
+            self._new_worker,
+            environment=self.environment,
+            device=self.plan.device,
+            data_dir=self.place.data_dir,
+            plugins=self.place.plugins,
+            command=self.place.command,
+            say=self.display.say,
+        )
+        for group in arm_groups([(variant.config, variant.family) for variant in self.plan.variants]):
+            if group.key in done.comparisons:
+                continue
+            if _is_over(deadline):
+                return False
+            ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
+            write_report(self.place.out, self.machine)
+        return True
 
     def _check_writable(self) -> None:
         """ValueError where no record could be written, before hours are spent on what can't be kept."""
@@ -98,16 +152,20 @@ class Runner:
         # The model of a plug-in file may change under its name.
         kept = None if self.place.plugins else choice_path(variant.key, self.environment)
         job: Job = {
+            "task": "run",
             "config": dict(variant.config),
             "seed": seed,
             "run_id": name,
             "device": self.plan.device,
-            "latency": self.plan.measures.latency,
+            "measure": list(self.plan.measures.measure),
+            "limit_s": self.plan.measures.limit_s,
             "choice": None if kept is None else str(kept),
+            "roofline": str(roofline_path(self.environment)),
             "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
             "machine_dir": str(self.place.out / self.machine),
             "weights": f"weights/{name}" if self.place.save_weights else None,
             "profile": self.place.profile,
+            "training_flops": variant.flops.training_flops,
             "plugins": [str(path) for path in self.place.plugins],
         }
         self.display.run_started(variant.label, seed)
@@ -161,6 +219,12 @@ class Runner:
             latency=result.get("latency"),
             memory=result.get("memory"),
             roofline=result.get("roofline"),
+            compilation=result.get("compilation"),
+            cost=variant_cost(variant, result.get("step_traffic_bytes")),
+            step_shares=result.get("step_shares"),
+            batch_sizes=result.get("batch_sizes"),
+            load=result.get("load"),
+            energy=result.get("energy"),
             flags=[*variant.flags, *result.get("flags", [])],
             predictions=result.get("predictions"),
             weights=result.get("weights"),
@@ -168,12 +232,28 @@ class Runner:
         )
 
 
-def finished_runs(machine_dir: Path, since: str) -> set[tuple[str, int]]:
-    """Configuration key and seed of every run that is ok and began at or after a time (UTC, as records write it)."""
+def finished(machine_dir: Path, since: str) -> Done:
+    """Every run that is ok and every comparison that began at or after a time (UTC, as records write it)."""
     records, _ = RecordStore(machine_dir).read_all()
+    comparisons, _ = ArmsStore(machine_dir).read_all()
+    return Done(
+        frozenset((run.config_key, run.seed) for run in records if run.status == "ok" and run.started_at >= since),
+        frozenset(comparison.key for comparison in comparisons if comparison.started_at >= since),
+    )
+
+
+def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
+    """The model's work for an image, and what a step of the run moves, where the run came so far."""
     return {
-        (record.config_key, record.seed) for record in records if record.status == "ok" and record.started_at >= since
+        "forward_gmacs": variant.flops.forward_flops / 2e9,
+        "forward_gflops": variant.flops.forward_flops / 1e9,
+        "training_gflops": variant.flops.training_flops / 1e9,
+        "step_traffic_bytes": step_traffic_bytes,
     }
+
+
+def _is_over(deadline: float | None) -> bool:
+    return deadline is not None and time.monotonic() > deadline
 
 
 def complete_ledger(

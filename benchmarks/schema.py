@@ -255,8 +255,9 @@ class BatchSweep(TypedDict):
 class Load(TypedDict):
     """Who used the machine while a part of a run was timed.
 
-    Shares of the time of all cores, from 0 to 1: the worker's own, that of other processes, and what the hypervisor
-    kept. The GPU's by NVML: share of the time in which a kernel ran, other processes on it, reasons for lower clocks.
+    Shares of the time of all cores that the worker may run on, from 0 to 1: the worker's own, that of other processes,
+    and what the hypervisor kept. The GPU's by NVML: share of the time in which a kernel ran, other processes on it,
+    reasons for lower clocks.
     """
 
     seconds: float

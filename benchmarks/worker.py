@@ -22,16 +22,20 @@ from typing import Any, TypedDict
 class Job(TypedDict):
     """One run, as the runner asks for it."""
 
+    task: str
     config: dict[str, Any]
     seed: int
     run_id: str
     device: str
-    latency: bool
+    measure: list[str]
+    limit_s: float
     choice: str | None
+    roofline: str | None
     data_dir: str | None
     machine_dir: str
     weights: str | None
     profile: bool
+    training_flops: int
     plugins: list[str]
 
 
@@ -82,10 +86,19 @@ def open_answers() -> Emit:
 def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
     """What the run gave; a run that failed says how, and the worker lives on."""
     try:
-        return {"status": "ok", "error": None, **experiment.run(job, emit)}
+        return {"status": "ok", "error": None, **_task(experiment, job["task"])(job, emit)}
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
         traceback.print_exc()
         return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.found}
+
+
+def _task(experiment: Any, name: str) -> Callable[[Any, Emit], Mapping[str, Any]]:
+    """What a job asks for: to train and measure one `run`, or a part of a comparison of arms."""
+    if name == "run":
+        return experiment.run
+    from benchmarks.arms.tasks import compare_arms, time_first_step
+
+    return {"arms": compare_arms, "first_step": time_first_step}[name]
 
 
 def end_with_parent(parent: int) -> None:

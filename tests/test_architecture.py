@@ -19,6 +19,15 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
+COMMANDS = (
+    "benchmarks.run",
+    "benchmarks.report",
+    "benchmarks.reproduce",
+    "benchmarks.peers",
+    "benchmarks.selfcheck",
+    "benchmarks.compare",
+    "benchmarks.tune",
+)
 CLOCK_CALLS = {"now", "utcnow", "today", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns"}
 
 
@@ -105,17 +114,7 @@ def test_reports_are_made_from_records_alone(module: str) -> None:
     assert not called & CLOCK_CALLS
 
 
-@pytest.mark.parametrize(
-    "command",
-    [
-        "benchmarks.run",
-        "benchmarks.report",
-        "benchmarks.reproduce",
-        "benchmarks.peers",
-        "benchmarks.compare",
-        "benchmarks.tune",
-    ],
-)
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_is_given_without_torch(command: str) -> None:
     loaded = loaded_by_running(command, "--help")
     assert any(within(name, "benchmarks") for name in loaded)

@@ -370,7 +370,7 @@ def test_a_budget_in_seconds_follows_the_speed(small: Dataset) -> None:
         real(items)
 
     step.warm_up = warm_up  # type: ignore[method-assign]
-    plan = StepPlan(step.recipe, step, data, Ledger(clock))
+    plan = StepPlan(step, data, Ledger(clock), image_flops=None)
     assert plan.num_steps == 60
     plan.correct(20, 4.0)  # 0.2 s a step: 2 s are left for 10 more
     assert plan.num_steps == 30

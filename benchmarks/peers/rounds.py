@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TypeVar
 
 from benchmarks.peers.process import Epoch
 from benchmarks.process import WorkerDiedError
+from benchmarks.rounds import orders
 
 Name = TypeVar("Name", bound=str)
 
@@ -18,12 +19,6 @@ class Turns:
 
     epochs: list[Epoch] = field(default_factory=list)
     error: str | None = None
-
-
-def orders(names: Sequence[Name], num_rounds: int) -> Iterator[list[Name]]:
-    """In which order the arms take turns: A B C, C B A, A B C, ... so that nobody always follows the same one."""
-    for number in range(num_rounds):
-        yield list(reversed(names)) if number % 2 else list(names)
 
 
 def take_turns(arms: Mapping[Name, Callable[[], Epoch]], num_rounds: int) -> dict[Name, Turns]:

@@ -21,10 +21,9 @@ def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | 
     Returns:
         The exit code: 0, or 2 where there is nothing to make a report of.
     """
-    from benchmarks.report.files import (
-        pair_verdicts,
-        regenerate,
-    )  # pandas and scipy load after the arguments are understood
+    # pandas and scipy load after the arguments are understood
+    from benchmarks.report.files import pair_verdicts, regenerate
+    from benchmarks.selfcheck.results import read
 
     try:
         if pair is not None:
@@ -38,6 +37,8 @@ def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | 
         print(f"{folder / 'README.md'}: {len(records)} runs" if records else f"{folder}: no readable record")
         for problem in problems:
             print(f"  skipped {folder / 'runs' / problem.name}: {problem.reason}", file=sys.stderr)
+        if fault := read(folder)[1]:
+            print(f"  skipped {folder / fault.name}: {fault.reason}", file=sys.stderr)
     return 0
 
 

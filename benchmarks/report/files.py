@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.arms.record import ArmsStore
 from benchmarks.record import Problem, RecordStore, RunRecord
 from benchmarks.report.answers import read_answers
+from benchmarks.report.arms import arms_frame, latest
 from benchmarks.report.findings import FINDINGS_FILES, page_findings
-from benchmarks.report.frames import csv, section_frames
+from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import MARK, conditions_text, machine_page
+from benchmarks.report.markdown import MARK, Material, conditions_text, machine_page
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.verdict import name_hint, pair_sentence
+from benchmarks.selfcheck import results as selfcheck
 from fmnist_zoo.files import write_atomically
+
+FIGURES = "figures"
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
 
@@ -111,7 +117,7 @@ def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], i
 
 
 def _listing(folders: Sequence[Path]) -> set[Path]:
-    return {path for folder in folders for path in RecordStore(folder).paths()}
+    return {path for folder in folders for path in (*RecordStore(folder).paths(), *ArmsStore(folder).paths())}
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
@@ -123,7 +129,27 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
         _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
     for name in FINDINGS_FILES:
         _write_text(folder / name, csv([found.frames[name] for found in findings.by_section.values()]))
-    _write_page(folder / "README.md", machine_page(parts, records, problems, findings))
+    comparisons, faults = ArmsStore(folder).read_all()
+    comparisons = latest(comparisons)
+    if comparisons:
+        _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
+    checked, fault = selfcheck.read(folder)
+    problems = [*problems, *faults, *([fault] if fault else [])]
+    material = Material(comparisons=comparisons, selfcheck=checked, figures=_write_figures(folder, parts[0]))
+    _write_page(folder / "README.md", machine_page(parts, records, problems, findings, material))
+
+
+def _write_figures(folder: Path, part: SectionFrames) -> dict[str, str]:
+    """Draw the figures of a section; the files to show, relative to the folder, by what they show."""
+    if part.cost.empty:
+        return {}
+    from benchmarks.report.figures import section_figures  # matplotlib loads only where there is something to draw
+
+    drawn = section_figures(part, html.unescape(conditions_text(part.section.conditions)))
+    for figure in drawn:
+        for suffix, content in figure.files.items():
+            write_atomically(folder / FIGURES / f"{figure.name}.{suffix}", content)
+    return {figure.title: f"{FIGURES}/{figure.name}.svg" for figure in drawn}
 
 
 def _write_page(path: Path, text: str) -> None:

@@ -10,7 +10,9 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.record import RunRecord
+from benchmarks.report.costs import cost_cells
 from benchmarks.report.rows import Row, Section
+from benchmarks.report.speed import speed_cells
 from benchmarks.schema import GEMM_PRECISIONS
 from benchmarks.stats import mean_t_interval, wilson_interval
 
@@ -28,13 +30,14 @@ class SectionFrames:
     section: Section
     accuracy: pd.DataFrame
     throughput: pd.DataFrame
+    cost: pd.DataFrame
     per_class: pd.DataFrame
     confusion: pd.DataFrame
 
 
 def section_frames(section: Section, letters: Mapping[str, str] | None = None) -> SectionFrames:
     """All frames of a section, with rows in its order; `letters` as for `accuracy_frame`."""
-    makers = (throughput_frame, per_class_frame, confusion_frame)
+    makers = (throughput_frame, cost_frame, per_class_frame, confusion_frame)
     return SectionFrames(section, accuracy_frame(section, letters), *(make(section) for make in makers))
 
 
@@ -52,6 +55,14 @@ def accuracy_frame(section: Section, letters: Mapping[str, str] | None = None) -
 def throughput_frame(section: Section) -> pd.DataFrame:
     """A row for each configuration: how fast it was and what it cost."""
     return _frame(section, [_throughput(row) for row in section.rows])
+
+
+def cost_frame(section: Section) -> pd.DataFrame:
+    """A row for each configuration whose work was counted: its FLOPs, and its share of the roofs."""
+    counted = [(row, cells) for row in section.rows if (cells := cost_cells(row)) is not None]
+    return _frame(
+        section, [{**_identity(row), **cells, "config_key": row.records[0].config_key} for row, cells in counted]
+    )
 
 
 def per_class_frame(section: Section) -> pd.DataFrame:
@@ -155,6 +166,7 @@ def _throughput(row: Row) -> dict[str, Any]:
         "wall_s": average(record.ledger["wall_s"] for record in row.ok),
         "peak_mem_mib": _summary(max, (use["peak_mem_mib"] for use in memory)),
         "memory_kind": _distinct(use["kind"] for use in memory),
+        **speed_cells(row),
         **_latency(row),
         **_roofline(row),
         "status": _status(row),
@@ -172,8 +184,9 @@ def _latency(row: Row) -> dict[str, float | None]:
     measured = [record.latency for record in row.ok if record.latency]
     batches = sorted({name for latency in measured for name in latency}, key=lambda name: (len(name), name))
     return {
-        f"latency_{name}_p50_ms": _summary(median, (latency[name]["p50_ms"] for latency in measured if name in latency))
+        f"latency_{name}_{cut}": _summary(median, (latency[name][cut] for latency in measured if name in latency))
         for name in batches
+        for cut in ("p50_ms", "p95_ms", "p99_ms")
     }
 
 

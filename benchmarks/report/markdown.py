@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from urllib.parse import quote
 
+from benchmarks.arms.record import ArmsRecord
 from benchmarks.record import Problem, RunRecord
-from benchmarks.report import tables
+from benchmarks.report import noise, tables
+from benchmarks.report.arms import arms_section, failures
 from benchmarks.report.findings import FINDINGS_FILES, Findings, PageFindings
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
+from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.selfcheck.results import Selfcheck
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
@@ -24,30 +30,68 @@ TRACKS = {
 }
 
 THROUGHPUT_CAPTION = (
-    "Images per second: steady state after warm-up, median over runs. First step: compilation and warm-up, the longest "
-    "over runs; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs."
+    "Images per second: steady state after warm-up, median over runs; ± is the 95% interval of the median of a run's "
+    "samples. First step: compilation and warm-up, the longest over runs, and the state of the compiler's cache in the "
+    "first; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs, and what "
+    "was in use before the model was built."
+)
+
+COST_CAPTION = (
+    "Counted, not timed: matrix products, convolutions, recurrent layers and attention (1 MAC = 2 FLOPs; training = "
+    "forward and backward). MFU: achieved FLOP/s over those of large matrix products, measured on this device in the "
+    "precision of the row. FLOP/byte: those of a training step over the bytes that it has to move at least (weights, "
+    "gradients, optimizer, batch, and activations saved for the backward pass), so at most that. The bound is the "
+    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Convolutions count their padding, which "
+    "kernels may skip: on small maps a share may exceed 100%. Medians over runs."
 )
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Material:
+    """What a machine's page shows beside its records.
+
+    Attributes:
+        comparisons: of arms, one for each set of arms.
+        selfcheck: the machine's A/A check, where it was made.
+        figures: of the first section, relative to the folder, by what they show.
+    """
+
+    comparisons: Sequence[ArmsRecord] = ()
+    selfcheck: Selfcheck | None = None
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+
 def machine_page(
-    parts: Sequence[SectionFrames], records: Sequence[RunRecord], problems: Sequence[Problem], findings: PageFindings
+    parts: Sequence[SectionFrames],
+    records: Sequence[RunRecord],
+    problems: Sequence[Problem],
+    findings: PageFindings,
+    material: Material,
 ) -> str:
     """The README of a machine's folder, as markdown.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
-        problems: files in its folder that are no records.
-        findings: what follows from them.
+        problems: files in its folder that can't be read as what they should be.
+        findings: what follows from the records.
+        material: what else there is to show.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
     hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
+    failed = failures(material.comparisons, records)
     blocks = [
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part, findings.by_section[part.section.conditions]) for part in parts),
+        *(
+            section_text(
+                part, findings.by_section[part.section.conditions], failed, material, is_first=part is parts[0]
+            )
+            for part in parts
+        ),
+        *_arms_parts(records, material),
         *findings.blocks,
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
@@ -63,10 +107,20 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames, findings: Findings) -> str:
-    """Heading, tables, footnotes and the parts that open on a click."""
+def section_text(
+    part: SectionFrames, findings: Findings, failed: Mapping[str, str], material: Material, *, is_first: bool
+) -> str:
+    """Heading, tables, figures, footnotes and the parts that open on a click.
+
+    Args:
+        part: the section's frames.
+        findings: what follows from its records.
+        failed: what is wrong with arms that don't compute the same, by configuration key.
+        material: of the page.
+        is_first: the page's figures are those of its first section.
+    """
     section = part.section
-    marks, notes = _footnotes(section)
+    marks, notes = _footnotes(section, failed)
     blocks = [
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
@@ -75,8 +129,11 @@ def section_text(part: SectionFrames, findings: Findings) -> str:
         *findings.pairs,
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
-        throughput_caption(section),
+        f"{throughput_caption(section)} {noise.between_rows(material.selfcheck)}",
+        *_cost_parts(part, marks, material.figures if is_first else {}),
         *notes,
+        *share_parts(section),
+        *batch_parts(section),
         *findings.details,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
@@ -84,11 +141,26 @@ def section_text(part: SectionFrames, findings: Findings) -> str:
     return "\n\n".join(blocks)
 
 
+def _arms_parts(records: Sequence[RunRecord], material: Material) -> list[str]:
+    """The comparisons of precisions and engines; nothing where there are none."""
+    if not material.comparisons:
+        return []
+    return [arms_section(material.comparisons, records, floor=noise.between_arms(material.selfcheck))]
+
+
 def throughput_caption(section: Section) -> str:
     """What the numbers of the throughput table are, and what the device was measured to do by the same runs."""
     runs = [record for row in section.rows for record in row.ok]
     profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
     return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, roofline_text(runs)]))
+
+
+def _cost_parts(part: SectionFrames, marks: Mapping[str, str], figures: Mapping[str, str]) -> list[str]:
+    """The table of cost and roofline with its figure; nothing where nothing was counted."""
+    if part.cost.empty:
+        return []
+    shown = [f"![{escape(what)}]({quote(path)})" for what, path in figures.items()]
+    return ["### Cost and roofline", tables.cost_table(part.cost, marks), COST_CAPTION, *shown]
 
 
 def _budget(budget: str) -> str:
@@ -121,23 +193,43 @@ def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool
     return " ".join(sentences)
 
 
-def _footnotes(section: Section) -> tuple[dict[str, str], list[str]]:
-    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say."""
-    numbers: dict[str, int] = {}
-    marks = {}
+def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
+    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say.
+
+    Flags of a kind share a note: what to do about them, and the evidence of each row's first such run.
+    """
+    evidence: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = defaultdict(list)
     for row in section.rows:
-        remarks = [remark for record in row.records for remark in _remarks(record)]
-        own = sorted({numbers.setdefault(remark, len(numbers) + 1) for remark in remarks})
-        if own:
-            marks[row.records[0].config_key] = f"<sup>{','.join(map(str, own))}</sup>"
-    notes = [f"<sup>{place}</sup> {escape(remark)}" for remark, place in numbers.items()]
+        key = row.records[0].config_key
+        for note, found in _remarks(row, failed.get(key)).items():
+            keys[key].append(note)
+            evidence.setdefault(note, []).extend([f"{row.label}: {found}"] if found else [])
+    numbers = {note: place for place, note in enumerate(evidence, start=1)}
+    marks = {
+        key: f"<sup>{','.join(str(place) for place in sorted(numbers[note] for note in notes))}</sup>"
+        for key, notes in keys.items()
+    }
+    notes = [
+        f"<sup>{numbers[note]}</sup> {escape(' '.join([note, '; '.join(found)]).strip())}"
+        for note, found in evidence.items()
+    ]
     return marks, ["<br>\n".join(notes)] if notes else []
 
 
-def _remarks(record: RunRecord) -> list[str]:
-    fallback = record.execution["fallback"] if record.execution else None
-    flags = [" ".join(filter(None, (flag["evidence"], flag["advice"]))) for flag in record.flags]
-    return [*flags, *([fallback] if fallback else [])]
+def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
+    """Notes of a row: sentences that say all, and for a flag with advice this row's evidence beside it."""
+    remarks: dict[str, str | None] = dict.fromkeys(filter(None, [failed, repeats_note(row)]))
+    for record in row.records:
+        for flag in record.flags:
+            if flag["advice"] is None:
+                remarks[flag["evidence"]] = None
+            else:
+                where = f" (seed {record.seed})" if len(row.records) > 1 else ""
+                remarks.setdefault(f"{flag['kind']}: {flag['advice']}", f"{flag['evidence'].rstrip('.')}{where}")
+        if record.execution and record.execution["fallback"]:
+            remarks[record.execution["fallback"]] = None
+    return remarks
 
 
 def _class_parts(part: SectionFrames) -> list[str]:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
+from benchmarks.report.bound import GEMM_OF, Bound, scaled
 from benchmarks.report.operations import Breakdown, by_kind
 from benchmarks.report.text import MISSING, escape, number, shorten, significant, table
 
 OPERATIONS_SHOWN = 25
-GEMM_OF = {"fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "bf16_weights": "bf16", "fp16": "fp16"}
-"""The measured matrix product that bounds each precision of training."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,40 +38,6 @@ class ProfiledSteps:
     num_trace_steps: int
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Bound:
-    """What a step computes and must move, and what the device was measured to do; None where unknown.
-
-    Attributes:
-        flops: of one step, forward and backward.
-        moved_bytes: of one step, by what is moved.
-        step_s: of one step in the steady state, without the profiler.
-        gemm_tflop_per_s: of the device, in the precision of the passes.
-        copy_gb_per_s: of the device, bytes read plus bytes written.
-    """
-
-    flops: int
-    moved_bytes: Mapping[str, int]
-    step_s: float | None
-    gemm_tflop_per_s: float | None
-    copy_gb_per_s: float | None
-
-    @property
-    def achieved_tflop_per_s(self) -> float | None:
-        """What the step does, as it runs without the profiler."""
-        return None if self.step_s is None else self.flops / self.step_s / 1e12
-
-    @property
-    def least_gemm_s(self) -> float | None:
-        """Were all its FLOPs done as fast as the device multiplies matrices."""
-        return None if self.gemm_tflop_per_s is None else self.flops / (self.gemm_tflop_per_s * 1e12)
-
-    @property
-    def least_copy_s(self) -> float | None:
-        """Were all its bytes moved as fast as the device copies."""
-        return None if self.copy_gb_per_s is None else sum(self.moved_bytes.values()) / (self.copy_gb_per_s * 1e9)
-
-
 def profile_page(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> str:
     """The page as markdown."""
     blocks = [
@@ -94,18 +58,19 @@ def profile_page(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> st
 def bound_table(steps: ProfiledSteps, bound: Bound) -> str:
     """FLOPs, bytes, and the least time that each allows, beside the time that a step takes."""
     gemm = f"matrix products of this device in {escape(GEMM_OF[steps.precision])}"
-    megabytes = sum(bound.moved_bytes.values()) / 1e6
     rows = [
-        ["computed in a step, GFLOP", significant(bound.flops / 1e9)],
+        ["computed in a step, GFLOP", significant(scaled(bound.flops, 1e-9))],
         ["a step without the profiler, ms", significant(_ms(bound.step_s))],
         ["achieved, TFLOP/s", significant(bound.achieved_tflop_per_s)],
         [f"{gemm}, TFLOP/s", significant(bound.gemm_tflop_per_s)],
-        ["achieved of that, %", significant(_share_pct(bound.least_gemm_s, bound.step_s))],
+        ["achieved of that, %", significant(bound.mfu_pct)],
         ["least possible time by that rate, ms", significant(_ms(bound.least_gemm_s))],
-        ["moved in a step at least, MB", significant(megabytes)],
+        ["moved in a step at least, MB", significant(scaled(bound.total_bytes, 1e-6))],
         ["copying of this device, GB/s (read + written)", significant(bound.copy_gb_per_s)],
         ["least possible time by that rate, ms", significant(_ms(bound.least_copy_s))],
-        ["that of a step, %", significant(_share_pct(bound.least_copy_s, bound.step_s))],
+        ["arithmetic intensity, FLOP/byte", significant(bound.flop_per_byte)],
+        ["the most that both rates allow, TFLOP/s", significant(bound.bound_tflop_per_s)],
+        ["achieved of that, %", significant(bound.bound_pct)],
     ]
     return table(["", "value"], rows)
 
@@ -157,12 +122,13 @@ def _about(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> str:
 
 def _counted(bound: Bound) -> str:
     """What the bound counts, so that nobody takes it for more than it is."""
-    parts = "; ".join(f"{escape(what)} {significant(size / 1e6)} MB" for what, size in bound.moved_bytes.items())
+    moved = (bound.moved_bytes or {}).items()
+    parts = "; ".join(f"{escape(what)} {significant(size / 1e6)} MB" for what, size in moved)
     return (
-        "GFLOP are those of matrix products, convolutions and attention, forward and backward (1 multiply-accumulate = "
-        "2); element-wise work isn't counted. "
-        f"Bytes: {parts}. Activations, and casts of weights within the passes, are not counted, and what stays in a "
-        "cache from step to step need not be moved at all: this is the least for weights that do not."
+        "GFLOP are those of matrix products, convolutions, recurrent layers and attention, forward and backward (1 "
+        "multiply-accumulate = 2); element-wise work isn't counted. "
+        f"Bytes: {parts or MISSING}. Gradients of activations, and casts of weights within the passes, are not "
+        "counted, and what stays in a cache need not be moved at all: this is the least for tensors that do not."
     )
 
 
@@ -193,8 +159,4 @@ def _amounts(steps: ProfiledSteps, breakdown: Breakdown, seconds: float, calls: 
 
 
 def _ms(seconds: float | None) -> float | None:
-    return None if seconds is None else 1e3 * seconds
-
-
-def _share_pct(part: float | None, whole: float | None) -> float | None:
-    return None if part is None or whole is None else 100 * part / whole
+    return scaled(seconds, 1e3)

@@ -10,7 +10,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report.text import code_block, escape, significant
 from benchmarks.schema import GEMM_PRECISIONS, Dataset, Hardware, Software
 
-CSV_FILES = ("accuracy.csv", "throughput.csv", "per_class.csv", "confusion.csv")
+CSV_FILES = ("accuracy.csv", "throughput.csv", "cost.csv", "per_class.csv", "confusion.csv")
 
 
 def provenance(records: Sequence[RunRecord], *, num_replaced: int, more_files: Sequence[str]) -> str:
@@ -48,7 +48,7 @@ def headline(records: Sequence[RunRecord]) -> str:
 
 
 def roofline_text(records: Sequence[RunRecord]) -> str | None:
-    """What the device was measured to do at most, in the processes of these runs; None where none measured it."""
+    """What the device was measured to do at most, as these runs know it; None where none does."""
     measured = [record.roofline for record in records if record.roofline]
     gemm = {
         precision: [rate for roofline in measured if (rate := roofline["gemm_tflop_per_s"].get(precision)) is not None]
@@ -64,8 +64,8 @@ def roofline_text(records: Sequence[RunRecord]) -> str | None:
         parts.append(f"copying {_extent(copying)} GB/s (read + written)")
     if not parts:
         return None
-    of_all = "" if len(measured) == len(records) else f" ({len(measured)} of {_plural(len(records), 'run')})"
-    return f"Measured by the same runs{of_all}, the most that this device does: {'; '.join(parts)}."
+    of_all = "" if len(measured) == len(records) else f" (by {len(measured)} of {_plural(len(records), 'run')})"
+    return f"The most that this device was measured to do{of_all}: {'; '.join(parts)}."
 
 
 def hardware_text(hardware: Hardware) -> str:

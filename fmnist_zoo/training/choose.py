@@ -18,7 +18,7 @@ from torch import nn
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.device import synchronizer
-from fmnist_zoo.training.fit import budget_steps
+from fmnist_zoo.training.fit import budget_flops, budget_steps
 from fmnist_zoo.training.precision import has_bf16
 from fmnist_zoo.training.step import TrainingStep, copied
 
@@ -91,6 +91,7 @@ def choose(
     if device.type == "cuda":
         usual: Precision = "bf16" if has_bf16(device) else "fp16"
         return _default_beside_graph(model, recipe, loader, scale, precision or usual, engine)
+    image_flops = budget_flops(recipe, model)
     candidates: list[Precision] = [precision] if precision else _cpu_precisions()
     arms = {name: _arm(model, recipe, loader, scale, name, engine or "eager") for name in candidates}
     # What was asked for by name is used as asked. The comparison is written so that NaN doesn't pass it.
@@ -103,7 +104,7 @@ def choose(
         del arms[name]
     _measure(list(arms.values()), loader)
     first = next(iter(arms.values()))
-    num_steps = budget_steps(recipe, loader, model, lambda: first.step_s)
+    num_steps = budget_steps(recipe, loader, image_flops, lambda: first.step_s)
     # Set-up isn't compared: it is small without compiling, alike with it, and the first arm's holds the process's own.
     best = min(arms, key=lambda name: arms[name].step_s)
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]

@@ -116,10 +116,11 @@ def fit(
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
         with ledger.section("first_step"):
+            image_flops = budget_flops(recipe, model)
             step = TrainingStep(place(model, target), recipe, scale=scale, precision=precision, engine=engine)
             step.warm_up(loader.chunks(0, 2))
             validation = None if val is None else Validation(step, val)
-        plan = StepPlan(recipe, step, loader, ledger)
+        plan = StepPlan(step, loader, ledger, image_flops=image_flops)
         result = FitResult(
             scale=scale, precision=precision, engine=step.engine, fallback=step.fallback, step=step, loader=loader
         )
@@ -164,15 +165,15 @@ class StepPlan:
     """How many steps a budget allows: known from the start for epochs and FLOPs, measured for seconds.
 
     Args:
-        recipe: with the budget.
         step: what will train; under a budget in seconds it is timed on steps that leave no trace.
         loader: of its batches.
         ledger: where that timing is booked, under `first_step`.
+        image_flops: what `budget_flops` counted.
     """
 
-    def __init__(self, recipe: Recipe, step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> None:
-        self._budget = recipe.budget
-        self.num_steps = budget_steps(recipe, loader, step.model, lambda: seconds_per_step(step, loader, ledger))
+    def __init__(self, step: TrainingStep, loader: TrainLoader, ledger: Ledger, *, image_flops: int | None) -> None:
+        self._budget = step.recipe.budget
+        self.num_steps = budget_steps(step.recipe, loader, image_flops, lambda: seconds_per_step(step, loader, ledger))
 
     def correct(self, done: int, elapsed_s: float) -> None:
         """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far.
@@ -184,13 +185,21 @@ class StepPlan:
             self.num_steps = done + round(left_s / elapsed_s * done)
 
 
-def budget_steps(recipe: Recipe, loader: TrainLoader, model: nn.Module, seconds_per_step: Callable[[], float]) -> int:
+def budget_flops(recipe: Recipe, model: nn.Module) -> int | None:
+    """FLOPs of training with one image, where the budget is one of FLOPs; to be asked before anything is compiled."""
+    return count_flops(model).training_flops if recipe.budget.kind == "flops" else None
+
+
+def budget_steps(
+    recipe: Recipe, loader: TrainLoader, image_flops: int | None, seconds_per_step: Callable[[], float]
+) -> int:
     """Steps that a recipe's budget allows, at least 1; the time of a step is asked for only where it matters."""
     match recipe.budget.kind:
         case "epochs":
             steps = recipe.budget.amount * loader.steps_per_epoch
         case "flops":
-            steps = recipe.budget.amount / (count_flops(model).training_flops * recipe.batch_size)
+            assert image_flops is not None, "a budget in FLOPs needs those of an image"
+            steps = recipe.budget.amount / (image_flops * recipe.batch_size)
         case "seconds":
             steps = recipe.budget.amount / seconds_per_step()
     return max(1, math.floor(steps))

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
 
 class Ledger:
@@ -14,13 +14,19 @@ class Ledger:
         clock: seconds, monotonic.
         synchronize: waits for the device; called at both ends of each section, so that a section holds the work it
             queued.
+        around: by section, what is entered before it and left after it, for who watches it; what that takes itself
+            isn't the section's.
     """
 
     def __init__(
-        self, clock: Callable[[], float] = time.perf_counter, synchronize: Callable[[], None] = lambda: None
+        self,
+        clock: Callable[[], float] = time.perf_counter,
+        synchronize: Callable[[], None] = lambda: None,
+        around: Mapping[str, Callable[[], AbstractContextManager[object]]] | None = None,
     ) -> None:
         self.seconds: dict[str, float] = {}
         self.synchronize = synchronize
+        self._around = around or {}
         self._clock = clock
         self._open: list[str] = []
         self._since = clock()
@@ -28,13 +34,14 @@ class Ledger:
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
         """Count the time of the `with` block under `name`, added to what is there."""
-        self._book()
-        self._open.append(name)
-        try:
-            yield
-        finally:
+        with self._around.get(name, nullcontext)():
             self._book()
-            self._open.pop()
+            self._open.append(name)
+            try:
+                yield
+            finally:
+                self._book()
+                self._open.pop()
 
     def _book(self) -> None:
         self.synchronize()

@@ -94,6 +94,22 @@ class TrainingStep:
         batches = zip(images.split(size), labels.split(size), lrs, strict=True)
         return torch.cat([self._update(some, theirs, lr) for some, theirs, lr in batches])
 
+    def parts(
+        self, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"], lr: float
+    ) -> list[tuple[str, Callable[[], None]]] | None:
+        """A step as the calls that it is made of, to be made in their order: `forward`, `backward` and `optimizer`.
+
+        For who wants to time them; None where the step is one unit, captured or compiled as a whole.
+        """
+        if self._captured is not None or self._whole is not None:
+            return None
+        losses: list[Tensor] = []
+        return [
+            ("forward", lambda: losses.append(self._loss(images, labels)[0])),
+            ("backward", lambda: self._backward(losses.pop())),
+            ("optimizer", lambda: self._apply_gradients(lr)),
+        ]
+
     def warm_up(self, chunks: Iterable[tuple[Tensor, Tensor]]) -> None:
         """Run steps that leave no trace, so that compiling, capturing and set-up are paid before training begins.
 
@@ -148,7 +164,15 @@ class TrainingStep:
         if self._whole is not None:
             return self._whole(images, labels, self._rate.fill_(lr))
         loss, logits = self._loss(images, labels)
+        self._backward(loss)
+        self._apply_gradients(lr)
+        return logits.detach()
+
+    def _backward(self, loss: Tensor) -> None:
         self._scaler.scale(loss).backward()
+
+    def _apply_gradients(self, lr: float | Tensor) -> None:
+        """Clipping, optimizer and weight averaging."""
         if self.module is not self.model:
             self._move_gradients()
         if self.recipe.clip_grad_norm is not None:
@@ -163,7 +187,6 @@ class TrainingStep:
                 torch._foreach_copy_(self._weights, self.parameters)
         if self._average is not None:
             self._average.update()
-        return logits.detach()
 
     def _prepare(self, images: Tensor, labels: Tensor) -> None:
         """The first step: it compiles and is captured, or falls back."""

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.record import RecordStore, RunRecord, config_key, run_id
-from benchmarks.schema import Config, Environment, Flag, Metrics, Roofline
+from benchmarks.schema import Config, Cost, Environment, Flag, Metrics, Roofline
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 START = datetime(2026, 11, 21, 21, 0, 0, 123000, tzinfo=UTC)
@@ -20,6 +20,7 @@ MEASURED = (
     "throughput",
     "memory",
     "roofline",
+    "cost",
 )
 LEDGER = {
     "import_s": 1.5, "data_s": 0.2, "build_s": 0.1, "probe_s": 1.0, "first_step_s": 3.25, "train_s": 12.5,
@@ -126,7 +127,7 @@ def make_measured(config: Config, top1_pct: float) -> dict[str, Any]:
         "num_params": 535818, "num_steps": 1075, "num_epochs": 5, "history": [epoch], "ledger": dict(LEDGER),
         "dataset": {"name": config["dataset"], "checksum": "5f1c0e", **sizes, "class_names": CLASSES},
         "execution": {**execution, "fallback": None}, "metrics": make_metrics(top1_pct), "throughput": throughput,
-        "roofline": make_roofline(),
+        "roofline": make_roofline(), "cost": make_cost(),
         "memory": {
             "peak_mem_mib": 812.4, "baseline_mem_mib": 540.2, "peak_reserved_mib": None,
             "kind": "resident set of the worker process",
@@ -143,6 +144,15 @@ def make_roofline(*, fp32: float | None = 0.21, copy_gb_per_s: float | None = 40
         "copy_gb_per_s": copy_gb_per_s, "gemm_size": 2048, "copy_block_mib": 256,
         "gemm_samples_tflop_per_s": {} if fp32 is None or bf16 is None else {"fp32": [fp32] * 3, "bf16": [bf16] * 3},
         "copy_samples_gb_per_s": [] if copy_gb_per_s is None else [copy_gb_per_s] * 3,
+    }  # fmt: skip
+
+
+def make_cost(*, training_gflops: float = 0.0015, step_mb: int | None = 48) -> Cost:
+    """An image's work, and a step's traffic in megabytes: a quarter of it weights."""
+    parts = None if step_mb is None else {"weights": step_mb * 250_000, "activations": step_mb * 750_000}
+    return {
+        "forward_gmacs": training_gflops / 6, "forward_gflops": training_gflops / 3, "training_gflops": training_gflops,
+        "step_traffic_bytes": parts,
     }  # fmt: skip
 
 

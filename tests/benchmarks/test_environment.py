@@ -11,6 +11,7 @@ import pytest
 from benchmarks import environment
 from benchmarks.environment import git_state, hardware, machine_name, software
 from benchmarks.schema import Hardware, Software, mismatch
+from tests.benchmarks.fake_nvml import FakeNvml
 from tests.benchmarks.sample_records import make_environment
 
 
@@ -72,6 +73,11 @@ def test_versions_are_those_installed() -> None:
     assert found["torch"] == torch.__version__
     assert found["python"] == ".".join(map(str, sys.version_info[:3]))
     assert found["torchvision"] is not None
+
+
+def test_the_driver_is_named_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pynvml", FakeNvml())
+    assert software()["gpu_driver"] == "580.65"
 
 
 def test_the_processor_is_read_from_linux(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,40 +161,8 @@ def test_without_a_repository_or_git_there_is_no_commit(
     assert git_state(checkout) == (None, None)
 
 
-class NVMLError(Exception):
-    pass
-
-
-def fake_nvml(monkeypatch: pytest.MonkeyPatch, *, works: bool) -> list[str]:
-    calls: list[str] = []
-
-    def init() -> None:
-        if not works:
-            raise NVMLError("library not found")
-        calls.append("init")
-
-    module = types.ModuleType("pynvml")
-    functions = {"nvmlInit": init, "nvmlShutdown": lambda: calls.append("shutdown")}
-    vars(module).update(functions, NVMLError=NVMLError, nvmlSystemGetDriverVersion=lambda: "580.65")
-    monkeypatch.setitem(sys.modules, "pynvml", module)
-    return calls
-
-
-def test_the_driver_is_asked_for_and_the_library_let_go(monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = fake_nvml(monkeypatch, works=True)
-    assert environment.gpu_driver() == "580.65"
-    assert calls == ["init", "shutdown"]
-
-
-def test_without_a_driver_or_the_package_there_is_no_version(monkeypatch: pytest.MonkeyPatch) -> None:
-    fake_nvml(monkeypatch, works=False)
-    assert environment.gpu_driver() is None
-    monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert environment.gpu_driver() is None
-
-
 @pytest.mark.parametrize(
-    "module", ["benchmarks.record", "benchmarks.report.labels", "benchmarks.report", "benchmarks.environment"]
+    "module", ["benchmarks.record", "benchmarks.report.labels", "benchmarks.report", "benchmarks.details"]
 )
 def test_what_a_command_line_needs_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'pandas', 'numpy', 'scipy'}} & set(sys.modules)))"

@@ -20,7 +20,7 @@ from benchmarks.peers.inputs import write_idx, write_inputs
 from benchmarks.peers.lines import code_lines
 from benchmarks.peers.page import DASH, page, table
 from benchmarks.peers.process import Epoch
-from benchmarks.peers.rounds import Turns, orders, take_turns
+from benchmarks.peers.rounds import Turns, take_turns
 from benchmarks.peers.task import Task
 from benchmarks.process import WorkerDiedError
 from fmnist_zoo import create_model
@@ -37,10 +37,6 @@ def epoch(epoch_s: float, top1_pct: float = 80.0, num_images: int = 1000) -> Epo
 def record(name: ArmName, epochs: list[Epoch] | None, reference: list[Epoch], error: str | None = None) -> Any:
     turns = None if epochs is None else Turns(epochs=epochs, error=error)
     return arm_record(name, turns, reference, PeersConfig())
-
-
-def test_the_order_is_reversed_after_every_round() -> None:
-    assert list(orders(["a", "b", "c"], 3)) == [["a", "b", "c"], ["c", "b", "a"], ["a", "b", "c"]]
 
 
 def test_arms_take_turns_and_one_that_dies_does_not_stop_the_others() -> None:

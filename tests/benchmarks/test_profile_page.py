@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
+from benchmarks.report.bound import Bound
 from benchmarks.report.operations import Breakdown, Operation
-from benchmarks.report.profile import OPERATIONS_SHOWN, Bound, ProfiledSteps, kind_table, operation_table, profile_page
+from benchmarks.report.profile import OPERATIONS_SHOWN, ProfiledSteps, kind_table, operation_table, profile_page
 
 STEPS = ProfiledSteps(
     run_id="20261121T210000.123Z-cnn-1a2b3c4d-s0",
@@ -50,7 +51,9 @@ def test_the_bound_stands_beside_what_the_step_achieves() -> None:
     assert cells(page, "achieved of that") == ["25.0"]
     assert cells(page, "least possible time by that rate, ms") == ["10.0"]
     assert cells(page, "least possible time by that rate, ms", table=1) == ["0.4"]
-    assert cells(page, "that of a step") == ["1.00"]
+    assert cells(page, "arithmetic intensity, FLOP/byte") == ["500"]
+    assert cells(page, "the most that both rates allow, TFLOP/s") == ["0.4"]
+    assert cells(page, "achieved of that", table=1) == ["25.0"]
     assert "weights 6.00 MB; batch 2.00 MB" in page
 
 

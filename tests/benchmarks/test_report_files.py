@@ -21,6 +21,7 @@ from benchmarks.report.provenance import CSV_FILES
 from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, write_records
 
 MADE = {"README.md", *CSV_FILES, *FINDINGS_FILES}
+FIGURES = {"roofline-training.svg", "roofline-training.png"}
 TOP = Path(__file__).parents[2]
 
 
@@ -62,7 +63,7 @@ def test_after_a_run_its_machine_and_the_index_are_up_to_date(results: Path) -> 
 def test_a_report_is_made_again_byte_for_byte(results: Path, tmp_path: Path) -> None:
     assert report(results) == 0
     first = contents(results)
-    assert {Path(name).name for name in first if name.startswith("amd") and "runs" not in name} == MADE
+    assert {Path(name).name for name in first if name.startswith("amd") and "runs" not in name} == MADE | FIGURES
     assert report(results) == 0
     assert contents(results) == first
     copy = tmp_path / "elsewhere" / "again"  # neither the place nor the order nor the time of files matters
@@ -86,6 +87,20 @@ def test_the_command_gives_the_same_bytes_in_another_process_and_locale(results:
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert (result.returncode, result.stderr) == (0, "")
     assert contents(results) == first
+
+
+def test_the_roofline_is_drawn_and_shown(results: Path) -> None:
+    assert report(results) == 0
+    for machine in ("amd-epyc-2-cores", "nvidia-h100"):
+        assert made(results / machine / "figures") == FIGURES
+        assert "](figures/roofline-training.svg)" in (results / machine / "README.md").read_text(encoding="utf-8")
+
+
+def test_records_without_cost_have_no_figure(tmp_path: Path) -> None:
+    write_records(tmp_path / "machine", make_record(cost=None))
+    assert report(tmp_path) == 0
+    assert made(tmp_path / "machine") == MADE and not (tmp_path / "machine" / "figures").exists()
+    assert "figures/" not in (tmp_path / "machine" / "README.md").read_text(encoding="utf-8")
 
 
 def test_the_folder_of_one_machine_is_enough_and_nothing_outside_is_touched(results: Path) -> None:
@@ -197,10 +212,12 @@ import sys
 from pathlib import Path
 from typing import Any
 from benchmarks.report import write_report
-from tests.benchmarks.sample_records import make_config, make_record, write_records
+from tests.benchmarks.sample_records import make_config, make_cost, make_record, write_records
 
 for seed in range(8):
-    write_records(Path(sys.argv[1]) / "amd-epyc-2-cores", make_record(make_config(sys.argv[2]), seed=seed))
+    cost = make_cost() if seed == 7 else None  # figures take their time
+    record = make_record(make_config(sys.argv[2]), seed=seed, cost=cost)
+    write_records(Path(sys.argv[1]) / "amd-epyc-2-cores", record)
     write_report(Path(sys.argv[1]), "amd-epyc-2-cores")
 """
 

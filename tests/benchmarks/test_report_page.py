@@ -22,10 +22,17 @@ from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.findings import page_findings
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import machine_page
+from benchmarks.report.markdown import Material, machine_page
 from benchmarks.report.rows import sections
 from benchmarks.report.text import code_block, escape, shorten, significant, table
-from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, make_roofline
+from tests.benchmarks.sample_records import (
+    make_config,
+    make_cost,
+    make_environment,
+    make_flags,
+    make_record,
+    make_roofline,
+)
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 HOSTILE = "timm/<img src=x onerror=alert(1)>|`_*[x](javascript:y)\n# $z$"
@@ -69,6 +76,7 @@ def page_of(records: Sequence[RunRecord], problems: Sequence[Problem] = (), answ
         records,
         problems,
         page_findings(shown, answers or Answers()),
+        Material(),
     )
 
 
@@ -100,7 +108,7 @@ def test_the_index_is_the_one_that_was_read_and_approved() -> None:
     check_snapshot("index.md", index_page(machines))
 
 
-@pytest.mark.parametrize("name", ["accuracy", "throughput", "per_class", "confusion"])
+@pytest.mark.parametrize("name", ["accuracy", "throughput", "cost", "per_class", "confusion"])
 def test_the_csv_is_the_one_that_was_read_and_approved(name: str) -> None:
     text = frames.csv([getattr(frames, f"{name}_frame")(section) for section in sections(sweep())])
     if name in ("per_class", "confusion"):  # a thousand lines say no more than their first
@@ -170,7 +178,7 @@ def test_throughput_is_the_median_and_memory_and_first_step_are_the_worst() -> N
         return record
 
     row = cells(page_of([vary(1.0), vary(1.2), vary(9.0)]), "mlp", table=1)
-    assert (row[1], row[6], row[9]) == ("1,200", "90.0", "9,000")
+    assert (row[1], row[6], row[9]) == ("1,200", "90.0", "9,000 (540)")
 
 
 def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with() -> None:
@@ -181,7 +189,7 @@ def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with
     ]
     page = page_of(runs)
     assert (
-        "Measured by the same runs (2 of 3 runs), the most that this device does: matrix products (2,048 x 2,048) "
+        "The most that this device was measured to do (by 2 of 3 runs): matrix products (2,048 x 2,048) "
         "fp32 0.2 to 0.25, bf16 0.4 to 0.5 TFLOP/s; copying 30.0 GB/s (read + written)."
     ) in page
     (section,) = sections(runs)
@@ -192,9 +200,53 @@ def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with
 
 def test_runs_that_did_not_measure_the_device_say_nothing_of_it() -> None:
     empty = make_roofline(fp32=None, copy_gb_per_s=None)
-    assert "Measured by the same runs" not in page_of([make_record(roofline=None), make_record(seed=1, roofline=empty)])
+    assert "The most that this device" not in page_of([make_record(roofline=None), make_record(seed=1, roofline=empty)])
     copied = page_of([make_record(roofline=make_roofline(fp32=None))])
-    assert "the most that this device does: copying 40.5 GB/s (read + written)." in copied
+    assert "The most that this device was measured to do: copying 40.5 GB/s (read + written)." in copied
+
+
+def test_cost_and_roofline_are_counts_and_medians_over_runs() -> None:
+    def timed(seed: int, train_img_per_s: float) -> RunRecord:
+        record = make_record(seed=seed)
+        assert record.throughput is not None
+        record.throughput["train_img_per_s"] = train_img_per_s
+        return record
+
+    page = page_of([timed(0, 40_000.0), timed(1, 70_000.0), timed(2, 50_000.0)])
+    assert "### Cost and roofline" in page
+    # 50,000 img/s of 1.5 MFLOP: 0.075 TFLOP/s, of 0.42 in bf16, and of 8 FLOP/byte x 40.5 GB/s
+    row = ["mlp", "535,818", "0.00025", "0.0005", "0.0015", "bf16", "0.075", "17.9", "8.00", "23.1"]
+    assert cells(page, "mlp", table=2) == row
+
+
+def test_what_a_cost_does_not_say_is_a_dash() -> None:
+    page = page_of([make_record(cost=make_cost(step_mb=None), roofline=None)])
+    assert cells(page, "mlp", table=2)[4:] == ["0.0015", "bf16", "0.0619", "—", "—", "—"]
+    failed = make_record(make_config("cnn"), status="oom", top1_pct=None, cost=make_cost())
+    assert cells(page_of([make_record(), failed]), "cnn", table=2)[2:] == [
+        "0.00025", "0.0005", "0.0015", "—", "—", "—", "—", "—"
+    ]  # fmt: skip
+
+
+def test_a_section_of_runs_without_cost_has_no_such_table() -> None:
+    assert "Cost and roofline" not in page_of([make_record(cost=None)])
+    page = page_of([make_record(cost=None), make_record(make_config("cnn"))])
+    cost = page.partition("### Cost and roofline")[2].partition("Counted, not timed")[0]
+    assert "\n| cnn " in cost and "\n| mlp " not in cost
+
+
+def test_figures_stand_below_the_first_section_alone() -> None:
+    records = [make_record(), make_record(make_config(budget="epochs:20"))]
+    parts = [frames.section_frames(section) for section in sections(records)]
+    page = machine_page(
+        parts,
+        records,
+        [],
+        page_findings([part.section for part in parts], Answers()),
+        Material(figures={"Roofline of [x]": "figures/roofline-training.svg"}),
+    )
+    assert page.count("![Roofline of &#91;x&#93;](figures/roofline-training.svg)") == 1
+    assert page.index("![Roofline") < page.index("5 epochs")
 
 
 def test_a_profile_is_linked_where_there_is_one() -> None:

@@ -1,50 +1,26 @@
 """What the device can do at most: the protocol on a fake clock, and a small measurement of this processor."""
 
+import json
+from pathlib import Path
+from typing import Any
+
 import pytest
 import torch
 
 from benchmarks import roofline as module
-from benchmarks.roofline import LIMIT_S, MAX_SAMPLES, MIN_SAMPLES, SAMPLE_S, has_precision, roofline, sample_seconds
+from benchmarks.clock import MIN_SAMPLES
+from benchmarks.roofline import (
+    has_precision,
+    keep_roofline,
+    kept_roofline,
+    measured_roofline,
+    roofline,
+    roofline_path,
+)
+from benchmarks.schema import Details, Roofline
+from tests.benchmarks.sample_records import make_environment, make_roofline
 
 CPU = torch.device("cpu")
-
-
-class Device:
-    """Work that is queued, and takes its time when it is waited for; the first call takes long, as loading does."""
-
-    def __init__(self, seconds: float) -> None:
-        self.seconds, self.now, self.pending, self.calls, self.waits = seconds, 0.0, 0.0, 0, 0
-
-    def work(self) -> None:
-        self.calls += 1
-        self.pending += 50.0 if self.calls == 1 else self.seconds
-
-    def synchronize(self) -> None:
-        self.waits += 1
-        self.now += self.pending
-        self.pending = 0.0
-
-    def samples(self) -> list[float]:
-        return sample_seconds(self.work, self.synchronize, clock=lambda: self.now)
-
-
-@pytest.mark.parametrize("seconds", [1e-5, 0.003, 0.05, 2.0])
-def test_a_sample_is_the_time_of_one_call_in_the_steady_state(seconds: float) -> None:
-    device = Device(seconds)
-    samples = device.samples()
-    assert samples == pytest.approx([seconds] * len(samples))
-    assert MIN_SAMPLES <= len(samples) <= MAX_SAMPLES
-    assert device.now - 50.0 <= max(LIMIT_S + 3 * SAMPLE_S, MIN_SAMPLES * seconds) + 3 * SAMPLE_S
-
-
-def test_quick_work_is_not_waited_for_after_each_call() -> None:
-    device = Device(1e-4)
-    device.samples()
-    assert device.calls > 10 * device.waits
-
-
-def test_slow_work_gets_the_fewest_samples() -> None:
-    assert len(Device(10.0).samples()) == MIN_SAMPLES
 
 
 def test_this_processor() -> None:
@@ -59,17 +35,17 @@ def test_this_processor() -> None:
 
 
 def test_rates_count_two_flops_a_multiplication_and_bytes_both_ways(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "sample_seconds", lambda work, synchronize, clock: [0.5])
-    found = roofline(CPU, gemm_size=1000, copy_block_mib=1000)
+    monkeypatch.setattr(module, "sample_rates", lambda work, timed, **options: [work() / 0.5])
+    found = roofline(CPU, gemm_size=1000, copy_block_mib=10)
     assert found["gemm_tflop_per_s"]["fp32"] == pytest.approx(2 * 1000**3 / 0.5 / 1e12)
-    assert found["copy_gb_per_s"] == pytest.approx(2 * 1000 * 2**20 / 0.5 / 1e9)
+    assert found["copy_gb_per_s"] == pytest.approx(2 * 10 * 2**20 / 0.5 / 1e9)
 
 
 def test_what_the_device_lacks_or_has_no_memory_for_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*arguments: object, **keywords: object) -> list[float]:
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(module, "sample_seconds", full)
+    monkeypatch.setattr(module, "sample_rates", full)
     found = roofline(CPU, gemm_size=8, copy_block_mib=1)
     assert set(found["gemm_tflop_per_s"].values()) == {None} and found["copy_gb_per_s"] is None
     assert found["gemm_samples_tflop_per_s"] == {} and found["copy_samples_gb_per_s"] == []
@@ -93,3 +69,79 @@ def test_measuring_leaves_no_trace_in_the_run() -> None:
     state, products = torch.get_rng_state(), torch.get_float32_matmul_precision()
     roofline(CPU, gemm_size=8, copy_block_mib=1)
     assert torch.equal(torch.get_rng_state(), state) and torch.get_float32_matmul_precision() == products
+
+
+DETAILS: Details = {
+    "cores_used": 2, "isa": ["avx2"], "l1d_cache_kib": 32, "l2_cache_kib": 512, "l3_cache_kib": 16384, "num_threads": 2,
+    "variables": {"OMP_NUM_THREADS": "2"}, "gpu_power_limit_w": None, "gpu_max_sm_clock_mhz": None,
+    "gpu_max_memory_clock_mhz": None,
+}  # fmt: skip
+
+
+@pytest.fixture
+def path(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    monkeypatch.setenv("FMNIST_ZOO_CACHE", str(tmp_path))
+    return roofline_path(make_environment())
+
+
+def test_it_is_measured_once_and_then_kept(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls: list[torch.device] = []
+
+    def measure(device: torch.device) -> Roofline:
+        calls.append(device)
+        return make_roofline()
+
+    monkeypatch.setattr(module, "roofline", measure)
+    assert kept_roofline(path) is None
+    assert measured_roofline(CPU, path) == measured_roofline(CPU, path) == kept_roofline(path) == make_roofline()
+    assert calls == [CPU]
+    assert measured_roofline(CPU, None) == make_roofline() and len(calls) == 2
+
+
+@pytest.mark.usefixtures("path")
+def test_it_belongs_to_a_machine_its_software_and_its_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+    here = make_environment()
+    detailed = {**here, "details": DETAILS}
+    others: list[Any] = [
+        make_environment(physical_cores=64),
+        make_environment(torch="2.12.0"),
+        make_environment(gpu_name="NVIDIA H100"),
+        detailed,
+        {**here, "details": {**DETAILS, "num_threads": 1}},
+        {**here, "details": {**DETAILS, "variables": {"OMP_NUM_THREADS": "2", "KMP_AFFINITY": "compact"}}},
+    ]
+    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
+    paths = [roofline_path(environment) for environment in [here, *others]]
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    assert len({*paths, roofline_path(here)}) == 8
+    # A commit changes neither the machine nor how it is measured.
+    assert roofline_path(make_environment(commit="f" * 40, dirty=True)) == roofline_path(here)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "{", "[]", "null", "{}", '{"copy_gb_per_s": 3.0}',
+     json.dumps(make_roofline()).replace("40.5", "NaN"), json.dumps({**make_roofline(), "gemm_size": "large"}),
+     json.dumps(make_roofline())[:-9], "\udc80"],
+)  # fmt: skip
+def test_a_damaged_file_is_measured_again(path: Path, text: str) -> None:
+    path.parent.mkdir(parents=True)
+    path.write_bytes(text.encode("utf-8", "surrogateescape"))
+    assert kept_roofline(path) is None
+    keep_roofline(path, make_roofline())
+    assert kept_roofline(path) == make_roofline()
+
+
+@pytest.mark.parametrize("unknown", ["fp32", "copy_gb_per_s"])
+def test_what_failed_for_lack_of_memory_is_not_kept(path: Path, unknown: str) -> None:
+    missing: dict[str, Any] = {unknown: None}
+    keep_roofline(path, make_roofline(**missing))
+    assert not path.exists()
+
+
+def test_a_cache_that_cannot_be_written_costs_nothing(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("FMNIST_ZOO_CACHE", str(tmp_path / "file"))
+    path = roofline_path(make_environment())
+    keep_roofline(path, make_roofline())
+    assert kept_roofline(path) is None

@@ -13,7 +13,7 @@ from benchmarks.display import Display, LiveDisplay, make_display
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
 from benchmarks.record import RecordStore
-from benchmarks.runner import Place, Runner, complete_ledger, finished_runs
+from benchmarks.runner import Done, Place, Runner, complete_ledger, finished
 from tests.benchmarks.sample_records import make_record
 
 
@@ -67,12 +67,12 @@ def two_models_two_seeds() -> Plan:
 def runner(plan: Plan, out: Path, script: list[Any], log: list[str], display: Display | None = None) -> Runner:
     place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
     quiet = display or Display(4, Console(file=io.StringIO()))
-    return Runner(plan, place, quiet, new_worker=lambda threads: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
+    return Runner(plan, place, quiet, new_worker=lambda variables: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
 
 
 def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:
     log: list[str] = []
-    records = runner(two_models_two_seeds(), tmp_path, [good_result] * 4, log).run()
+    records = runner(two_models_two_seeds(), tmp_path, [good_result] * 4, log).run().records
     assert log == ["start", "mlp 0", "mlp 1", "close", "start", "lstm 0", "lstm 1", "close"]
     assert [record.status for record in records] == ["ok"] * 4
     (machine,) = (path for path in tmp_path.iterdir() if path.is_dir())
@@ -84,7 +84,7 @@ def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:
 def test_a_dead_worker_costs_one_run_and_is_replaced(tmp_path: Path) -> None:
     log: list[str] = []
     script = [die, good_result, good_result, die]
-    records = runner(two_models_two_seeds(), tmp_path, script, log).run()
+    records = runner(two_models_two_seeds(), tmp_path, script, log).run().records
     assert [record.status for record in records] == ["failed", "ok", "ok", "failed"]
     assert log == ["start", "mlp 0", "close", "start", "mlp 1", "close", "start", "lstm 0", "lstm 1", "close"]
     dead = records[0]
@@ -104,7 +104,7 @@ def test_a_failed_run_keeps_what_it_had_and_the_worker_lives_on(tmp_path: Path) 
         }  # fmt: skip
 
     log: list[str] = []
-    records = runner(two_models_two_seeds(), tmp_path, [diverge, *[good_result] * 3], log).run()
+    records = runner(two_models_two_seeds(), tmp_path, [diverge, *[good_result] * 3], log).run().records
     assert [record.status for record in records] == ["diverged", "ok", "ok", "ok"]
     assert len(records[0].history) == 1 and records[0].ledger["train_s"] == 2.0
     assert log.count("start") == 2
@@ -124,17 +124,17 @@ def test_finished_runs_are_not_done_again(tmp_path: Path) -> None:
     plan, log = two_models_two_seeds(), []  # type: ignore[var-annotated]
     first = runner(plan, tmp_path, [good_result, die, good_result, good_result], log)
     first.run()
-    done = finished_runs(tmp_path / first.machine, since="2000-01-01T00:00:00Z")
-    assert len(done) == 3
-    assert finished_runs(tmp_path / first.machine, since="2999-01-01T00:00:00Z") == set()
+    done = finished(tmp_path / first.machine, since="2000-01-01T00:00:00Z")
+    assert len(done.runs) == 3
+    assert finished(tmp_path / first.machine, since="2999-01-01T00:00:00Z") == Done()
     log.clear()
-    records = runner(plan, tmp_path, [good_result], log).run(skip=done)
+    records = runner(plan, tmp_path, [good_result], log).run(done=done).records
     assert log == ["start", "mlp 1", "close"] and len(records) == 1
 
 
 def test_after_the_deadline_no_run_starts(tmp_path: Path) -> None:
     log: list[str] = []
-    assert runner(two_models_two_seeds(), tmp_path, [], log).run(deadline=0.0) == []
+    assert runner(two_models_two_seeds(), tmp_path, [], log).run(deadline=0.0).records == []
     assert log == []
 
 

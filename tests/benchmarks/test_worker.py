@@ -78,9 +78,11 @@ def job(tmp_path: Path, **changes: Any) -> Any:
     )
     config = make_plan(options).variants[0].config
     return {
-        "config": config, "seed": 0, "run_id": "20261121T210000.000Z-mlp-00000000-s0", "device": "cpu",
-        "latency": False, "choice": None, "data_dir": None, "machine_dir": str(tmp_path / "machine"), "weights": None,
-        "profile": False, "plugins": list[str](),
+        "task": "run", "config": config, "seed": 0, "run_id": "20261121T210000.000Z-mlp-00000000-s0", "device": "cpu",
+        "measure": list[str](), "limit_s": 0.1, "choice": None, "data_dir": None, "weights": None,
+        "roofline": None,
+        "machine_dir": str(tmp_path / "machine"),
+        "profile": False, "training_flops": 76_000, "plugins": list[str](),
         **changes,
     }  # fmt: skip
 
@@ -94,7 +96,7 @@ def worker() -> Iterator[Worker]:
 
 def test_a_run_and_a_second_seed_in_one_process(worker: Worker, tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
-    first = worker.run(job(tmp_path, latency=True), events.append)
+    first = worker.run(job(tmp_path, measure=["latency", "step_shares"]), events.append)
     assert first["status"] == "ok", first["error"]
     assert worker.import_s is not None and worker.import_s > 0.2
     assert [event["epoch"] for event in events] == [1] and first["history"] == events
@@ -102,7 +104,9 @@ def test_a_run_and_a_second_seed_in_one_process(worker: Worker, tmp_path: Path) 
     assert sum(map(sum, first["metrics"]["confusion_matrix"])) == 10_000
     assert first["throughput"]["train_img_per_s"] > 0 and len(first["throughput"]["train_samples_img_per_s"]) >= 5
     assert first["latency"]["batch_1"]["p50_ms"] <= first["latency"]["batch_1"]["p99_ms"]
-    assert first["memory"]["peak_mem_mib"] > 50
+    assert first["memory"]["peak_mem_mib"] >= first["memory"]["baseline_mem_mib"] > 50
+    assert first["step_shares"]["num_samples"] > 1 and first["compilation"]["num_graphs"] == 0
+    assert set(first["load"]) == {"train", "throughput"} and first["energy"]["train_j"] is None
     predicted, confidence = RecordStore(tmp_path / "machine").read_predictions(job(tmp_path)["run_id"])
     assert predicted.shape == confidence.shape == (10_000,)
     diagonal = sum(first["metrics"]["confusion_matrix"][i][i] for i in range(10))

@@ -1,0 +1,200 @@
+"""Arms of one model in a worker: parity of each, then their steps timed in turn (A B C, B C A, ...)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.arms.parity import Reference, parity, reference_of
+from benchmarks.arms.record import Arm, FirstStep
+from benchmarks.clock import stopwatch
+from benchmarks.compilation import CompilerWatch
+from benchmarks.rounds import timed_rounds
+from benchmarks.throughput import TINY
+from fmnist_zoo.data.datasets import Dataset
+from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
+from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.registry import create_model
+from fmnist_zoo.training.device import resolve_device, synchronizer
+from fmnist_zoo.training.fit import place, split_dataset
+from fmnist_zoo.training.precision import allow_tf32
+from fmnist_zoo.training.step import TrainingStep, copied
+
+CPU_STEPS = 8
+"""Steps a sample on a CPU, where a whole chunk can take seconds."""
+
+
+class ArmJob(TypedDict):
+    """An arm as it is asked for."""
+
+    precision: Precision
+    engine: Engine
+    config_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What all arms share: weights, batches, and how to feed them."""
+
+    model: nn.Module
+    recipe: Recipe
+    loader: TrainLoader
+    scale: PixelScale
+    device: torch.device
+
+    @classmethod
+    def of(cls, job: dict[str, Any], dataset: Dataset) -> Subject:
+        """The model, recipe and training data of a job's configuration, with the weights of its seed."""
+        config, device = job["config"], resolve_device(job["device"])
+        recipe = Recipe.from_dict(config["recipe"])
+        train, _ = split_dataset(dataset, config["num_val"], device)
+        torch.manual_seed(job["seed"])
+        return cls(
+            model=place(create_model(config["model"], **config["model_options"]), device),
+            recipe=recipe,
+            loader=TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]),
+            scale=PixelScale.of(recipe.input_scaling, dataset),
+            device=device,
+        )
+
+    def step(self, precision: Precision, engine: Engine) -> TrainingStep:
+        """A step of an arm on its own copy of the weights, not warmed up."""
+        return TrainingStep(copied(self.model), self.recipe, scale=self.scale, precision=precision, engine=engine)
+
+
+def first_step(subject: Subject, precision: Precision, engine: Engine) -> FirstStep:
+    """Seconds that an arm needs before its first counted step, as a run has it: set-up, compiling, capturing."""
+    watch, synchronize = CompilerWatch(), synchronizer(subject.device)
+    started = time.perf_counter()
+    step = subject.step(precision, engine)
+    step.warm_up(subject.loader.chunks(0, 2))
+    synchronize()
+    return {"first_step_s": time.perf_counter() - started, "compilation": watch.found()}
+
+
+def compare(
+    subject: Subject,
+    jobs: Sequence[ArmJob],
+    *,
+    rounds: int,
+    report: Callable[[str], None],
+    watched: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> dict[str, Any]:
+    """Parity of every arm, then `rounds` samples of each, in turn.
+
+    Args:
+        subject: what they share; its weights are trained a little, so that they are no random ones.
+        jobs: the arms, the reference (fp32 eager) first.
+        rounds: samples of each arm.
+        report: told what is being done, for a person who waits.
+        watched: entered while the samples are taken.
+
+    Returns:
+        `arms`, `steps_per_sample` and `steps_per_epoch`, as fields of an `ArmsRecord`.
+    """
+    # Each arm compiles the same code for another number format: none of it may hit the limit of recompiles, from
+    # where on dynamo runs it eagerly without a word.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 4 * len(jobs))
+    settle(subject)
+    batch = next(subject.loader.batches(0, 1))
+    reference = reference_of(subject.model, subject.recipe, batch, subject.scale)
+    arms = [_parity_of(subject, job, batch, reference, report) for job in jobs]
+    chunk = _chunk(subject)
+    steps = [_ready(subject, arm, chunk, report) for arm in arms]
+    with watched():
+        take_turns(subject, arms, steps, chunk, rounds)
+    return {
+        "arms": arms,
+        "steps_per_sample": len(chunk[1]) // subject.recipe.batch_size,
+        "steps_per_epoch": subject.loader.steps_per_epoch,
+    }
+
+
+def settle(subject: Subject) -> None:
+    """Train the weights for a chunk in fp32: logits of random ones say little, and a head of zeros gives none."""
+    recipe = replace(subject.recipe, ema_decay=None)
+    step = TrainingStep(subject.model, recipe, scale=subject.scale, precision="fp32", engine="eager")
+    for images, labels in subject.loader.chunks(0, steps_per_chunk(recipe.batch_size)):
+        step.chunk(images, labels, [recipe.lr] * (len(labels) // recipe.batch_size))
+    step.finish()
+
+
+def take_turns(
+    subject: Subject,
+    arms: Sequence[Arm],
+    steps: Sequence[TrainingStep | None],
+    chunk: tuple[Tensor, Tensor],
+    rounds: int,
+) -> None:
+    """Time the steps of every arm that works, in turn, and note the samples.
+
+    The first calls aren't timed: making a later arm has reset the compiler, and an earlier one now compiles again.
+    """
+    images, labels = chunk
+    lrs = [subject.recipe.lr * TINY] * (len(labels) // subject.recipe.batch_size)
+
+    def sample(step: TrainingStep) -> None:
+        allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
+        step.chunk(images, labels, lrs)
+
+    works = {str(index): partial(sample, step) for index, step in enumerate(steps) if step is not None}
+    for work in works.values():
+        work()
+    for index, seconds in timed_rounds(works, stopwatch(subject.device), num_rounds=rounds).items():
+        arms[int(index)]["samples_step_ms"] += [value / len(lrs) * 1e3 for value in seconds]
+
+
+def _parity_of(
+    subject: Subject,
+    job: ArmJob,
+    batch: tuple[Tensor, Tensor],
+    reference: Reference,
+    report: Callable[[str], None],
+) -> Arm:
+    report(f"{job['precision']} {job['engine']}: parity")
+    arm: Arm = {
+        "precision": job["precision"],
+        "engine": job["engine"], "config_key": job["config_key"],
+        "ran_engine": None, "fallback": None, "error": None, "samples_step_ms": [],
+        "parity": None, "cold": None, "warm": None,
+    }  # fmt: skip
+    try:
+        arm["parity"] = parity(
+            subject.model,
+            subject.recipe,
+            batch,
+            scale=subject.scale,
+            precision=job["precision"],
+            engine=job["engine"],
+            reference=reference,
+        )
+    except (RuntimeError, ValueError) as error:  # an arm that fails is a row that says so
+        arm["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+    return arm
+
+
+def _ready(
+    subject: Subject, arm: Arm, chunk: tuple[Tensor, Tensor], report: Callable[[str], None]
+) -> TrainingStep | None:
+    """An arm's step, warmed up; None where the arm doesn't work."""
+    if arm["error"] is not None:
+        return None
+    report(f"{arm['precision']} {arm['engine']}: warming up")
+    step = subject.step(arm["precision"], arm["engine"])  # type: ignore[arg-type]
+    step.warm_up([chunk, chunk])
+    arm["ran_engine"], arm["fallback"] = step.engine, step.fallback
+    return step
+
+
+def _chunk(subject: Subject) -> tuple[Tensor, Tensor]:
+    """The batches of a sample."""
+    batch_size = subject.recipe.batch_size
+    steps = CPU_STEPS if subject.device.type == "cpu" else steps_per_chunk(batch_size)
+    return next(subject.loader.chunks(0, min(steps, steps_per_chunk(batch_size))))

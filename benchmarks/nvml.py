@@ -1,0 +1,143 @@
+"""NVIDIA's management library (NVML): what a GPU is doing, who else is on it, and the energy it took.
+
+Figures are None where NVML or nvidia-ml-py is missing, and where a GPU doesn't give them; nothing here raises for that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+
+CLOCK_REASONS = {
+    0x001: "gpu_idle",
+    0x002: "applications_clocks_setting",
+    0x004: "sw_power_cap",
+    0x008: "hw_slowdown",
+    0x010: "sync_boost",
+    0x020: "sw_thermal_slowdown",
+    0x040: "hw_thermal_slowdown",
+    0x080: "hw_power_brake_slowdown",
+    0x100: "display_clock_setting",
+}
+"""Bits of nvmlClocksEventReasons, by the names that nvidia-smi gives them."""
+
+
+class Gpu:
+    """One GPU, to be asked for its state; made by `open_gpu`.
+
+    Args:
+        nvml: the module pynvml, initialized.
+        handle: NVML's, of the device.
+    """
+
+    def __init__(self, nvml: Any, handle: object) -> None:
+        self._nvml, self._handle = nvml, handle
+
+    def energy_j(self) -> float | None:
+        """Joules since the driver was loaded; the counter moves about every 100 ms."""
+        return _scaled(self._ask("nvmlDeviceGetTotalEnergyConsumption"), 1e-3)
+
+    def busy(self) -> float | None:
+        """Share of the time in which a kernel ran, over NVML's last sample period of 1/6 s to 1 s."""
+        rates = self._ask("nvmlDeviceGetUtilizationRates")
+        return None if rates is None else rates.gpu / 100
+
+    def sm_clock_mhz(self) -> int | None:
+        """Clock of the multiprocessors right now."""
+        return self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM)
+
+    def max_sm_clock_mhz(self) -> int | None:
+        """The highest clock that the multiprocessors can have."""
+        return self._ask("nvmlDeviceGetMaxClockInfo", self._nvml.NVML_CLOCK_SM)
+
+    def max_memory_clock_mhz(self) -> int | None:
+        """The highest clock that the memory can have."""
+        return self._ask("nvmlDeviceGetMaxClockInfo", self._nvml.NVML_CLOCK_MEM)
+
+    def power_limit_w(self) -> float | None:
+        """The lowest of all power limits that hold."""
+        return _scaled(self._ask("nvmlDeviceGetEnforcedPowerLimit"), 1e-3)
+
+    def clock_reasons(self) -> list[str] | None:
+        """Why the clocks are lower than they could be right now, by the names in `CLOCK_REASONS`."""
+        bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
+        if bits is None:
+            return None
+        set_bits = [1 << place for place in range(64) if bits >> place & 1]
+        return [CLOCK_REASONS.get(bit, f"unknown_{bit:#x}") for bit in set_bits]
+
+    def other_processes(self, own: Collection[int]) -> int | None:
+        """How many processes compute on the GPU beside those with the ids in `own`.
+
+        None unless one of `own` is among them: then NVML counts processes by other ids than this process knows, as
+        in a container, and can't tell its own from others.
+        """
+        processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
+        pids = {process.pid for process in processes or []}
+        return len(pids.difference(own)) if pids.intersection(own) else None
+
+    def _ask(self, function: str, *arguments: object) -> Any:
+        try:
+            return getattr(self._nvml, function)(self._handle, *arguments)
+        except self._nvml.NVMLError:
+            return None  # most often: this GPU, driver or container doesn't give it
+
+
+def open_gpu(device: str | torch.device, *, nvml: Any = None) -> Gpu | None:
+    """The GPU of a torch device; None where it isn't NVIDIA's, NVML can't be had, or MIG shares the GPU out.
+
+    Found by its UUID: CUDA_VISIBLE_DEVICES makes torch count the devices in another order than NVML. Of a MIG slice
+    NVML has no figures, only of the whole GPU with the slices of others. NVML stays open for as long as the process.
+
+    Args:
+        device: as torch names it, such as `cuda` or `cuda:1`.
+        nvml: in the place of the module pynvml.
+    """
+    if not str(device).startswith("cuda"):
+        return None
+    nvml = nvml or _pynvml()
+    if nvml is None:
+        return None
+    import torch
+
+    uuid = str(torch.cuda.get_device_properties(device).uuid)
+    try:
+        nvml.nvmlInit()
+        handle = nvml.nvmlDeviceGetHandleByUUID(f"GPU-{uuid.removeprefix('GPU-')}")
+    except nvml.NVMLError:
+        return None
+    try:
+        shared_out = nvml.nvmlDeviceGetMigMode(handle)[0] == nvml.NVML_DEVICE_MIG_ENABLE
+    except nvml.NVMLError:
+        shared_out = False  # a GPU that has no MIG
+    return None if shared_out else Gpu(nvml, handle)
+
+
+def driver_version(*, nvml: Any = None) -> str | None:
+    """The version of the NVIDIA driver; None where there is none, or nvidia-ml-py is not installed."""
+    nvml = nvml or _pynvml()
+    if nvml is None:
+        return None
+    try:
+        nvml.nvmlInit()
+        try:
+            return str(nvml.nvmlSystemGetDriverVersion())
+        finally:
+            nvml.nvmlShutdown()
+    except nvml.NVMLError:
+        return None
+
+
+def _pynvml() -> Any:
+    try:
+        import pynvml
+    except ImportError:
+        return None
+    return pynvml
+
+
+def _scaled(value: int | None, factor: float) -> float | None:
+    return None if value is None else value * factor

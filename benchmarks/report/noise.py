@@ -1,0 +1,38 @@
+"""What differences say nothing on a machine, from its A/A check, in a sentence for below a table."""
+
+from __future__ import annotations
+
+from benchmarks.report.text import escape, significant
+from benchmarks.selfcheck.results import Selfcheck
+
+NOT_MEASURED = "The noise floor of this machine was not measured; `python -m benchmarks.selfcheck` measures it."
+
+
+def between_rows(found: Selfcheck | None) -> str:
+    """For a table whose rows come from different processes and minutes."""
+    if found is None:
+        return NOT_MEASURED
+    between = found["between_processes"]
+    pairs = "1 pair" if between["num_pairs"] == 1 else f"{between['num_pairs']:,} pairs"
+    return (
+        f"Noise floor of this machine ({_source(found)}, n = {pairs} of processes): differences between rows below "
+        f"{significant(between['train_floor_pct'], 2)}% in training and "
+        f"{significant(between['infer_floor_pct'], 2)}% in inference say nothing."
+    )
+
+
+def between_arms(found: Selfcheck | None) -> str:
+    """For a table whose ratios come from arms that took turns in one process."""
+    if found is None:
+        return NOT_MEASURED
+    within = found["within_process"]
+    return (
+        f"Noise floor of arms that take turns ({_source(found)}, n = {len(within['comparisons']):,} comparisons): "
+        f"ratios within {significant(within['floor_pct'], 2)}% of 1 say nothing; of arms that are the same, "
+        f"{100 * within['false_difference_rate']:.1f}% were found to differ, where the intervals allow 5%."
+    )
+
+
+def _source(found: Selfcheck) -> str:
+    settings = found["settings"]
+    return f"A/A check, {found['measured_at'][:10]}, {escape(settings['precision'])} {escape(settings['engine'])}"

@@ -1,0 +1,102 @@
+"""The looks that all figures share, and how they become files: the same bytes from the same figure."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib import style
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+from matplotlib.ft2font import FT2Font
+
+# The colours of Okabe & Ito (2008), Color Universal Design, which people with any kind of colour vision tell apart.
+# Yellow is left out: on white it is hardly seen.
+COLORS = {
+    "mlp": "#E69F00",
+    "cnn": "#0072B2",
+    "unet_encoder": "#009E73",
+    "lstm": "#D55E00",
+    "transformer": "#CC79A7",
+}
+OTHER_COLORS = ("#56B4E9", "#000000", "#999999")
+
+INK, MUTED, GRID = "#1F2328", "#59636E", "#D1D9E0"
+"""Of text, of what stays in the background, and of grid lines."""
+
+LOOKS = {
+    # White, not transparent: text and points are as readable on a page with a dark background.
+    "figure.facecolor": "white",
+    "axes.facecolor": "white",
+    "savefig.facecolor": "white",
+    "text.color": INK,
+    "axes.labelcolor": INK,
+    "axes.edgecolor": MUTED,
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "grid.color": GRID,
+    "grid.linewidth": 0.6,
+    "axes.grid": True,
+    "axes.axisbelow": True,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "font.family": ["DejaVu Sans"],  # comes with matplotlib
+    "font.size": 9.0,
+    "axes.titlesize": 10.0,
+    "axes.titlelocation": "left",
+    "text.parse_math": False,  # a name with dollar signs is a name
+    "svg.fonttype": "path",  # a page is read where the font may be missing
+    "svg.hashsalt": "fmnist-zoo",
+    "savefig.dpi": 160,
+}
+
+
+def model_color(model: str) -> str:
+    """The colour of a model, the same in every figure: one each for the five, one of three for any other."""
+    place = hashlib.sha256(model.encode("utf-8", "replace")).digest()[0] % len(OTHER_COLORS)
+    return COLORS.get(model, OTHER_COLORS[place])
+
+
+@contextmanager
+def looks() -> Iterator[None]:
+    """The shared looks for what is drawn and saved inside, whatever a person has set for matplotlib."""
+    with style.context(LOOKS, after_reset=True):
+        yield
+
+
+def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
+    """A figure with one pair of axes, in inches, known to nobody else: no state of pyplot is touched."""
+    figure = Figure(figsize=(width_in, height_in), layout="constrained")
+    FigureCanvasAgg(figure)
+    return figure, figure.add_subplot()
+
+
+def saved(figure: Figure) -> dict[str, bytes]:
+    """A figure as files, by suffix: `svg` and `png`, without a date or a version in them. To be called in `looks`."""
+    metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
+    files = {}
+    for suffix, fields in metadata.items():
+        buffer = io.BytesIO()
+        figure.savefig(buffer, format=suffix, metadata=fields)
+        files[suffix] = buffer.getvalue()
+    return files
+
+
+def drawable(text: str, limit: int = 48) -> str:
+    """A text on one line, cut where it is long, with a question mark for each character that the font lacks."""
+    known = _characters()
+    line = " ".join("".join(character if ord(character) in known else "?" for character in text).split())
+    return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"
+
+
+@cache
+def _characters() -> frozenset[int]:
+    font = FT2Font(str(Path(mpl.get_data_path()) / "fonts" / "ttf" / "DejaVuSans.ttf"))
+    return frozenset({*font.get_charmap(), ord("\n"), ord("\t")})

@@ -1,0 +1,198 @@
+"""`python -m benchmarks.selfcheck`: the same arm against itself, within one process and between fresh ones.
+
+Exit code: 0 when false differences are not above 5% by more than three standard errors, 1 when they are or a process
+died, 2 for wrong arguments, 130 after Ctrl-C.
+"""
+
+from __future__ import annotations
+
+import math
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import tyro
+
+from benchmarks.process import Worker, WorkerDiedError
+from benchmarks.run import INTERRUPTED, repeated_option
+from benchmarks.selfcheck.config import SelfcheckConfig, check
+from benchmarks.selfcheck.serve import Job
+from benchmarks.worker import environment
+
+if TYPE_CHECKING:
+    from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if repeated := repeated_option(arguments):
+        print(f"error: {repeated} is given twice; give all its values after one {repeated}", file=sys.stderr)
+        return 2
+    options = tyro.cli(SelfcheckConfig, args=arguments, prog="python -m benchmarks.selfcheck")
+    from benchmarks.selfcheck.figures import is_within_level
+    from benchmarks.selfcheck.page import page
+    from fmnist_zoo.data import DataError
+
+    try:
+        path, found = selfcheck(options, shlex.join(["python", "-m", "benchmarks.selfcheck", *arguments]))
+    except (ValueError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except WorkerDiedError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    print(f"{page(found)}\n\nWritten to {path}; `python -m benchmarks.report {path.parent}` puts it below the tables.")
+    return 0 if is_within_level(found["within_process"]) else 1
+
+
+def selfcheck(
+    options: SelfcheckConfig, command: str, *, new_worker: Callable[[], Worker] | None = None
+) -> tuple[Path, Selfcheck]:
+    """Measure, write selfcheck.json, and return its path and content.
+
+    Args:
+        options: what to measure.
+        command: the command line, for the file.
+        new_worker: makes a process that hasn't been started; a fake in tests.
+
+    Raises:
+        ValueError: an option makes no sense here, or nothing can be written to `out`.
+        DataError: the images can't be had.
+        WorkerDiedError: a process ended in the middle of its work.
+    """
+    from benchmarks.details import details
+    from benchmarks.environment import hardware, machine_name, software
+    from benchmarks.selfcheck.figures import between_processes, within_process
+    from benchmarks.selfcheck.results import SCHEMA_VERSION, write
+    from fmnist_zoo.recipe import Recipe
+
+    models, device = understood(options)
+    found_hardware = hardware(device)
+    folder = options.out / machine_name(found_hardware)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(f"--out {options.out} can't be written to ({error}); name another folder") from error
+    ask = Asking(options, device, new_worker or worker)
+    count = math.ceil(options.comparisons / len(models))
+    comparisons = [one for model in models for one in ask.comparisons(model, count)]
+    # A process of each model in turn: those of one model then lie minutes apart, as the rows of a table do.
+    processes = [ask.rates(model, number) for number in range(options.processes) for model in models]
+    found: Selfcheck = {
+        "schema_version": SCHEMA_VERSION,
+        "measured_at": _now(),
+        "command": command,
+        "settings": {
+            "models": models,
+            "precision": options.precision,
+            "engine": options.engine,
+            "device": device,
+            "batch_size": Recipe().batch_size,
+        },
+        "environment": {
+            "hardware": found_hardware,
+            "software": software(),
+            "details": details(device, num_threads=ask.num_threads, variables=environment(num_threads())),
+        },
+        "within_process": within_process(comparisons),
+        "between_processes": between_processes(processes),
+    }
+    return write(folder, found), found
+
+
+def understood(options: SelfcheckConfig) -> tuple[list[str], str]:
+    """The models and the device that the options mean, once they are known to be there; the images are fetched, too."""
+    from fmnist_zoo.data import load_dataset
+    from fmnist_zoo.registry import select_models
+    from fmnist_zoo.training.device import check_engine, resolve_device
+    from fmnist_zoo.training.precision import check_precision
+
+    check(options)
+    models, device = select_models(options.models), resolve_device(options.device)
+    check_precision(options.precision, device)
+    check_engine(options.engine, device)
+    load_dataset("fashion_mnist", root=options.data_dir)
+    return models, str(device)
+
+
+class Asking:
+    """Has processes measure, each of them new, one at a time.
+
+    Attributes:
+        num_threads: with which the last of the comparisons were computed; None before, and where not on a CPU.
+    """
+
+    def __init__(self, options: SelfcheckConfig, device: str, new_worker: Callable[[], Worker]) -> None:
+        self._options, self._device, self._new_worker = options, device, new_worker
+        self.num_threads: int | None = None
+
+    def comparisons(self, model: str, count: int) -> list[Comparison]:
+        """So many comparisons of a model with itself in one process."""
+        from benchmarks.selfcheck.figures import comparison
+
+        _say(f"{model}: {count} comparisons in one process")
+        found: list[Comparison] = []
+        self.num_threads = self._run(model, count, lambda event: found.append(comparison(model, **event)))[
+            "num_threads"
+        ]
+        return found
+
+    def rates(self, model: str, number: int) -> ProcessRates:
+        """A model's throughput in one process; `number` counts them from 0."""
+        _say(f"{model}: throughput in process {number + 1} of {self._options.processes}")
+        started_at = _now()
+        return {"model": model, "started_at": started_at, **self._run(model, None, lambda event: None)}  # type: ignore[typeddict-item]
+
+    def _run(self, model: str, comparisons: int | None, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+        data_dir = self._options.data_dir
+        job: Job = {
+            "model": model,
+            "precision": self._options.precision,
+            "engine": self._options.engine,
+            "device": self._device,
+            "data_dir": None if data_dir is None else str(data_dir),
+            "comparisons": comparisons,
+        }
+        process = self._new_worker()
+        try:
+            return process.run(job, on_event)
+        finally:
+            process.close()
+
+
+def worker() -> Worker:
+    """A process like that of a run: fresh, and with the same environment."""
+    return Worker(num_threads(), (sys.executable, "-m", "benchmarks.selfcheck.serve"))
+
+
+def num_threads() -> int:
+    """OMP_NUM_THREADS of the processes, where it isn't set already: the physical cores, as the runner has it."""
+    import psutil
+
+    return psutil.cpu_count(logical=False) or 1
+
+
+def measured_at(machine_dir: Path) -> str | None:
+    """When a machine's A/A check was made (UTC, as records write it); None where there is none that can be read."""
+    from benchmarks.selfcheck.results import read
+
+    found, _ = read(machine_dir)
+    return None if found is None else found["measured_at"]
+
+
+def _now() -> str:
+    return f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
+
+
+def _say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

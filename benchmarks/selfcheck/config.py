@@ -1,0 +1,41 @@
+"""The options of `python -m benchmarks.selfcheck`. Parsing them imports no torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from fmnist_zoo.recipe import Engine, Precision
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SelfcheckConfig:
+    """Measure the same arm against itself: how often is a difference found where there is none, and how large are they?
+
+    The noise floor that follows is printed below the tables: smaller differences say nothing on this machine.
+    """
+
+    models: tuple[str, ...] = ("mlp", "cnn", "lstm")
+    """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
+    comparisons: int = 200
+    """Comparisons within one process, at least so many over all models."""
+    processes: int = 6
+    """Processes for each model, whose throughput is compared pair by pair."""
+    precision: Precision = "fp32"
+    engine: Engine = "eager"
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    data_dir: Path | None = None
+    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
+    out: Path = Path("results")
+    """The findings go to selfcheck.json in this machine's folder."""
+
+
+def check(options: SelfcheckConfig) -> None:
+    """ValueError where a number makes no sense or there is no model."""
+    if options.comparisons < 1:
+        raise ValueError(f"--comparisons {options.comparisons} must be at least 1")
+    if options.processes < 2:
+        raise ValueError(f"--processes {options.processes} must be at least 2: one has nothing to be compared with")
+    if not options.models:
+        raise ValueError("--models needs a value, such as mlp")

@@ -1,0 +1,50 @@
+"""`python -m benchmarks.selfcheck.serve`: a process that measures an arm, started anew like the worker of a run.
+
+Jobs come as JSON lines on standard input, answers go out as JSON lines; what libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+import threading
+from typing import TypedDict
+
+from benchmarks.worker import end_with_parent, open_answers
+
+
+class Job(TypedDict):
+    """What to measure: so many comparisons of two copies of an arm; with None, the arm's throughput."""
+
+    model: str
+    precision: str
+    engine: str
+    device: str
+    data_dir: str | None
+    comparisons: int | None
+
+
+def main() -> None:
+    """Serve jobs until standard input ends; whatever goes wrong ends the process, and the parent shows the last lines.
+
+    A comparison is answered by an event `comparison` as soon as it is done.
+    """
+    emit = open_answers()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    from benchmarks.selfcheck.arm import Arm, comparisons, rates
+
+    emit({"event": "ready"})
+    for line in sys.stdin:
+        job: Job = json.loads(line)
+        arm = Arm.of(job)
+        if job["comparisons"] is None:
+            emit({"event": "done", **rates(arm)})
+            continue
+        for found in comparisons(arm, job["comparisons"]):
+            emit({"event": "comparison", **found})
+        emit({"event": "done", "num_threads": arm.num_threads})
+
+
+if __name__ == "__main__":
+    main()

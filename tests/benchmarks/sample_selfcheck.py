@@ -1,0 +1,37 @@
+"""A/A checks made by hand, for tests of what makes and reads them."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.rounds import NUM_ROUNDS
+from benchmarks.selfcheck.figures import between_processes, comparison, within_process
+from benchmarks.selfcheck.results import SCHEMA_VERSION, Comparison, ProcessRates, Selfcheck
+from tests.benchmarks.sample_records import make_environment
+
+
+def simulated(count: int, *, difference: float = 0.0, noise: float = 0.01, drift: float = 0.0) -> list[Comparison]:
+    """Comparisons on a machine with independent noise, and a drift that both arms of a round suffer alike."""
+    random = np.random.default_rng(0)
+    found = []
+    for _ in range(count):
+        common = 0.02 * np.exp(np.cumsum(drift * random.standard_normal(NUM_ROUNDS)))
+        first, second = (common * np.exp(noise * random.standard_normal(NUM_ROUNDS)) for _ in range(2))
+        found.append(comparison("mlp", 5, first.tolist(), (second * (1 + difference)).tolist()))
+    return found
+
+
+def make_rate(model: str, train: float, infer: float = 1.0) -> ProcessRates:
+    return {"model": model, "started_at": "2026-11-24T15:00:00Z", "train_img_per_s": train, "infer_img_per_s": infer}
+
+
+def make_selfcheck(comparisons: Sequence[Comparison] | None = None) -> Selfcheck:
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "measured_at": "2026-11-24T15:00:00Z",
+        "command": "python -m benchmarks.selfcheck",
+        "settings": {"models": ["mlp"], "precision": "fp32", "engine": "eager", "device": "cpu", "batch_size": 256},
+        "environment": make_environment(),
+        "within_process": within_process(comparisons or simulated(20)),
+        "between_processes": between_processes([make_rate("mlp", 100.0, 1000.0), make_rate("mlp", 103.1, 1040.0)]),
+    }

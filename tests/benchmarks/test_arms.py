@@ -1,0 +1,284 @@
+"""Comparisons of arms: which belong together, what the processes are asked for, and what a real one gives."""
+
+import io
+import json
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from rich.console import Console
+from torch import nn
+
+from benchmarks.arms.measure import Subject, compare, first_step
+from benchmarks.arms.parity import errors, gradient_in, parity, readable, reference_of, tolerance, undisturbed
+from benchmarks.arms.record import ArmsStore
+from benchmarks.arms.sweep import ArmGroup, arm_groups
+from benchmarks.config import RunConfig
+from benchmarks.display import Display
+from benchmarks.plan import Plan, make_plan
+from benchmarks.process import WorkerDiedError
+from benchmarks.runner import Place, Runner, finished
+from fmnist_zoo.data import Dataset
+from fmnist_zoo.data.loader import PixelScale, TrainLoader
+from fmnist_zoo.recipe import Augmentation, Optimizer, Precision, Recipe
+from fmnist_zoo.registry import create_model
+from fmnist_zoo.training.step import TrainingStep
+from tests.benchmarks.test_runner import good_result
+
+CPU = torch.device("cpu")
+FAST: Precision = "bf16"  # computed exactly or emulated, on any processor
+
+
+def arms_plan(**options: Any) -> Plan:
+    return make_plan(
+        RunConfig(**{"models": ("mlp",), "device": "cpu", "seeds": 1, "engine": ("eager",)} | options)  # type: ignore[arg-type]
+    )
+
+
+def groups(plan: Plan) -> list[ArmGroup]:
+    return arm_groups([(variant.config, variant.family) for variant in plan.variants])
+
+
+def test_variants_that_differ_in_precision_and_engine_alone_are_compared() -> None:
+    plan = arms_plan(models=("mlp", "lstm"), precision=("bf16", "fp32"), lr=(1e-3, 1e-2))
+    found = groups(plan)
+    assert len(found) == 4  # two models, two rates
+    for group in found:
+        assert [(config["precision"], config["engine"]) for config in group.configs] == [
+            ("fp32", "eager"),
+            ("bf16", "eager"),
+        ]
+        assert set(group.keys) <= {variant.key for variant in plan.variants}
+    assert len({group.key for group in found}) == 4
+
+
+def test_the_reference_is_there_also_where_the_sweep_does_not_run_it() -> None:
+    (group,) = groups(arms_plan(precision=("bf16", "bf16_weights")))
+    assert [config["precision"] for config in group.configs] == ["fp32", "bf16", "bf16_weights"]
+
+
+def test_what_is_chosen_by_itself_or_alone_is_not_compared() -> None:
+    assert groups(arms_plan(precision=("auto", "bf16"))) == [] == groups(arms_plan(precision=("bf16",)))
+
+
+class FakeWorker:
+    """Answers a script of results by task, and notes what it was asked."""
+
+    def __init__(self, answers: dict[str, Any], log: list[tuple[str, Mapping[str, str]]], variables: Mapping[str, str]):
+        self.import_s: float | None = 0.0
+        self._answers, self._log, self._variables = answers, log, variables
+
+    def run(self, job: dict[str, Any], on_event: Any) -> dict[str, Any]:
+        self._log.append((job["task"], self._variables))
+        return self._answers[job["task"]](job)
+
+    def close(self) -> None:
+        pass
+
+
+def arm_answer(job: dict[str, Any]) -> dict[str, Any]:
+    arms = [
+        {
+            **asked, "ran_engine": asked["engine"], "fallback": None, "error": None, "parity": None, "cold": None,
+            "warm": None, "samples_step_ms": [2.0] * 15 if index == 0 else [1.0] * 15,
+        }
+        for index, asked in enumerate(job["arms"])
+    ]  # fmt: skip
+    return {"status": "ok", "arms": arms, "steps_per_epoch": 214, "steps_per_sample": 8, "num_threads": 2}
+
+
+def first_answer(job: dict[str, Any]) -> dict[str, Any]:
+    compilation = {
+        "cache": "cold", "num_graphs": 1, "num_graph_breaks": 0, "num_recompiles": 0, "num_cache_hits": 0,
+        "num_cache_misses": 2,
+    }  # fmt: skip
+    return {"status": "ok", "first_step_s": 4.0, "compilation": compilation}
+
+
+def die(job: dict[str, Any]) -> dict[str, Any]:
+    raise WorkerDiedError("the worker process was killed by signal 9")
+
+
+def arms_runner(plan: Plan, out: Path, answers: dict[str, Any], log: list[Any]) -> Runner:
+    place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
+    return Runner(
+        plan,
+        place,
+        Display(2, Console(file=io.StringIO())),
+        new_worker=lambda variables: FakeWorker({"run": good_result, **answers}, log, variables),  # type: ignore[arg-type, return-value]
+    )
+
+
+def test_a_sweep_over_engines_ends_with_a_comparison_that_is_kept_and_not_made_again(tmp_path: Path) -> None:
+    plan, log = arms_plan(precision=("fp32",), engine=("eager", "compile")), []  # type: ignore[var-annotated]
+    runner = arms_runner(plan, tmp_path, {"arms": arm_answer, "first_step": first_answer}, log)
+    assert runner.run().comparisons_complete
+    assert [task for task, _ in log] == ["run", "run", "arms", "first_step", "first_step"]
+    cold, warm = log[3][1], log[4][1]
+    assert cold == warm and set(cold) == {"TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"}
+    assert log[0][1] == log[2][1] == {}
+    (record,), problems = ArmsStore(tmp_path / runner.machine).read_all()
+    assert not problems and [arm["engine"] for arm in record.arms] == ["eager", "compile"]
+    assert record.arms[0]["cold"] is None and record.arms[1]["cold"] is not None
+    page = (tmp_path / runner.machine / "README.md").read_text()
+    assert "Precision and engine" in page and "2.00 [2.00, 2.00]" in page
+
+    log.clear()
+    done = finished(tmp_path / runner.machine, since="2000-01-01T00:00:00Z")
+    assert done.comparisons == {record.key}
+    again = arms_runner(plan, tmp_path, {}, log)
+    assert again.run(done=done).comparisons_complete and log == []
+
+
+def test_a_comparison_whose_worker_dies_is_kept_as_what_it_is(tmp_path: Path) -> None:
+    log: list[Any] = []
+    runner = arms_runner(arms_plan(precision=("fp32", "bf16")), tmp_path, {"arms": die}, log)
+    runner.run()
+    (record,), _ = ArmsStore(tmp_path / runner.machine).read_all()
+    assert all("signal 9" in str(arm["error"]) and arm["samples_step_ms"] == [] for arm in record.arms)
+    assert "signal 9" in (tmp_path / runner.machine / "README.md").read_text()
+
+
+def test_after_the_deadline_nothing_is_compared(tmp_path: Path) -> None:
+    log: list[Any] = []
+    runner = arms_runner(arms_plan(precision=("fp32", "bf16")), tmp_path, {}, log)
+    assert not runner.run(deadline=0.0).comparisons_complete and log == []
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[1]", '{"schema_version": 1}', '{"schema_version": 99}', "\x00"])
+def test_a_file_that_is_no_comparison_is_named_and_skipped(tmp_path: Path, content: str) -> None:
+    (tmp_path / "arms").mkdir()
+    (tmp_path / "arms" / "x.json").write_text(content)
+    records, (problem,) = ArmsStore(tmp_path).read_all()
+    assert records == [] and problem.name == "arms/x.json" and problem.reason
+
+
+def test_a_comparison_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    log: list[Any] = []
+    runner = arms_runner(arms_plan(precision=("fp32", "bf16")), tmp_path, {"arms": arm_answer}, log)
+    runner.run()
+    store = ArmsStore(tmp_path / runner.machine)
+    ((record,), _), (path,) = store.read_all(), store.paths()
+    before = path.read_bytes()
+    assert store.write(record) == path and path.read_bytes() == before
+    path.rename(path.with_name("other.json"))
+    assert "doesn't have the name" in store.read_all()[1][0].reason
+    record.arms.clear()
+    with pytest.raises(ValueError, match="there is no arm"):
+        store.write(record)
+
+
+def subject(dataset: Dataset, name: str = "tutorial_mlp_128_64", **changes: Any) -> Subject:
+    recipe = Recipe(**{"batch_size": 64} | changes)  # type: ignore[arg-type]
+    torch.manual_seed(0)
+    return Subject(
+        model=create_model(name),
+        recipe=recipe,
+        loader=TrainLoader(dataset.train, batch_size=recipe.batch_size, augmentation=Augmentation(), seed=0),
+        scale=PixelScale.of(recipe.input_scaling, dataset),
+        device=CPU,
+    )
+
+
+def test_arms_are_compared_on_the_same_weights_and_each_gets_its_rounds(small: Dataset) -> None:
+    notes: list[str] = []
+    jobs: Any = [
+        {"precision": "fp32", "engine": "eager", "config_key": "a"},
+        {"precision": FAST, "engine": "eager", "config_key": "b"},
+        {"precision": "bf16_weights", "engine": "graph", "config_key": "c"},  # not on a CPU
+    ]
+    found = compare(subject(small), jobs, rounds=3, report=notes.append)
+    reference, fast, broken = found["arms"]
+    assert len(reference["samples_step_ms"]) == len(fast["samples_step_ms"]) == 3
+    assert reference["parity"]["passed"] and fast["parity"]["passed"]
+    assert reference["parity"]["logits_rms"] < 1e-5 < fast["parity"]["logits_rms"]
+    assert "needs an NVIDIA GPU" in broken["error"] and broken["samples_step_ms"] == [] and broken["parity"] is None
+    assert found["steps_per_epoch"] == 2000 // 64 and found["steps_per_sample"] == 8
+    assert any("parity" in note for note in notes)
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])
+def test_gradients_read_off_the_optimizer_are_the_gradients(small: Dataset, optimizer: Optimizer) -> None:
+    own = subject(small, optimizer=optimizer, weight_decay=0.1, clip_grad_norm=1e-3, ema_decay=0.9)
+    images, labels = next(own.loader.batches(0, 1))
+    expected = reference_of(own.model, own.recipe, (images, labels), own.scale)
+    step = TrainingStep(own.model, readable(own.recipe), scale=own.scale, precision="fp32", engine="eager")
+    step.warm_up([(images, labels)])
+    step.chunk(images, labels, [1e-3])
+    found = [gradient_in(step, parameter) for parameter in step.parameters]
+    assert errors(found, expected[1])[0] < 1e-5
+
+
+def test_a_wrong_step_fails_parity(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    own = subject(small)
+    batch = next(own.loader.batches(0, 1))
+    reference = reference_of(own.model, own.recipe, batch, own.scale)
+
+    def judged() -> Any:
+        return parity(
+            own.model, own.recipe, batch, scale=own.scale, precision="bf16", engine="eager", reference=reference
+        )
+
+    assert judged()["passed"]
+    right = TrainingStep._backward
+    monkeypatch.setattr(TrainingStep, "_backward", lambda step, loss: right(step, loss * 1.5))
+    wrong = judged()
+    assert not wrong["passed"] and wrong["logits_rms"] < wrong["logits_limit"]
+    assert wrong["gradients_rms"] == pytest.approx(0.5, abs=0.1)
+
+
+def test_parity_leaves_model_and_random_state_as_they_are(small: Dataset) -> None:
+    own = subject(small, name="cnn_s")
+    batch = next(own.loader.batches(0, 1))
+    before = [value.clone() for value in own.model.state_dict().values()]
+    state = torch.get_rng_state()
+    reference = reference_of(own.model, own.recipe, batch, own.scale)
+    parity(own.model, own.recipe, batch, scale=own.scale, precision=FAST, engine="eager", reference=reference)
+    assert torch.equal(torch.get_rng_state(), state)
+    for value, old in zip(own.model.state_dict().values(), before, strict=True):
+        assert torch.equal(value, old)
+
+
+def test_errors_are_relative_to_the_reference_and_nothing_passes_by_being_nan() -> None:
+    truth = [torch.tensor([3.0, -4.0], dtype=torch.float64)]
+    rms, largest = errors([torch.tensor([3.0, -4.4])], truth)
+    assert rms == pytest.approx(0.4 / 5) and largest == pytest.approx(0.1)
+    assert math.isnan(errors([torch.zeros(2)], [torch.zeros(2, dtype=torch.float64)])[0])
+    assert all(tolerance("bf16")[index] > tolerance("fp16")[index] > tolerance("fp32")[index] for index in (0, 1))
+
+
+def test_dropout_of_all_kinds_is_off_in_a_comparison() -> None:
+    class DropPath(nn.Module):
+        drop_prob = 0.3
+
+    model = nn.Sequential(nn.Dropout(0.5), nn.LSTM(4, 4, num_layers=2, dropout=0.2), DropPath(), nn.Dropout2d(0.1))
+    undisturbed(model)
+    assert [model[0].p, model[1].dropout, model[2].drop_prob, model[3].p] == [0.0, 0.0, 0.0, 0.0]
+
+
+@pytest.mark.slow
+def test_a_second_process_finds_what_the_first_has_compiled(tmp_path: Path) -> None:
+    """The real thing: two new processes, one cache folder; counters say whether the cache was hit."""
+    from benchmarks.arms.sweep import ArmSweep
+    from benchmarks.process import Worker
+    from tests.benchmarks.sample_records import make_environment
+
+    plan = arms_plan(precision=("fp32",), engine=("eager", "compile"), set=("mlp.hidden=16",))
+    (group,) = groups(plan)
+    sweep = ArmSweep(
+        lambda variables: Worker(1, variables=variables),
+        environment=make_environment(), device="cpu", data_dir=None, plugins=(), command="run", say=lambda text: None,
+    )  # fmt: skip
+    cold, warm = sweep._first_steps(group.configs[1], group)
+    assert cold is not None and warm is not None
+    assert cold["compilation"]["cache"] == "cold" and warm["compilation"]["cache"] == "warm"
+    assert cold["compilation"]["num_graphs"] >= 1 and cold["first_step_s"] > 0
+
+
+def test_an_eager_first_step_compiles_nothing(small: Dataset) -> None:
+    found = first_step(subject(small), "fp32", "eager")
+    assert found["compilation"]["cache"] is None and found["compilation"]["num_graphs"] == 0
+    assert json.dumps(found)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.selfcheck import results as selfcheck
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -54,16 +55,18 @@ def noise_floor(folders: Sequence[Path]) -> NoiseFloor | None:
     Raises:
         ValueError: a selfcheck.json is damaged: without its numbers a gate would be stricter than the machine allows.
     """
-    found = []
-    for path in (folder / "selfcheck.json" for folder in folders):
-        if path.is_file():
-            try:
-                between = json.loads(path.read_bytes())["between_processes"]
-                found.append((float(between["train_floor_pct"]), float(between["infer_floor_pct"])))
-            except (OSError, ValueError, KeyError, TypeError) as error:
-                raise ValueError(
-                    f"{path} can't be read ({error!r}); make it again with python -m benchmarks.selfcheck"
-                ) from error
+    found: list[NoiseFloor] = []
+    for folder in folders:
+        checked, fault = selfcheck.read(folder)
+        if fault is not None:
+            raise ValueError(
+                f"{folder / fault.name}: {fault.reason}; make it again with python -m benchmarks.selfcheck"
+            )
+        if checked is not None:
+            between = checked["between_processes"]
+            found.append(NoiseFloor(train_pct=between["train_floor_pct"], infer_pct=between["infer_floor_pct"]))
     if not found:
         return None
-    return NoiseFloor(train_pct=max(train for train, _ in found), infer_pct=max(infer for _, infer in found))
+    return NoiseFloor(
+        train_pct=max(floor.train_pct for floor in found), infer_pct=max(floor.infer_pct for floor in found)
+    )

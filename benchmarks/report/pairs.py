@@ -134,7 +134,7 @@ def _caption(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str
     sentences = []
     pooled = [group.comparison for group in groups if group.comparison.deviation is not None]
     if pooled:
-        spread = ", ".join(
+        spread = "; ".join(
             f"{comparison.deviation:.2f} points a run, df {comparison.degrees_of_freedom}" for comparison in pooled
         )
         sentences.append(

@@ -1,6 +1,5 @@
 """The regression gate: equal sets pass, worse ones fail, and what can't be compared is refused."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +12,11 @@ from scipy import stats
 from benchmarks.compare.__main__ import compare
 from benchmarks.compare.limits import Limits, noise_floor, parse_limits
 from benchmarks.record import RecordStore, RunRecord
+from benchmarks.selfcheck import results as selfcheck
 from benchmarks.stats.drops import common_drop, fewer_right, lower_share, pooled_drops, slower
 from tests.benchmarks.sample_records import make_config, make_environment, make_record, write_records
 from tests.benchmarks.sample_runs import put_runs
+from tests.benchmarks.sample_selfcheck import make_selfcheck
 
 FIVE = {"cnn": 92.5, "unet_encoder": 92.4, "transformer": 92.0, "mlp": 90.3, "lstm": 89.8}
 
@@ -100,10 +101,11 @@ def test_a_loss_below_the_noise_floor_of_the_machine_is_none(
 ) -> None:
     put_runs(new, FIVE)
     edit_all(new, slow_down(0.85, wobble=0.01))
-    found = {"between_processes": {"train_floor_pct": floor_pct, "infer_floor_pct": 3.0}}
-    (old / "selfcheck.json").write_text(json.dumps(found), encoding="utf-8")
+    found = make_selfcheck()
+    found["between_processes"]["train_floor_pct"] = floor_pct
+    selfcheck.write(old, found)
     assert compare(old, new) == code
-    assert f"between processes: {floor_pct:.0f}" in capsys.readouterr().out.replace("6.0", "6")
+    assert f"between processes: {floor_pct:.2g}" in capsys.readouterr().out.replace("6.0", "6")
 
 
 def test_single_runs_are_judged_by_their_images_and_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

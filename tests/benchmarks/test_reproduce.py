@@ -184,6 +184,7 @@ def test_it_stops_at_the_deadline_goes_on_from_there_and_then_begins_anew(tmp_pa
         names = archive.getnames()
     assert "README.md" in names and sum(name.endswith(".json") for name in names) == 2
     assert sum("/runs/" in name and name.endswith(".safetensors") for name in names) == 2
+    assert sum("test-labels-" in name for name in names) == 1
 
     assert reproduce(ReproduceConfig(out=out, device="cpu", step=("first",))) == 0
     assert models(out) == ["mlp", "mlp", "tutorial_mlp_128_64"]

@@ -18,7 +18,8 @@ from fmnist_zoo.data.datasets import Split
 from fmnist_zoo.data.loader import TrainLoader
 from fmnist_zoo.evaluation import Predictor
 from fmnist_zoo.training.fit import FitResult
-from fmnist_zoo.training.step import TrainingStep, copied
+from fmnist_zoo.training.modules import copied
+from fmnist_zoo.training.step import TrainingStep
 
 SMALLEST_TRAIN, SMALLEST_INFER, LARGEST = 8, 1, 32_768
 KNEE = 0.9

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from benchmarks.fits import fields_mismatch
 from benchmarks.schema import (
     BatchSweep,
     Compilation,
@@ -38,7 +39,6 @@ from benchmarks.schema import (
     Status,
     StepShares,
     Throughput,
-    fields_mismatch,
 )
 from benchmarks.versions import SCHEMA_VERSION, upgraded
 from fmnist_zoo.files import write_atomically

@@ -27,7 +27,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.clock import sample_rates, stopwatch
-from benchmarks.schema import Environment, Roofline, mismatch
+from benchmarks.fits import mismatch
+from benchmarks.schema import Environment, Roofline
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision

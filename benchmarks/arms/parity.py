@@ -18,8 +18,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 from benchmarks.arms.record import Parity
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.training.modules import copied, trainable
 from fmnist_zoo.training.muon import MOMENTUM
-from fmnist_zoo.training.step import TrainingStep, copied, trainable
+from fmnist_zoo.training.step import TrainingStep
 
 UNIT_ROUNDOFF: dict[Precision, float] = {
     "fp32": 2.0**-24,

@@ -202,6 +202,7 @@ def _top1(record: RunRecord) -> float:
 def _table(frame: pd.DataFrame) -> str:
     headers = [
         "arm", "step, ms", "speed-up [95%]", "memory, MiB (ratio)", "first step cold / warm, s",
+        "graph breaks / recompiles",
         "break-even cold / warm, epochs", "logits error", "gradient error", "parity", "top-1 difference [90%]",
         "seeds", "top-1",
     ]  # fmt: skip
@@ -211,8 +212,9 @@ def _table(frame: pd.DataFrame) -> str:
             significant(row["step_ms"]),
             _speedup(row),
             _memory_cell(row),
-            f"{significant(row['first_step_cold_s'])} / {significant(row['first_step_warm_s'])}",
-            f"{_epochs(row['break_even_cold_epochs'])} / {_epochs(row['break_even_warm_epochs'])}",
+            _pair(significant(row["first_step_cold_s"]), significant(row["first_step_warm_s"])),
+            _pair(number(row["num_graph_breaks"]), number(row["num_recompiles"])),
+            _pair(_epochs(row["break_even_cold_epochs"]), _epochs(row["break_even_warm_epochs"])),
             _error(row["logits_rms"]),
             _error(row["gradients_rms"]),
             {True: "pass", False: "**fail**", None: MISSING}[row["parity"]],
@@ -245,6 +247,11 @@ def _speedup(row: Mapping[str, Any]) -> str:
 def _memory_cell(row: Mapping[str, Any]) -> str:
     ratio = "" if row["memory_ratio"] is None else f" ({row['memory_ratio']:.2f})"
     return f"{number(row['peak_mem_mib'])}{ratio}"
+
+
+def _pair(first: str, second: str) -> str:
+    """Two values of a cell; one dash where both are missing."""
+    return MISSING if first == second == MISSING else f"{first} / {second}"
 
 
 def _epochs(value: float | None) -> str:

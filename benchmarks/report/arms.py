@@ -31,7 +31,8 @@ CAPTION = (
     "process, with an empty and with a filled compiler cache. Break-even: epochs after which that has paid, against "
     "eager in the same precision. Errors: RMS of one training step's logits and gradients relative to an fp64 "
     "reference on the same weights and batch. Top-1: difference of test accuracy from fp32 eager in runs with the "
-    "same seeds, points, with the 90% interval; equivalent where that lies within ±0.3 (TOST at 5%)."
+    "same seeds, points, with the 90% interval; equivalent where that lies within ±0.3 (TOST at "
+    "5%), different where it lies outside, else open: more seeds would tell."
 )
 
 

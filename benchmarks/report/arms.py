@@ -190,9 +190,9 @@ def _compiling(record: ArmsRecord, arm: Arm, runs: Mapping[str, Mapping[int, Run
 
 
 def _memory(runs: Mapping[int, RunRecord]) -> float | None:
-    """The highest peak over an arm's runs."""
-    peaks = (run.memory["peak_mem_mib"] for run in runs.values() if run.memory)
-    return max((peak for peak in peaks if peak is not None), default=None)
+    """The highest peak over an arm's runs; those without a baseline counted what an earlier run had left, too."""
+    found = [run.memory for run in runs.values() if run.memory and run.memory["baseline_mem_mib"] is not None]
+    return max((memory["peak_mem_mib"] for memory in found if memory["peak_mem_mib"] is not None), default=None)
 
 
 def _top1(record: RunRecord) -> float:

@@ -99,6 +99,10 @@ def test_memory_is_compared_with_the_reference_by_runs_of_their_own() -> None:
         record.memory["peak_mem_mib"] = peak
     _, row = entries(arms_frame([comparison(EAGER, COMPILED)], records))
     assert row["memory_ratio"] == pytest.approx(1.5)
+    assert records[2].memory is not None
+    records[2].memory["baseline_mem_mib"] = None  # an earlier program's, which counted otherwise
+    _, row = entries(arms_frame([comparison(EAGER, COMPILED)], records))
+    assert row["peak_mem_mib"] is None and row["memory_ratio"] is None
 
 
 @pytest.mark.parametrize(

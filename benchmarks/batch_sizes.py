@@ -11,14 +11,15 @@ import torch
 from torch import nn
 
 from benchmarks.clock import stopwatch
-from benchmarks.memory import forget_peaks, memory
+from benchmarks.memory import forget_peaks, is_out_of_memory, memory
 from benchmarks.schema import BatchPoint, BatchSweep
 from benchmarks.throughput import inference_rates, repeated, training_rates
 from fmnist_zoo.data.datasets import Split
 from fmnist_zoo.data.loader import TrainLoader
 from fmnist_zoo.evaluation import Predictor
 from fmnist_zoo.training.fit import FitResult
-from fmnist_zoo.training.step import TrainingStep, copied
+from fmnist_zoo.training.modules import copied
+from fmnist_zoo.training.step import TrainingStep
 
 SMALLEST_TRAIN, SMALLEST_INFER, LARGEST = 8, 1, 32_768
 KNEE = 0.9
@@ -70,7 +71,9 @@ def _sweep(
         before_mib = memory(device)["peak_mem_mib"] or 0.0
         try:
             found = rates(size)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             yield _point(size, [], f"out of memory: {' '.join(str(error).split())[:120]}")
             return
         needed_mib = (memory(device)["peak_mem_mib"] or 0.0) - before_mib

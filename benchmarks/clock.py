@@ -19,8 +19,9 @@ from benchmarks.stats import median_interval
 from benchmarks.validity import MEDIAN_WITHIN
 from fmnist_zoo.training.device import synchronizer
 
-SAMPLE_S = 0.05
-"""A sample repeats its work until it takes at least this long."""
+SAMPLE_S = 0.1
+"""A sample repeats its work until it takes at least this long: of `mlp`, several times as long as drawing an epoch's
+order, which falls into one sample and not into the next."""
 MIN_SAMPLES = 6
 """Fewer have no 95% interval of the median (`benchmarks.stats.median_interval`)."""
 MAX_SAMPLES = 100

@@ -120,7 +120,7 @@ class Measures:
 
 
 PRESETS: dict[str, Measures] = {
-    "quick": Measures(epochs=5, seeds=1, measure=(), limit_s=0.7, augmentation="none", optimizer="muon"),
+    "quick": Measures(epochs=5, seeds=1, measure=(), limit_s=1.2, augmentation="none", optimizer="muon"),
     "standard": Measures(
         epochs=20, seeds=3, measure=("latency", "step_shares"), limit_s=10.0, augmentation="flip", optimizer="adamw"
     ),

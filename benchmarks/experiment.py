@@ -16,6 +16,7 @@ from benchmarks.batch_sizes import batch_sweep
 from benchmarks.choices import remember, remembered
 from benchmarks.compilation import CompilerWatch
 from benchmarks.energy import EnergyMeter
+from benchmarks.labels import keep_labels
 from benchmarks.load import LoadWatch
 from benchmarks.memory import forget_peaks, in_use_mib, memory
 from benchmarks.record import RecordStore
@@ -79,7 +80,7 @@ class Experiment:
             choice = self._choose(model, dataset, recipe, job)
         with ledger.section("measure"):
             forget_peaks(device)
-        compiler = CompilerWatch()
+            compiler = CompilerWatch()
         result = self._fit(model, dataset, recipe, job, choice, ledger=ledger, emit=emit)
         self.found["compilation"] = compiler.found()
         with ledger.section("eval"):
@@ -90,9 +91,8 @@ class Experiment:
             self.found["memory"] = memory(device, baseline_mib=baseline_mib)
             self.found["energy"] = energy.found(result.num_steps * recipe.batch_size)
             self._measure(model, dataset, result, job, watch)
-            self.found["step_traffic_bytes"] = step_traffic(result.step, *next(result.loader.batches(0, 1)))
         if job["profile"]:
-            with ledger.section("profile"):  # last of all: it moves the weights, and must change no other figure
+            with ledger.section("profile"), self._extra("profile"):  # last: it must change no other figure
                 self._profile(result, job)
         return self.found
 
@@ -101,13 +101,18 @@ class Experiment:
         device, wanted = result.step.device, job["measure"]
         with watch.part("throughput"):
             self.found["throughput"] = throughput(result, device, limit_s=job["limit_s"])
+        with self._extra("step's traffic"):
+            self.found["step_traffic_bytes"] = step_traffic(result.step, *next(result.loader.batches(0, 1)))
         if "latency" in wanted:
-            self.found["latency"] = latency(model, dataset, result)
+            with self._extra("latency"):
+                self.found["latency"] = latency(model, dataset, result)
         if "step_shares" in wanted:
-            self.found["step_shares"] = step_shares(result, device)
+            with self._extra("parts of a step"):
+                self.found["step_shares"] = step_shares(result, device)
         if "batch_sizes" in wanted:
-            train, _ = split_dataset(dataset, job["config"]["num_val"], device)
-            self.found["batch_sizes"] = batch_sweep(result, train, device)
+            with self._extra("batch sizes"):
+                train, _ = split_dataset(dataset, job["config"]["num_val"], device)
+                self.found["batch_sizes"] = batch_sweep(result, train, device)
         self.found["load"] = watch.found
         self.found["flags"] += validity_flags(
             throughput=self.found["throughput"],
@@ -117,22 +122,27 @@ class Experiment:
         )
 
     def _profile(self, result: FitResult, job: Job) -> None:
-        """Profile a few steps more; a profiler that fails leaves a flag, since the run itself is done and good."""
+        """Profile a few steps more."""
         from benchmarks.profiling import write_profile
 
+        self.found["profile"] = write_profile(
+            result,
+            machine_dir=Path(job["machine_dir"]),
+            run_id=job["run_id"],
+            model=job["config"]["model"],
+            training_flops=job["training_flops"],
+            roofline=self._roofline,
+            train_img_per_s=self.found["throughput"]["train_img_per_s"],
+        )
+
+    @contextmanager
+    def _extra(self, what: str) -> Iterator[None]:
+        """Something measured beside the run, which is done and good: what fails here leaves a flag in its place."""
         try:
-            self.found["profile"] = write_profile(
-                result,
-                machine_dir=Path(job["machine_dir"]),
-                run_id=job["run_id"],
-                model=job["config"]["model"],
-                training_flops=job["training_flops"],
-                roofline=self._roofline,
-                train_img_per_s=self.found["throughput"]["train_img_per_s"],
-            )
-        except Exception as error:  # noqa: BLE001  # whatever it is, the measured run is worth more than its profile
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
             message = " ".join(str(error).split())[:300]
-            self._flag("profile", f"No profile was made: {type(error).__name__}: {message}")
+            self._flag("not_measured", f"No {what}: {type(error).__name__}: {message}")
 
     def _flag(self, kind: str, evidence: str, advice: str | None = None) -> None:
         self.found["flags"].append({"kind": kind, "evidence": evidence, "advice": advice})
@@ -228,6 +238,7 @@ class Experiment:
         """Write what the model says of the test split, and the model itself where that is asked for."""
         machine_dir, config = Path(job["machine_dir"]), job["config"]
         confidence, predicted = probabilities.max(1)
+        keep_labels(RecordStore(machine_dir), dataset)
         self.found["predictions"] = RecordStore(machine_dir).write_predictions(
             job["run_id"], predicted.byte().numpy(), confidence.half().numpy()
         )

@@ -42,6 +42,13 @@ def memory(device: torch.device, *, baseline_mib: float | None = None) -> Memory
     }
 
 
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: torch's CPU allocator raises a plain RuntimeError."""
+    import torch
+
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+
+
 def in_use_mib(device: torch.device) -> float:
     """Memory in use now: allocated on a CUDA device, else resident."""
     if device.type == "cuda":

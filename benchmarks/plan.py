@@ -21,8 +21,8 @@ from fmnist_zoo.options import nearest, option_types
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
 from fmnist_zoo.training.device import check_engine, resolve_device
+from fmnist_zoo.training.modules import check_loss, trainable
 from fmnist_zoo.training.precision import check_precision
-from fmnist_zoo.training.step import check_loss, trainable
 
 MOST_SEEDS = 1000
 NUM_IMAGES = 60_000  # of the training split, in each of the three datasets

@@ -17,6 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, get_type_hints
 
+from benchmarks.fits import fields_mismatch
 from benchmarks.schema import (
     BatchSweep,
     Compilation,
@@ -38,7 +39,6 @@ from benchmarks.schema import (
     Status,
     StepShares,
     Throughput,
-    fields_mismatch,
 )
 from benchmarks.versions import SCHEMA_VERSION, upgraded
 from fmnist_zoo.files import write_atomically
@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 _RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
+_CHECKSUM = re.compile(r"[0-9a-f]{6,128}", re.ASCII)
 _STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
@@ -137,10 +138,13 @@ def run_id(started_at: datetime, model: str, key: str, seed: int) -> str:
 class RecordStore:
     """The records of one machine: `<machine_dir>/runs/<run_id>.json`, predictions beside them.
 
+    The labels that predictions are held against lie in the machine's folder, one file for each dataset.
+
     A file appears under its name only when it is whole and on the disk, so several processes may write at once.
     """
 
     def __init__(self, machine_dir: Path) -> None:
+        self.machine_dir = machine_dir
         self.runs_dir = machine_dir / "runs"
 
     def write(self, record: RunRecord) -> Path:
@@ -193,23 +197,57 @@ class RecordStore:
         Raises:
             ValueError: the file is missing, damaged or holds something else.
         """
-        from safetensors import SafetensorError
-        from safetensors.numpy import load_file
-
         path = self._predictions_path(run_id)
-        try:
-            tensors = load_file(path)
-        except (OSError, SafetensorError) as error:
-            raise ValueError(f"predictions {path} can't be read: {error}") from error
+        tensors = _read_tensors(path, "predictions")
         found = {name: (str(array.dtype), array.ndim) for name, array in tensors.items()}
         if found != {"predicted": ("uint8", 1), "confidence": ("float16", 1)}:
             raise ValueError(f"predictions {path} hold {found}, not `predicted` (uint8) and `confidence` (float16)")
         return tensors["predicted"], tensors["confidence"]
 
+    def labels_path(self, checksum: str) -> Path:
+        """Where the test labels of a dataset are kept, by the checksum that its records have.
+
+        Raises:
+            ValueError: that is no checksum.
+        """
+        if not _CHECKSUM.fullmatch(checksum):
+            raise ValueError(f"checksum {checksum!r:.60} is not one of a dataset: hexadecimal digits")
+        return self.machine_dir / f"test-labels-{checksum[:16]}.safetensors"
+
+    def write_labels(self, checksum: str, labels: NDArray[np.uint8]) -> None:
+        """Keep a dataset's test labels `(n,)` uint8, so that predictions can be judged from this folder alone."""
+        from safetensors.numpy import save
+
+        assert labels.dtype == "uint8" and labels.ndim == 1
+        write_atomically(self.labels_path(checksum), save({"labels": labels}))
+
+    def read_labels(self, checksum: str) -> NDArray[np.uint8]:
+        """The test labels `(n,)` of a dataset.
+
+        Raises:
+            ValueError: the file is missing, damaged or holds something else.
+        """
+        path = self.labels_path(checksum)
+        tensors = _read_tensors(path, "labels")
+        found = {name: (str(array.dtype), array.ndim) for name, array in tensors.items()}
+        if found != {"labels": ("uint8", 1)}:
+            raise ValueError(f"{path} holds {found}, not `labels` (uint8)")
+        return tensors["labels"]
+
     def _predictions_path(self, run_id: str) -> Path:
         if not _RUN_ID.fullmatch(run_id):
             raise ValueError(f"run_id {run_id!r} is not of the form START-MODEL-KEY-sSEED")
         return self.runs_dir / f"{run_id}.safetensors"
+
+
+def _read_tensors(path: Path, what: str) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise ValueError(f"{what} {path} can't be read: {error}") from error
 
 
 def _read(path: Path) -> RunRecord:

@@ -23,10 +23,14 @@ from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
 from benchmarks.run import INTERRUPTED, Outcome, sweep
+from benchmarks.selfcheck import __main__ as selfcheck
+from benchmarks.selfcheck.config import SelfcheckConfig
 from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Engine, Precision
+from fmnist_zoo.registry import FAMILIES
 
 STATE = ".reproduce.json"
+TIMM_MODELS = ("timm/resnet18", "timm/vit_tiny_patch16_224", "timm/mixer_s32_224")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,7 +122,10 @@ def within_seconds(model: str, *seconds: float, options: tuple[str, ...] = ()) -
 
 
 def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """One epoch of three seeds in every precision and engine that the device has: are the fast ones as accurate?"""
+    """One epoch of three seeds in every precision and engine that the device has: how fast, and are they as accurate?
+
+    All of them in one sweep, so that it ends with a comparison of the arms in turn.
+    """
     from benchmarks.roofline import has_precision
     from fmnist_zoo.training.device import resolve_device
 
@@ -131,18 +138,50 @@ def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
         seeds=3,
         precision=tuple(name for name in names if has_precision(name, device)),
     )
-    # An engine at a time: what a stop leaves undone is then the engines that compile for longest.
     engines: tuple[Engine, ...] = ("eager", "compile", "graph") if device.type == "cuda" else ("eager", "compile")
-    return sweep_step(*(replace(config, engine=(engine,)) for engine in engines))(options, progress)
+    # A model at a time: what a stop leaves undone is then the last models, and not the comparisons of all.
+    return sweep_step(*(replace(config, models=(family,), engine=engines) for family in FAMILIES))(options, progress)
+
+
+def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """A convolutional net, a transformer and a mixer of timm's, on a GPU: on a CPU each would take an hour."""
+    from fmnist_zoo.training.device import resolve_device
+
+    if resolve_device(options.device).type != "cuda":
+        return Outcome(exit_code=0, complete=True, machine=this_machine(options.device))
+    return sweep_step(RunConfig(models=TIMM_MODELS))(options, progress)
+
+
+def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The A/A check, unless it was made since the reproduction began; then the tables, which name its noise floor."""
+    from benchmarks.report import write_report
+
+    machine = this_machine(options.device)
+    measured_at = selfcheck.measured_at(options.out / machine)
+    if measured_at is None or measured_at < progress.since:
+        if progress.is_over:
+            return Outcome(exit_code=0, complete=False, machine=machine)
+        config = SelfcheckConfig(out=options.out, data_dir=options.data_dir, device=options.device)
+        selfcheck.selfcheck(config, "python -m benchmarks.selfcheck")
+        write_report(options.out, machine)
+    return Outcome(exit_code=0, complete=True, machine=machine)
 
 
 STEPS: dict[str, Step] = {
     "the main job": sweep_step(RunConfig(models=("all",))),
     "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
     "the usual loop beside ours": peers_step,
+    "every precision and engine": every_arm_step,
     "where the time of a step goes": sweep_step(
-        RunConfig(models=("all",), budget=("epochs:1",), seeds=1, profile=True)
+        RunConfig(
+            models=("all",),
+            budget=("epochs:1",),
+            seeds=1,
+            profile=True,
+            measure=("latency", "step_shares", "batch_sizes"),
+        )
     ),
+    "the noise of this machine": selfcheck_step,
     "accuracy within seconds": sweep_step(
         within_seconds("mlp", 0.8, 1.5, 3.2),
         within_seconds("cnn_s", 10, 25),
@@ -152,7 +191,7 @@ STEPS: dict[str, Step] = {
         within_seconds("lstm", 8, options=("lstm.rows_per_step=2",)),
         within_seconds("transformer", 16, 45),
     ),
-    "every precision and engine": every_arm_step,
+    "nets of timm": timm_step,
 }
 """What the committed tables need, the most valuable first."""
 

@@ -19,19 +19,22 @@ import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from benchmarks.clock import sample_rates, stopwatch
-from benchmarks.schema import Environment, Roofline, mismatch
+from benchmarks.fits import mismatch
+from benchmarks.schema import Environment, Roofline
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision
 from fmnist_zoo.training.precision import check_precision, has_bf16
 
+MAX_AGE = timedelta(hours=1)
 LIMIT_S = 1.0
 """Of sampling each rate, after which it is taken as precise as it is."""
 
@@ -102,14 +105,27 @@ def roofline_path(environment: Environment) -> Path:
 
 
 def kept_roofline(path: Path | None) -> Roofline | None:
-    """The roofline in a file, if it is one; a damaged file is as good as none, since it will be written again."""
+    """The roofline in a file, if it is one of the last hour; a damaged file is as good as none, and written again.
+
+    On a machine that others use, too, last week's says little of today.
+    """
     if path is None:
         return None
     try:
         found = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    return found if mismatch(found, Roofline, "roofline") is None and is_complete(found) else None
+    if mismatch(found, Roofline, "roofline") is not None or not is_complete(found) or found["measured_at"] is None:
+        return None
+    return found if _age(found["measured_at"]) < MAX_AGE else None
+
+
+def _age(measured_at: str) -> timedelta:
+    """Since a UTC time as records write it; without end where that is no time."""
+    try:
+        return datetime.now(UTC) - datetime.strptime(measured_at, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=UTC)
+    except ValueError:
+        return timedelta.max
 
 
 def keep_roofline(path: Path | None, roofline: Roofline) -> None:
@@ -126,21 +142,30 @@ def is_complete(roofline: Roofline) -> bool:
 
 
 def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: Callable[[], float]) -> list[float]:
-    """TFLOP/s of `torch.mm` of two matrices `(size, size)`, sampled; empty where the device lacks the precision."""
+    """TFLOP/s of the product of two matrices `(size, size)` by the fastest library that torch has for it, sampled.
+
+    Empty where the device lacks the precision.
+    """
     if not has_precision(precision, device):
         return []
 
-    def make() -> Callable[[], object]:
+    def make(product: Callable[[Tensor, Tensor, Tensor], object]) -> Callable[[], object]:
         # Random numbers: on a GPU a product of zeros needs less power, and so runs at a higher clock. Drawn from a
         # generator of their own: the run's random state is the seed's.
         generator = torch.Generator(device).manual_seed(0)
         left, right, out = (_block(size * size, DTYPES[precision], device).view(size, size) for _ in range(3))
         left.normal_(generator=generator)
         right.normal_(generator=generator)
-        return lambda: torch.mm(left, right, out=out)
+        return lambda: product(left, right, out)
 
+    products = [lambda left, right, out: torch.mm(left, right, out=out)]
+    if device.type == "cpu" and precision == "fp32":
+        # Here torch.mm is MKL's, which on AMD processors reaches half the speed of oneDNN's; convolutions and compiled
+        # layers go to the latter.
+        products.append(lambda left, right, out: torch.ops.mkldnn._linear_pointwise(left, right, None, "none", [], ""))
     with _float32_products("high" if precision == "tf32" else "highest"):
-        return _sampled(make, 2 * size**3 / 1e12, device, clock)
+        rates = [_sampled(partial(make, product), 2 * size**3 / 1e12, device, clock) for product in products]
+    return max(rates, key=lambda samples: _median(samples) or 0.0)
 
 
 def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], float]) -> list[float]:

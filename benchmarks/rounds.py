@@ -12,8 +12,8 @@ NUM_ROUNDS = 18
 """Rounds of a comparison.
 
 The 95% interval of `benchmarks.stats.paired_ratio` then goes from the 5th to the 14th of the sorted ratios and
-holds in 96.9% of all cases; up to four disturbed rounds on either side don't move it beyond the undisturbed ones. An even number:
-each arm comes first as often as last.
+holds in 96.9% of all cases; up to four disturbed rounds on either side don't move it beyond the undisturbed ones. An
+even number: each arm comes first as often as last.
 """
 SAMPLE_S = 0.02
 """A sample takes at least this long: the clock and the wait for the device are then less than a thousandth of it, and a

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from torch.autograd.graph import saved_tensors_hooks
 from torch.utils._python_dispatch import TorchDispatchMode
 
+from fmnist_zoo.training.modules import trainable
 from fmnist_zoo.training.precision import compute
-from fmnist_zoo.training.step import TrainingStep, trainable
+from fmnist_zoo.training.step import TrainingStep
 
 
 def step_traffic(

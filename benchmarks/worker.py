@@ -110,16 +110,12 @@ def end_with_parent(parent: int) -> None:
 
 def status_of(error: BaseException) -> str:
     """`oom`, `diverged` or `failed`."""
-    import torch
-
+    from benchmarks.memory import is_out_of_memory
     from fmnist_zoo.training.fit import DivergedError
 
     if isinstance(error, DivergedError):
         return "diverged"
-    # torch's CPU allocator raises a plain RuntimeError
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error):
-        return "oom"
-    return "failed"
+    return "oom" if is_out_of_memory(error) else "failed"
 
 
 if __name__ == "__main__":

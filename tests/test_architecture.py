@@ -19,7 +19,15 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-COMMANDS = ("benchmarks.run", "benchmarks.report", "benchmarks.reproduce", "benchmarks.peers", "benchmarks.selfcheck")
+COMMANDS = (
+    "benchmarks.run",
+    "benchmarks.report",
+    "benchmarks.reproduce",
+    "benchmarks.peers",
+    "benchmarks.selfcheck",
+    "benchmarks.compare",
+    "benchmarks.tune",
+)
 CLOCK_CALLS = {"now", "utcnow", "today", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns"}
 
 

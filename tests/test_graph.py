@@ -16,8 +16,9 @@ from fmnist_zoo.recipe import Augmentation, Budget, Precision, Recipe
 from fmnist_zoo.registry import create_model
 from fmnist_zoo.training.fit import train_epoch
 from fmnist_zoo.training.graph import NUM_WARMUP_CALLS, CapturedForward, CapturedSteps, NotCapturableError
+from fmnist_zoo.training.modules import worth_compiling
 from fmnist_zoo.training.optimizers import make_optimizer, set_lr
-from fmnist_zoo.training.step import TrainingStep, worth_compiling
+from fmnist_zoo.training.step import TrainingStep
 
 SCALE = PixelScale("standardize", mean=0.29, std=0.35)
 

@@ -24,8 +24,9 @@ from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model
 from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import place, split_dataset
+from fmnist_zoo.training.modules import copied
 from fmnist_zoo.training.precision import allow_tf32
-from fmnist_zoo.training.step import TrainingStep, copied
+from fmnist_zoo.training.step import TrainingStep
 
 CPU_STEPS = 8
 """Steps a sample on a CPU, where a whole chunk can take seconds."""

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
+from benchmarks.fits import fields_mismatch
 from benchmarks.record import Problem, plain, read_json
-from benchmarks.schema import Compilation, Config, Environment, Flag, Load, fields_mismatch
+from benchmarks.schema import Compilation, Config, Environment, Flag, Load
 from fmnist_zoo.files import write_atomically
 
 ARMS_VERSION = 1

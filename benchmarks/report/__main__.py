@@ -1,4 +1,7 @@
-"""`python -m benchmarks.report DIR`: make tables and pages again from the records, byte for byte."""
+"""`python -m benchmarks.report DIR`: make tables and pages again from the records, byte for byte.
+
+With `--pair A B` it says instead which of two models is better, and how sure that is.
+"""
 
 from __future__ import annotations
 
@@ -8,19 +11,24 @@ from pathlib import Path
 import tyro
 
 
-def report(directory: tyro.conf.Positional[Path], /) -> int:
+def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | None = None) -> int:
     """Make README.md and CSV files again from the records, byte for byte.
 
     Args:
         directory: a results folder, or the folder of one machine in it.
+        pair: two rows or models: say which is better and how sure that is, and write nothing.
 
     Returns:
         The exit code: 0, or 2 where there is nothing to make a report of.
     """
-    from benchmarks.report.files import regenerate  # pandas and scipy load after the arguments are understood
+    # pandas and scipy load after the arguments are understood
+    from benchmarks.report.files import pair_verdicts, regenerate
     from benchmarks.selfcheck.results import read
 
     try:
+        if pair is not None:
+            print("\n\n".join(pair_verdicts(directory, pair)))
+            return 0
         found = regenerate(directory)
     except ValueError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -31,7 +31,8 @@ CAPTION = (
     "process, with an empty and with a filled compiler cache. Break-even: epochs after which that has paid, against "
     "eager in the same precision. Errors: RMS of one training step's logits and gradients relative to an fp64 "
     "reference on the same weights and batch. Top-1: difference of test accuracy from fp32 eager in runs with the "
-    "same seeds, points, with the 90% interval; equivalent where that lies within ±0.3 (TOST at 5%)."
+    "same seeds, points, with the 90% interval; equivalent where that lies within ±0.3 (TOST at "
+    "5%), different where it lies outside, else open: more seeds would tell."
 )
 
 
@@ -189,9 +190,9 @@ def _compiling(record: ArmsRecord, arm: Arm, runs: Mapping[str, Mapping[int, Run
 
 
 def _memory(runs: Mapping[int, RunRecord]) -> float | None:
-    """The highest peak over an arm's runs."""
-    peaks = (run.memory["peak_mem_mib"] for run in runs.values() if run.memory)
-    return max((peak for peak in peaks if peak is not None), default=None)
+    """The highest peak over an arm's runs; those without a baseline counted what an earlier run had left, too."""
+    found = [run.memory for run in runs.values() if run.memory and run.memory["baseline_mem_mib"] is not None]
+    return max((memory["peak_mem_mib"] for memory in found if memory["peak_mem_mib"] is not None), default=None)
 
 
 def _top1(record: RunRecord) -> float:
@@ -202,6 +203,7 @@ def _top1(record: RunRecord) -> float:
 def _table(frame: pd.DataFrame) -> str:
     headers = [
         "arm", "step, ms", "speed-up [95%]", "memory, MiB (ratio)", "first step cold / warm, s",
+        "graph breaks / recompiles",
         "break-even cold / warm, epochs", "logits error", "gradient error", "parity", "top-1 difference [90%]",
         "seeds", "top-1",
     ]  # fmt: skip
@@ -211,8 +213,9 @@ def _table(frame: pd.DataFrame) -> str:
             significant(row["step_ms"]),
             _speedup(row),
             _memory_cell(row),
-            f"{significant(row['first_step_cold_s'])} / {significant(row['first_step_warm_s'])}",
-            f"{_epochs(row['break_even_cold_epochs'])} / {_epochs(row['break_even_warm_epochs'])}",
+            _pair(significant(row["first_step_cold_s"]), significant(row["first_step_warm_s"])),
+            _pair(number(row["num_graph_breaks"]), number(row["num_recompiles"])),
+            _pair(_epochs(row["break_even_cold_epochs"]), _epochs(row["break_even_warm_epochs"])),
             _error(row["logits_rms"]),
             _error(row["gradients_rms"]),
             {True: "pass", False: "**fail**", None: MISSING}[row["parity"]],
@@ -245,6 +248,11 @@ def _speedup(row: Mapping[str, Any]) -> str:
 def _memory_cell(row: Mapping[str, Any]) -> str:
     ratio = "" if row["memory_ratio"] is None else f" ({row['memory_ratio']:.2f})"
     return f"{number(row['peak_mem_mib'])}{ratio}"
+
+
+def _pair(first: str, second: str) -> str:
+    """Two values of a cell; one dash where both are missing."""
+    return MISSING if first == second == MISSING else f"{first} / {second}"
 
 
 def _epochs(value: float | None) -> str:

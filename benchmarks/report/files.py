@@ -8,12 +8,15 @@ from pathlib import Path
 
 from benchmarks.arms.record import ArmsStore
 from benchmarks.record import Problem, RecordStore, RunRecord
+from benchmarks.report.answers import read_answers
 from benchmarks.report.arms import arms_frame, latest
+from benchmarks.report.findings import FINDINGS_FILES, page_findings
 from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import MARK, Material, conditions_text, machine_page
 from benchmarks.report.provenance import CSV_FILES
-from benchmarks.report.rows import sections
+from benchmarks.report.rows import Section, sections
+from benchmarks.report.verdict import name_hint, pair_sentence
 from benchmarks.selfcheck import results as selfcheck
 from fmnist_zoo.files import write_atomically
 
@@ -40,12 +43,43 @@ def regenerate(directory: Path) -> Found:
         found = _make(lambda: [directory], pages=lambda _: True, index_dir=None)
     else:
         found = _make(lambda: machine_folders(directory), pages=lambda _: True, index_dir=directory)
+    _check_found(directory, found)
+    return found
+
+
+def pair_verdicts(directory: Path, pair: tuple[str, str]) -> list[str]:
+    """A paragraph for each section, of each machine, that has both rows of a pair.
+
+    Args:
+        directory: a results folder, or the folder of one machine in it.
+        pair: labels of rows, or models that one row alone has.
+
+    Raises:
+        ValueError: there is no readable record, or no section has both.
+    """
+    folders = [directory] if (directory / "runs").is_dir() else machine_folders(directory)
+    found = {folder: RecordStore(folder).read_all() for folder in folders}
+    _check_found(directory, found)
+    paragraphs: list[str] = []
+    everything: list[Section] = []
+    for folder, (records, _) in found.items():
+        for section in sections(records):
+            everything.append(section)
+            runs = [record for row in section.rows for record in row.ok]
+            if sentence := pair_sentence(section, read_answers(RecordStore(folder), runs), pair):
+                paragraphs.append(f"{folder.name}: {conditions_text(section.conditions)}\n{sentence}")
+    if not paragraphs:
+        hints = "".join(dict.fromkeys(name_hint(everything, name) for name in pair))
+        raise ValueError(f"no section of {directory} has both {pair[0]} and {pair[1]}, each as one row{hints}")
+    return paragraphs
+
+
+def _check_found(directory: Path, found: Found) -> None:
     if not any(records for records, _ in found.values()):
         raise ValueError(
             f"{directory} holds no readable record; give a results folder (with MACHINE/runs/*.json in it) or the "
             "folder of one machine (with runs/*.json in it)"
         )
-    return found
 
 
 def machine_folders(out_dir: Path) -> list[Path]:
@@ -87,9 +121,14 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
-    parts = [section_frames(section) for section in sections(records)]
+    shown = sections(records)
+    counted = [record for section in shown for row in section.rows for record in row.records]
+    findings = page_findings(shown, read_answers(RecordStore(folder), counted))
+    parts = [section_frames(section, findings.by_section[section.conditions].letters) for section in shown]
     for name in CSV_FILES:
         _write_text(folder / name, csv([getattr(part, Path(name).stem) for part in parts]))
+    for name in FINDINGS_FILES:
+        _write_text(folder / name, csv([found.frames[name] for found in findings.by_section.values()]))
     comparisons, faults = ArmsStore(folder).read_all()
     comparisons = latest(comparisons)
     if comparisons:
@@ -97,7 +136,7 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     checked, fault = selfcheck.read(folder)
     problems = [*problems, *faults, *([fault] if fault else [])]
     material = Material(comparisons=comparisons, selfcheck=checked, figures=_write_figures(folder, parts[0]))
-    _write_page(folder / "README.md", machine_page(parts, records, problems, material))
+    _write_page(folder / "README.md", machine_page(parts, records, problems, findings, material))
 
 
 def _write_figures(folder: Path, part: SectionFrames) -> dict[str, str]:

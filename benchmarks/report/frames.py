@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
@@ -12,6 +12,7 @@ import pandas as pd
 from benchmarks.record import RunRecord
 from benchmarks.report.costs import cost_cells
 from benchmarks.report.rows import Row, Section
+from benchmarks.report.speed import speed_cells
 from benchmarks.schema import GEMM_PRECISIONS
 from benchmarks.stats import mean_t_interval, wilson_interval
 
@@ -34,15 +35,21 @@ class SectionFrames:
     confusion: pd.DataFrame
 
 
-def section_frames(section: Section) -> SectionFrames:
-    """All frames of a section, with rows in its order."""
-    makers = (accuracy_frame, throughput_frame, cost_frame, per_class_frame, confusion_frame)
-    return SectionFrames(section, *(make(section) for make in makers))
+def section_frames(section: Section, letters: Mapping[str, str] | None = None) -> SectionFrames:
+    """All frames of a section, with rows in its order; `letters` as for `accuracy_frame`."""
+    makers = (throughput_frame, cost_frame, per_class_frame, confusion_frame)
+    return SectionFrames(section, accuracy_frame(section, letters), *(make(section) for make in makers))
 
 
-def accuracy_frame(section: Section) -> pd.DataFrame:
-    """A row for each configuration: how well it did, averaged over its runs that ended well."""
-    return _frame(section, [_accuracy(row) for row in section.rows])
+def accuracy_frame(section: Section, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
+    """A row for each configuration: how well it did, averaged over its runs that ended well.
+
+    Args:
+        section: of the rows.
+        letters: the group of each row that can't be told apart, by configuration key.
+    """
+    found = letters or {}
+    return _frame(section, [{**_accuracy(row), "group": found.get(row.records[0].config_key)} for row in section.rows])
 
 
 def throughput_frame(section: Section) -> pd.DataFrame:
@@ -79,6 +86,11 @@ def confusion_frame(section: Section) -> pd.DataFrame:
             predicted = dict(zip(map(predicted_column, names), map(sum, zip(*counts, strict=True)), strict=True))
             cells.append({**_identity(row), "num_runs": len(runs), "true": name, **predicted})
     return _frame(section, cells)
+
+
+def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]]) -> pd.DataFrame:
+    """A frame of any cells, each set with the row of the section that it is of."""
+    return _frame(section, [{**_identity(row), **own} for row, own in cells])
 
 
 def predicted_column(name: str) -> str:
@@ -154,6 +166,7 @@ def _throughput(row: Row) -> dict[str, Any]:
         "wall_s": average(record.ledger["wall_s"] for record in row.ok),
         "peak_mem_mib": _summary(max, (use["peak_mem_mib"] for use in memory)),
         "memory_kind": _distinct(use["kind"] for use in memory),
+        **speed_cells(row),
         **_latency(row),
         **_roofline(row),
         "status": _status(row),
@@ -171,8 +184,9 @@ def _latency(row: Row) -> dict[str, float | None]:
     measured = [record.latency for record in row.ok if record.latency]
     batches = sorted({name for latency in measured for name in latency}, key=lambda name: (len(name), name))
     return {
-        f"latency_{name}_p50_ms": _summary(median, (latency[name]["p50_ms"] for latency in measured if name in latency))
+        f"latency_{name}_{cut}": _summary(median, (latency[name][cut] for latency in measured if name in latency))
         for name in batches
+        for cut in ("p50_ms", "p95_ms", "p99_ms")
     }
 
 

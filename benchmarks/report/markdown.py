@@ -11,10 +11,12 @@ from benchmarks.arms.record import ArmsRecord
 from benchmarks.record import Problem, RunRecord
 from benchmarks.report import noise, tables
 from benchmarks.report.arms import arms_section, failures
+from benchmarks.report.findings import FINDINGS_FILES, Findings, PageFindings
 from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
+from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
 from benchmarks.selfcheck.results import Selfcheck
 
@@ -28,8 +30,10 @@ TRACKS = {
 }
 
 THROUGHPUT_CAPTION = (
-    "Images per second: steady state after warm-up, median over runs. First step: compilation and warm-up, the longest "
-    "over runs; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs."
+    "Images per second: steady state after warm-up, median over runs; ± is the 95% interval of the median of a run's "
+    "samples. First step: compilation and warm-up, the longest over runs, and the state of the compiler's cache in the "
+    "first; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs, and what "
+    "was in use before the model was built."
 )
 
 COST_CAPTION = (
@@ -61,6 +65,7 @@ def machine_page(
     parts: Sequence[SectionFrames],
     records: Sequence[RunRecord],
     problems: Sequence[Problem],
+    findings: PageFindings,
     material: Material,
 ) -> str:
     """The README of a machine's folder, as markdown.
@@ -69,6 +74,7 @@ def machine_page(
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
         problems: files in its folder that can't be read as what they should be.
+        findings: what follows from the records.
         material: what else there is to show.
     """
     rows = [row for part in parts for row in part.section.rows]
@@ -79,10 +85,16 @@ def machine_page(
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(section_text(part, failed, material, is_first=part is parts[0]) for part in parts),
+        *(
+            section_text(
+                part, findings.by_section[part.section.conditions], failed, material, is_first=part is parts[0]
+            )
+            for part in parts
+        ),
         *_arms_parts(records, material),
+        *findings.blocks,
         *_problems(rows, problems),
-        provenance(counted, num_replaced=len(records) - len(counted)),
+        provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
     ]
     return "\n\n".join(blocks) + "\n"
 
@@ -95,11 +107,14 @@ def conditions_text(conditions: Conditions) -> str:
     return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
 
 
-def section_text(part: SectionFrames, failed: Mapping[str, str], material: Material, *, is_first: bool) -> str:
+def section_text(
+    part: SectionFrames, findings: Findings, failed: Mapping[str, str], material: Material, *, is_first: bool
+) -> str:
     """Heading, tables, figures, footnotes and the parts that open on a click.
 
     Args:
         part: the section's frames.
+        findings: what follows from its records.
         failed: what is wrong with arms that don't compute the same, by configuration key.
         material: of the page.
         is_first: the page's figures are those of its first section.
@@ -110,12 +125,16 @@ def section_text(part: SectionFrames, failed: Mapping[str, str], material: Mater
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
         tables.accuracy_table(part.accuracy, marks),
-        _accuracy_caption(section, tables.interval_kinds(part.accuracy)),
+        _accuracy_caption(section, tables.interval_kinds(part.accuracy), lettered=bool(findings.letters)),
+        *findings.pairs,
         "### Throughput",
         tables.throughput_table(part.throughput, marks),
         f"{throughput_caption(section)} {noise.between_rows(material.selfcheck)}",
         *_cost_parts(part, marks, material.figures if is_first else {}),
         *notes,
+        *share_parts(section),
+        *batch_parts(section),
+        *findings.details,
         *_class_parts(part),
         details("Recipe and runs of each row", _runs(section)),
     ]
@@ -153,7 +172,7 @@ def _budget(budget: str) -> str:
     return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
 
 
-def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
+def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool) -> str:
     """What the numbers of the accuracy table are, of those that it has."""
     sentences = ["Accuracy is that of the last epoch."]
     if T_INTERVAL in kinds:
@@ -165,6 +184,8 @@ def _accuracy_caption(section: Section, kinds: frozenset[str]) -> str:
             f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
             "images, which says nothing of the spread between seeds."
         )
+    if lettered:
+        sentences.append("Rows that share a letter can't be told apart (see the pairs).")
     if section.conditions.budget == "seconds":
         sentences.append("Rows of one budget had the same seconds of training, compiling and evaluation not counted.")
     if section.conditions.budget is None:
@@ -198,7 +219,7 @@ def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, s
 
 def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
     """Notes of a row: sentences that say all, and for a flag with advice this row's evidence beside it."""
-    remarks: dict[str, str | None] = dict.fromkeys([failed] if failed else [])
+    remarks: dict[str, str | None] = dict.fromkeys(filter(None, [failed, repeats_note(row)]))
     for record in row.records:
         for flag in record.flags:
             if flag["advice"] is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from benchmarks.report.text import escape, significant
 from benchmarks.selfcheck.results import Selfcheck
 
@@ -16,8 +18,8 @@ def between_rows(found: Selfcheck | None) -> str:
     pairs = "1 pair" if between["num_pairs"] == 1 else f"{between['num_pairs']:,} pairs"
     return (
         f"Noise floor of this machine ({_source(found)}, n = {pairs} of processes): differences between rows below "
-        f"{significant(between['train_floor_pct'], 2)}% in training and "
-        f"{significant(between['infer_floor_pct'], 2)}% in inference say nothing."
+        f"{_floors(between['train_floor_pct_by_model'])} in training and "
+        f"{_floors(between['infer_floor_pct_by_model'])} in inference say nothing."
     )
 
 
@@ -31,6 +33,12 @@ def between_arms(found: Selfcheck | None) -> str:
         f"ratios within {significant(within['floor_pct'], 2)}% of 1 say nothing; of arms that are the same, "
         f"{100 * within['false_difference_rate']:.1f}% were found to differ, where the intervals allow 5%."
     )
+
+
+def _floors(by_model: Mapping[str, float]) -> str:
+    """`11% (cnn), 53% (mlp)`, the lowest first."""
+    floors = sorted(by_model.items(), key=lambda item: item[1])
+    return ", ".join(f"{significant(floor, 2)}% ({escape(model)})" for model, floor in floors)
 
 
 def _source(found: Selfcheck) -> str:

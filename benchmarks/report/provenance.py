@@ -13,12 +13,13 @@ from benchmarks.schema import GEMM_PRECISIONS, Dataset, Hardware, Software
 CSV_FILES = ("accuracy.csv", "throughput.csv", "cost.csv", "per_class.csv", "confusion.csv")
 
 
-def provenance(records: Sequence[RunRecord], *, num_replaced: int) -> str:
+def provenance(records: Sequence[RunRecord], *, num_replaced: int, more_files: Sequence[str]) -> str:
     """The part of the page that says what was run where, with which versions, when, and by which commands.
 
     Args:
         records: the runs that the tables show.
         num_replaced: how many more there are of which a later run with the same configuration and seed is shown.
+        more_files: CSV files beside `CSV_FILES`.
     """
     replaced = f"; {num_replaced:,} older, of which a later run is shown, not counted" if num_replaced else ""
     num_ok = sum(record.status == "ok" for record in records)
@@ -27,7 +28,7 @@ def provenance(records: Sequence[RunRecord], *, num_replaced: int) -> str:
         *_counted("Software", [_software_line(record.environment["software"]) for record in records]),
         *_counted("Data", [_data_line(record.dataset) for record in records if record.dataset]),
         f"- Runs: {len(records):,}, {num_ok:,} of them ok, {date_range(records)} (UTC){replaced}.",
-        f"- The same tables with all columns: {', '.join(f'[{name}]({name})' for name in CSV_FILES)}.",
+        f"- The same tables with all columns: {', '.join(f'[{name}]({name})' for name in (*CSV_FILES, *more_files))}.",
     ]
     commands = list(dict.fromkeys(record.command for record in sorted(records, key=lambda record: record.run_id)))
     blocks = ["## Where the numbers come from", "\n".join(lines), "Made by:", code_block(commands)]

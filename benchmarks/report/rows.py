@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from statistics import fmean
 
 from benchmarks.record import RunRecord
@@ -32,10 +32,11 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One configuration: its label, and its latest run for each seed, in the order of seeds."""
+    """One configuration: its label, its latest run for each seed, in the order of seeds, and the runs before those."""
 
     label: str
     records: list[RunRecord]
+    replaced: list[RunRecord] = field(default_factory=list)
 
     @property
     def config(self) -> Config:
@@ -63,19 +64,23 @@ class Section:
 
 def sections(records: Sequence[RunRecord]) -> list[Section]:
     """Group records, of which the latest for each configuration and seed counts: the main conditions first."""
-    latest: dict[str, dict[int, RunRecord]] = defaultdict(dict)
+    by_key: dict[str, dict[int, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.run_id):  # sorts by start where key and seed are equal
-        latest[record.config_key][record.seed] = record
-    groups: dict[Conditions, list[list[RunRecord]]] = defaultdict(list)
-    for _, by_seed in sorted(latest.items()):
-        runs = [record for _, record in sorted(by_seed.items())]
-        groups[_conditions(runs[0].config)].append(runs)
+        by_key[record.config_key][record.seed].append(record)
+    groups: dict[Conditions, list[list[list[RunRecord]]]] = defaultdict(list)
+    for _, by_seed in sorted(by_key.items()):
+        runs = [again for _, again in sorted(by_seed.items())]
+        groups[_conditions(runs[0][-1].config)].append(runs)
     return [Section(conditions, _rows(groups[conditions])) for conditions in sorted(groups, key=_rank)]
 
 
-def _rows(groups: Sequence[list[RunRecord]]) -> list[Row]:
-    labels = variant_labels([runs[0].config for runs in groups])
-    rows = [Row(label, runs) for label, runs in zip(labels, groups, strict=True)]
+def _rows(groups: Sequence[list[list[RunRecord]]]) -> list[Row]:
+    """A row for each configuration, of its runs by seed, the oldest first."""
+    labels = variant_labels([runs[0][-1].config for runs in groups])
+    rows = [
+        Row(label, [again[-1] for again in runs], [run for again in runs for run in again[:-1]])
+        for label, runs in zip(labels, groups, strict=True)
+    ]
     return sorted(rows, key=lambda row: (-fmean(row.test_top1_pct or [-1.0]), row.label))
 
 

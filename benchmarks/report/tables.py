@@ -12,7 +12,7 @@ from benchmarks.report.text import MISSING, escape, number, significant, table
 
 Cell = Callable[[Mapping[str, Any]], str]
 
-WORDS = ("budget", "status", "precision", "engine")
+WORDS = ("budget", "group", "status", "precision", "engine")
 
 CONFUSIONS_SHOWN = 20
 """Of the best rows: GitHub cuts pages off at half a megabyte."""
@@ -32,6 +32,7 @@ def accuracy_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
         "params": lambda row: number(row["num_params"]),
         "seeds": lambda row: number(row["num_seeds"]),
         TOP1_HEADERS[interval_kinds(frame)]: _top1,
+        "group": lambda row: row["group"] or MISSING,
         "val top-1, %": lambda row: number(row["val_top1_pct"], 2),
         "test NLL": lambda row: number(row["test_nll"], 3),
         "macro F1": lambda row: number(row["macro_f1"], 4),
@@ -40,28 +41,29 @@ def accuracy_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
     }
     if frame["budget"].nunique() > 1:
         columns = {"model": columns["model"], "budget": lambda row: escape(row["budget"]), **columns}
-    return _render(frame, columns, optional={"val top-1, %"})
+    return _render(frame, columns, optional={"val top-1, %", "group"})
 
 
 def throughput_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
     """The throughput table of one section; `marks` are footnote marks by configuration key."""
     columns: dict[str, Cell] = {
         "model": lambda row: _variant(row, marks),
-        "train, img/s": lambda row: number(row["train_img_per_s"]),
-        "infer, img/s": lambda row: number(row["infer_img_per_s"]),
+        "train, img/s": lambda row: _rate(row, "train"),
+        "infer, img/s": lambda row: _rate(row, "infer"),
         "batch (train / infer)": _batch_sizes,
         "precision": lambda row: escape(row["precision"] or MISSING),
         "engine": lambda row: escape(row["engine"] or MISSING),
-        "first step (compile), s": lambda row: significant(row["first_step_s"]),
+        "first step (compile), s": _first_step,
         "train, s": lambda row: significant(row["train_s"]),
         "wall, s": lambda row: significant(row["wall_s"]),
-        "peak memory, MiB": lambda row: number(row["peak_mem_mib"]),
+        "peak memory (before the model), MiB": _memory,
+        "J per 1,000 training images": lambda row: significant(row["train_j_per_1000_img"]),
     }
-    latencies = [name for name in frame.columns if name.startswith("latency_")]
-    for name in latencies:
-        batch = name.removeprefix("latency_").removesuffix("_p50_ms").replace("_", " ")
-        columns[f"latency p50 ({escape(batch)}), ms"] = lambda row, name=name: significant(row[name])  # type: ignore[misc]
-    return _render(frame, columns, optional=set())
+    for name in [name for name in frame.columns if name.startswith("latency_") and name.endswith("_p50_ms")]:
+        base = name.removesuffix("_p50_ms")
+        title = f"latency p50 / p95 / p99 ({escape(base.removeprefix('latency_').replace('_', ' '))}), ms"
+        columns[title] = lambda row, base=base: _percentiles(row, base)  # type: ignore[misc]
+    return _render(frame, columns, optional={"J per 1,000 training images"})
 
 
 def cost_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
@@ -122,6 +124,28 @@ def _top1(row: Mapping[str, Any]) -> str:
     if row["interval_95"] == T_INTERVAL:
         return f"{mean:.2f} ± {(high - low) / 2:.2f}"
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
+
+
+def _rate(row: Mapping[str, Any], kind: str) -> str:
+    """`9,655 ± 1.2%`: the median, and how far the 95% interval of one run's samples reaches, of the widest."""
+    spread = row[f"{kind}_spread_pct"]
+    return number(row[f"{kind}_img_per_s"]) + ("" if spread is None else f" ± {spread:.1f}%")
+
+
+def _first_step(row: Mapping[str, Any]) -> str:
+    """Seconds, and whether the compiler's cache was cold or warm where something was compiled."""
+    cache = row["compiler_cache"]
+    return significant(row["first_step_s"]) + (f" ({escape(cache)})" if cache else "")
+
+
+def _memory(row: Mapping[str, Any]) -> str:
+    baseline = row["baseline_mem_mib"]
+    return number(row["peak_mem_mib"]) + ("" if baseline is None else f" ({number(baseline)})")
+
+
+def _percentiles(row: Mapping[str, Any], base: str) -> str:
+    cuts = [row[f"{base}_{cut}_ms"] for cut in ("p50", "p95", "p99")]
+    return MISSING if cuts[0] is None else " / ".join(map(significant, cuts))
 
 
 def _batch_sizes(row: Mapping[str, Any]) -> str:

@@ -7,8 +7,9 @@ import re
 from pathlib import Path
 from typing import TypedDict
 
+from benchmarks.fits import mismatch
 from benchmarks.record import Problem
-from benchmarks.schema import Environment, mismatch
+from benchmarks.schema import Environment
 from fmnist_zoo.files import write_atomically
 
 FILE = "selfcheck.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import warnings
 from collections.abc import Callable, Iterable, Sequence
 
@@ -16,6 +15,7 @@ from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.averaging import WeightAverage
 from fmnist_zoo.training.device import check_engine
 from fmnist_zoo.training.graph import Capture, CapturedSteps, NotCapturableError, capture_cuda
+from fmnist_zoo.training.modules import check_loss, copied, trainable, worth_compiling
 from fmnist_zoo.training.optimizers import make_optimizer, set_lr, zero_state
 from fmnist_zoo.training.precision import allow_tf32, check_precision, compute, compute_module
 from fmnist_zoo.training.whole import AdamState, can_be_whole, compiled_whole
@@ -274,32 +274,6 @@ class TrainingStep:
         for master, weight in zip(self.parameters, self._weights, strict=True):
             master.grad = None if weight.grad is None else weight.grad.to(master.dtype)
             weight.grad = None
-
-
-def trainable(model: nn.Module) -> list[Tensor]:
-    """The parameters that training updates, in the order of the model."""
-    return [parameter for parameter in model.parameters() if parameter.requires_grad]
-
-
-def copied(model: nn.Module) -> nn.Module:
-    """A copy on the same device; moving it there lays cuDNN's recurrent weights out in one piece again."""
-    return copy.deepcopy(model).to(next(model.parameters()).device)
-
-
-def check_loss(model: nn.Module, recipe: Recipe) -> None:
-    """ValueError where the loss doesn't fit what the model puts out: NLL needs log-probabilities, not raw logits."""
-    if recipe.loss == "nll" and not getattr(model, "log_probabilities", False):
-        raise ValueError(
-            "loss nll needs a model that ends in log-softmax, and this one gives raw logits; use cross_entropy"
-        )
-
-
-def worth_compiling(model: nn.Module) -> bool:
-    """Whether the compiler should see a captured step's model: not a recurrent one.
-
-    The compiler would break at its layers, or unroll them, in place of cuDNN's kernels for the whole sequence.
-    """
-    return not any(isinstance(module, nn.RNNBase) for module in model.modules())
 
 
 def _is_compiler_error(error: Exception) -> bool:

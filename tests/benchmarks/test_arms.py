@@ -13,7 +13,16 @@ from rich.console import Console
 from torch import nn
 
 from benchmarks.arms.measure import Subject, compare, first_step
-from benchmarks.arms.parity import errors, gradient_in, parity, readable, reference_of, tolerance, undisturbed
+from benchmarks.arms.parity import (
+    errors,
+    first_update,
+    gradient_in,
+    parity,
+    readable,
+    reference_of,
+    tolerance,
+    undisturbed,
+)
 from benchmarks.arms.record import ArmsStore
 from benchmarks.arms.sweep import ArmGroup, arm_groups
 from benchmarks.config import RunConfig
@@ -210,6 +219,30 @@ def test_gradients_read_off_the_optimizer_are_the_gradients(small: Dataset, opti
     step.chunk(images, labels, [1e-3])
     found = [gradient_in(step, parameter) for parameter in step.parameters]
     assert errors(found, expected[1])[0] < 1e-5
+
+
+class Overflowing:
+    """A step whose gradient scaler overflows so many times, and leaves everything as it is."""
+
+    def __init__(self, overflows: int) -> None:
+        self.parameters = [torch.zeros(2)]
+        self.recipe = Recipe()
+        self.optimizer = torch.optim.AdamW([torch.nn.Parameter(self.parameters[0])], lr=0.1)
+        self.overflows, self.calls = overflows, 0
+
+    def chunk(self, images: torch.Tensor, labels: torch.Tensor, lrs: list[float]) -> torch.Tensor:
+        self.calls += 1
+        done = self.calls > self.overflows
+        self.optimizer.state[self.parameters[0]] = {"exp_avg": torch.full((2,), 0.1 * done)}
+        return torch.zeros(1, 10)
+
+
+@pytest.mark.parametrize(("overflows", "calls"), [(0, 1), (3, 4), (1000, 18)])
+def test_gradients_are_those_of_the_first_step_that_does_not_overflow(overflows: int, calls: int) -> None:
+    step = Overflowing(overflows)
+    _, (gradient,) = first_update(step, (torch.zeros(1), torch.zeros(1)))  # type: ignore[arg-type]
+    assert step.calls == calls
+    assert gradient.tolist() == pytest.approx([0.0 if calls == 18 else 1.0] * 2)
 
 
 def test_a_wrong_step_fails_parity(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:

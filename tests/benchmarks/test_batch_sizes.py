@@ -50,12 +50,20 @@ def test_a_sweep_of_a_real_model_tries_all_that_fits_its_data(small: Dataset, mo
         assert torch.equal(parameter, value)  # copies are trained
 
 
+@pytest.mark.parametrize(
+    "error",
+    [
+        torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"),
+        RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 9 bytes"),
+        MemoryError(),
+    ],
+)
 def test_a_batch_that_runs_out_of_memory_ends_the_sweep_and_says_so(
-    small: Dataset, monkeypatch: pytest.MonkeyPatch
+    small: Dataset, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     def rates(result: object, split: object, size: int, device: object) -> list[float]:
         if size > 16:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB")
+            raise error
         return [float(size)] * 6
 
     monkeypatch.setattr(batch_sizes, "_train_rates", rates)

@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 
 from benchmarks import details, environment
 from benchmarks.details import cache_kib, cgroup_quota, cores_used, isa, relevant
-from benchmarks.schema import Details, mismatch
+from benchmarks.fits import mismatch
+from benchmarks.schema import Details
 from tests.benchmarks.fake_nvml import FakeNvml
 
 LINUX = sys.platform == "linux"

@@ -5,7 +5,8 @@ import contextlib
 import pytest
 
 from benchmarks.energy import MIN_SECONDS, EnergyMeter
-from benchmarks.schema import Energy, mismatch
+from benchmarks.fits import mismatch
+from benchmarks.schema import Energy
 from tests.benchmarks.fake_nvml import FakeNvml
 
 NOTHING: Energy = {"train_j": None, "train_j_per_1000_img": None, "run_j": None}

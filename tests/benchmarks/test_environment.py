@@ -10,7 +10,8 @@ import pytest
 
 from benchmarks import environment
 from benchmarks.environment import git_state, hardware, machine_name, software
-from benchmarks.schema import Hardware, Software, mismatch
+from benchmarks.fits import mismatch
+from benchmarks.schema import Hardware, Software
 from tests.benchmarks.fake_nvml import FakeNvml
 from tests.benchmarks.sample_records import make_environment
 

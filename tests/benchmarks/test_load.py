@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from benchmarks import load
 from benchmarks.details import usable_cores
+from benchmarks.fits import mismatch
 from benchmarks.load import BUSY_PERIOD_S, MIN_SECONDS, CpuTimes, LoadWatch, cpu_times
-from benchmarks.schema import Load, mismatch
+from benchmarks.schema import Load
 from tests.benchmarks.fake_nvml import FakeNvml
 
 SHARES = ("own_cpu", "other_cpu", "stolen_cpu")

@@ -47,7 +47,7 @@ def test_a_profiled_run_has_a_page_a_trace_and_a_record_that_names_them(tmp_path
     assert ledger["profile_s"] > 0
     assert sum(seconds for name, seconds in ledger.items() if name != "wall_s") == pytest.approx(ledger["wall_s"])
     assert record.roofline is not None and record.roofline["gemm_tflop_per_s"]["fp32"] is not None
-    assert record.roofline["gemm_size"] == 2048 and not any(flag["kind"] == "profile" for flag in record.flags)
+    assert record.roofline["gemm_size"] == 2048 and not any(flag["kind"] == "not_measured" for flag in record.flags)
 
 
 def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
@@ -58,9 +58,10 @@ def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
     experiment = Experiment()
     experiment.found = {"flags": [], "throughput": {"train_img_per_s": None}}
     job: Any = {"machine_dir": str(tmp_path), "run_id": "x", "config": {"model": "mlp"}, "training_flops": 76_000}
-    experiment._profile(trained(small), job)
+    with experiment._extra("profile"):
+        experiment._profile(trained(small), job)
     (flag,) = [found["evidence"] for found in experiment.found["flags"]]
-    assert flag.startswith("No profile was made: ValueError: this torch was built without Kineto")
+    assert flag.startswith("No profile: ValueError: this torch was built without Kineto")
     assert "profile" not in experiment.found and list(tmp_path.iterdir()) == []
 
 

@@ -16,9 +16,11 @@ from hypothesis import strategies as st
 from benchmarks.record import RecordStore
 from benchmarks.report import check_out_dir, files, write_report
 from benchmarks.report.__main__ import report
+from benchmarks.report.findings import FINDINGS_FILES
+from benchmarks.report.provenance import CSV_FILES
 from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, write_records
 
-MADE = {"README.md", "accuracy.csv", "throughput.csv", "cost.csv", "per_class.csv", "confusion.csv"}
+MADE = {"README.md", *CSV_FILES, *FINDINGS_FILES}
 FIGURES = {"roofline-training.svg", "roofline-training.png"}
 TOP = Path(__file__).parents[2]
 

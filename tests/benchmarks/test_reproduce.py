@@ -12,9 +12,24 @@ from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
 from benchmarks.record import RecordStore
-from benchmarks.reproduce import Progress, ReproduceConfig, command_of, pack, peers_step, reproduce, sweep_step
+from benchmarks.reproduce import (
+    Progress,
+    ReproduceConfig,
+    command_of,
+    pack,
+    peers_step,
+    reproduce,
+    selfcheck_step,
+    sweep_step,
+    timm_step,
+)
 from benchmarks.run import Outcome
-from tests.benchmarks.sample_records import make_record
+from benchmarks.selfcheck import __main__ as selfcheck
+from benchmarks.selfcheck import results
+from benchmarks.selfcheck.config import SelfcheckConfig
+from fmnist_zoo.registry import FAMILIES
+from tests.benchmarks.sample_records import make_record, write_records
+from tests.benchmarks.sample_selfcheck import make_selfcheck
 
 TINY: dict[str, Any] = {"budget": ("flops:2e9",), "precision": ("fp32",), "engine": ("eager",)}
 
@@ -35,9 +50,11 @@ def test_the_most_valuable_comes_first() -> None:
         "the main job",
         "the tutorial nets",
         "the usual loop beside ours",
-        "where the time of a step goes",
-        "accuracy within seconds",
         "every precision and engine",
+        "where the time of a step goes",
+        "the noise of this machine",
+        "accuracy within seconds",
+        "nets of timm",
     ]
 
 
@@ -81,9 +98,35 @@ def test_every_arm_is_each_precision_and_engine_that_the_device_has(
     monkeypatch.setattr(module, "sweep", sweep)
     progress = Progress(since="2026", deadline=None)
     assert module.every_arm_step(ReproduceConfig(out=tmp_path, device="cpu"), progress).complete
-    assert [config.engine for config in asked] == [("eager",), ("compile",)]
+    assert [config.models for config in asked] == [(family,) for family in FAMILIES]
+    assert {config.engine for config in asked} == {("eager", "compile")}
     assert all(config.precision[0] == "fp32" and "tf32" not in config.precision for config in asked)
     assert {config.seeds for config in asked} == {3}
+
+
+def test_the_noise_is_measured_once_and_then_stands_below_the_tables(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine, calls = this_machine("cpu"), []  # type: ignore[var-annotated]
+
+    def check(config: SelfcheckConfig, command: str) -> None:
+        calls.append(command)
+        results.write(tmp_path / machine, make_selfcheck())
+
+    monkeypatch.setattr(selfcheck, "selfcheck", check)
+    write_records(tmp_path / machine, make_record())
+    options = ReproduceConfig(out=tmp_path, device="cpu")
+    progress = Progress(since="2026-11-24T00:00:00Z", deadline=None)
+    assert selfcheck_step(options, progress).complete and selfcheck_step(options, progress).complete
+    assert calls == ["python -m benchmarks.selfcheck"]
+    assert "Noise floor of this machine" in (tmp_path / machine / "README.md").read_text()
+    over = Progress(since="2999", deadline=0.0)
+    assert not selfcheck_step(options, over).complete and len(calls) == 1
+
+
+def test_nets_that_a_processor_is_too_slow_for_are_left_to_a_gpu(tmp_path: Path) -> None:
+    options = ReproduceConfig(out=tmp_path, device="cpu")
+    assert timm_step(options, Progress(since="2026", deadline=None)).complete and list(tmp_path.iterdir()) == []
 
 
 def test_the_comparison_is_done_once_and_again_when_a_new_reproduction_begins(
@@ -140,7 +183,8 @@ def test_it_stops_at_the_deadline_goes_on_from_there_and_then_begins_anew(tmp_pa
     with tarfile.open(tar) as archive:
         names = archive.getnames()
     assert "README.md" in names and sum(name.endswith(".json") for name in names) == 2
-    assert sum(name.endswith(".safetensors") for name in names) == 2
+    assert sum("/runs/" in name and name.endswith(".safetensors") for name in names) == 2
+    assert sum("test-labels-" in name for name in names) == 1
 
     assert reproduce(ReproduceConfig(out=out, device="cpu", step=("first",))) == 0
     assert models(out) == ["mlp", "mlp", "tutorial_mlp_128_64"]

@@ -1,6 +1,7 @@
 """What the device can do at most: the protocol on a fake clock, and a small measurement of this processor."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,12 @@ from benchmarks.schema import Details, Roofline
 from tests.benchmarks.sample_records import make_environment, make_roofline
 
 CPU = torch.device("cpu")
+NOW = datetime.now(UTC)
+
+
+def fresh_roofline(*, minutes_ago: float = 0.0, **rates: float | None) -> Roofline:
+    """A roofline that was measured just now, or so many minutes before these tests."""
+    return {**make_roofline(**rates), "measured_at": f"{NOW - timedelta(minutes=minutes_ago):%Y-%m-%dT%H:%M:%SZ}"}
 
 
 def test_this_processor() -> None:
@@ -89,13 +96,13 @@ def test_it_is_measured_once_and_then_kept(path: Path, monkeypatch: pytest.Monke
 
     def measure(device: torch.device) -> Roofline:
         calls.append(device)
-        return make_roofline()
+        return fresh_roofline()
 
     monkeypatch.setattr(module, "roofline", measure)
     assert kept_roofline(path) is None
-    assert measured_roofline(CPU, path) == measured_roofline(CPU, path) == kept_roofline(path) == make_roofline()
+    assert measured_roofline(CPU, path) == measured_roofline(CPU, path) == kept_roofline(path) == fresh_roofline()
     assert calls == [CPU]
-    assert measured_roofline(CPU, None) == make_roofline() and len(calls) == 2
+    assert measured_roofline(CPU, None) == fresh_roofline() and len(calls) == 2
 
 
 @pytest.mark.usefixtures("path")
@@ -121,21 +128,21 @@ def test_it_belongs_to_a_machine_its_software_and_its_settings(monkeypatch: pyte
 @pytest.mark.parametrize(
     "text",
     ["", "{", "[]", "null", "{}", '{"copy_gb_per_s": 3.0}',
-     json.dumps(make_roofline()).replace("40.5", "NaN"), json.dumps({**make_roofline(), "gemm_size": "large"}),
-     json.dumps(make_roofline())[:-9], "\udc80"],
+     json.dumps(fresh_roofline()).replace("40.5", "NaN"), json.dumps({**fresh_roofline(), "gemm_size": "large"}),
+     json.dumps(fresh_roofline())[:-9], "\udc80"],
 )  # fmt: skip
 def test_a_damaged_file_is_measured_again(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(text.encode("utf-8", "surrogateescape"))
     assert kept_roofline(path) is None
-    keep_roofline(path, make_roofline())
-    assert kept_roofline(path) == make_roofline()
+    keep_roofline(path, fresh_roofline())
+    assert kept_roofline(path) == fresh_roofline()
 
 
 @pytest.mark.parametrize("unknown", ["fp32", "copy_gb_per_s"])
 def test_what_failed_for_lack_of_memory_is_not_kept(path: Path, unknown: str) -> None:
     missing: dict[str, Any] = {unknown: None}
-    keep_roofline(path, make_roofline(**missing))
+    keep_roofline(path, fresh_roofline(**missing))
     assert not path.exists()
 
 
@@ -143,5 +150,19 @@ def test_a_cache_that_cannot_be_written_costs_nothing(monkeypatch: pytest.Monkey
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("FMNIST_ZOO_CACHE", str(tmp_path / "file"))
     path = roofline_path(make_environment())
-    keep_roofline(path, make_roofline())
+    keep_roofline(path, fresh_roofline())
     assert kept_roofline(path) is None
+
+
+@pytest.mark.parametrize(("minutes_ago", "is_kept"), [(50, True), (70, False), (60 * 24 * 7, False)])
+def test_a_roofline_is_kept_for_the_sweeps_of_an_hour(tmp_path: Path, minutes_ago: float, is_kept: bool) -> None:
+    path = tmp_path / "roofline.json"
+    keep_roofline(path, fresh_roofline(minutes_ago=minutes_ago))
+    assert (kept_roofline(path) is not None) == is_kept
+
+
+def test_a_roofline_of_no_known_time_is_measured_again(tmp_path: Path) -> None:
+    path = tmp_path / "roofline.json"
+    for measured_at in (None, "yesterday"):
+        keep_roofline(path, {**fresh_roofline(), "measured_at": measured_at})
+        assert kept_roofline(path) is None

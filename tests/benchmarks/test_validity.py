@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.schema import BatchSweep, Flag, Load, Throughput, mismatch
+from benchmarks.fits import mismatch
+from benchmarks.schema import BatchSweep, Flag, Load, Throughput
 from benchmarks.validity import THROTTLED, validity_flags
 
 QUIET: Load = {

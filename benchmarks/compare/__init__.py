@@ -1,0 +1,1 @@
+"""The regression gate: what became worse between two sets of records of one machine, and how sure that is."""

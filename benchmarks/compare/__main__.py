@@ -1,0 +1,56 @@
+"""`python -m benchmarks.compare OLD NEW`: has anything become worse?
+
+For one hardware and one set of configurations, whatever the software: its differences are what the comparison is of.
+Exit code: 0 where nothing regressed, 1 where something did, 2 where the two can't be compared or the arguments are
+wrong.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Literal
+
+import tyro
+
+
+def compare(
+    old: tyro.conf.Positional[Path],
+    new: tyro.conf.Positional[Path],
+    /,
+    *,
+    fail_on: str = "accuracy=0.3,throughput=5%",
+    allow: tuple[Literal["hardware", "configs"], ...] = (),
+) -> int:
+    """Compare two sets of records, and print a summary in markdown.
+
+    Args:
+        old: results folder, or one machine's, that is held to be right.
+        new: the one in question.
+        fail_on: losses that are too much: points of test top-1, and percent of images per second.
+        allow: compare though hardware or configs differ; rows are then matched by configuration, or by label.
+
+    Returns:
+        The exit code: 0, 1 (regressed) or 2 (not comparable).
+    """
+    from benchmarks.compare.judge import judge  # pandas and scipy load after the arguments are understood
+    from benchmarks.compare.limits import noise_floor, parse_limits
+    from benchmarks.compare.matching import match, read_side
+    from benchmarks.compare.page import comparison_page
+
+    try:
+        limits = parse_limits(fail_on)
+        before, now = read_side(old), read_side(new)
+        matching = match(before, now, allow)
+        floor = noise_floor([*before.folders, *now.folders])
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    judgements = judge(matching.rows, (before.answers, now.answers), limits=limits, floor=floor)
+    print(comparison_page(before, now, matching, judgements, floor))
+    worse = any(judgement.num_regressed for judgement in judgements) or any(row.broken for row in matching.rows)
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(tyro.cli(compare, prog="python -m benchmarks.compare", description=__doc__))

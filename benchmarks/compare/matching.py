@@ -1,0 +1,174 @@
+"""Which runs of two sets may be compared: same hardware, same configuration, same data, same seed."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from benchmarks.record import RecordStore, RunRecord
+from benchmarks.report.answers import Answers, read_answers
+from benchmarks.report.files import machine_folders
+from benchmarks.report.provenance import hardware_text
+
+Allowed = Literal["hardware", "configs"]
+
+
+class NotComparableError(ValueError):
+    """The two sets have nothing that may be compared; the message says why, and what would allow it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Side:
+    """One set: its machine folders, its records, and their answers to the test images."""
+
+    name: str
+    folders: Sequence[Path]
+    records: Sequence[RunRecord]
+    answers: Answers
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class MatchedRow:
+    """A configuration that both sets have: runs that are ok in both, by seed, and what went wrong in the new one.
+
+    Attributes:
+        label: the variant with its track and budget.
+        runs: the old and the new run of each seed, at least one.
+        broken: seeds of runs that were ok and aren't any more, with their status.
+    """
+
+    label: str
+    runs: Sequence[tuple[RunRecord, RunRecord]]
+    broken: Mapping[int, str]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Matching:
+    """What is compared, and sentences on what isn't."""
+
+    rows: Sequence[MatchedRow]
+    left_out: Sequence[str] = field(default_factory=list)
+
+
+def read_side(directory: Path) -> Side:
+    """Read a results folder, or the folder of one machine in it.
+
+    Raises:
+        NotComparableError: there is no readable record.
+    """
+    folders = [directory] if (directory / "runs").is_dir() else machine_folders(directory)
+    stores = [RecordStore(folder) for folder in folders]
+    records = {store: store.read_all()[0] for store in stores}
+    if not any(records.values()):
+        raise NotComparableError(f"{directory} holds no readable record; give a results folder or one machine's")
+    answers = [read_answers(store, found) for store, found in records.items()]
+    return Side(
+        name=str(directory),
+        folders=folders,
+        records=[record for found in records.values() for record in found],
+        answers=Answers(
+            {name: run for found in answers for name, run in found.by_run.items()},
+            {name: reason for found in answers for name, reason in found.missing.items()},
+        ),
+    )
+
+
+def match(old: Side, new: Side, allowed: Collection[Allowed] = ()) -> Matching:
+    """Pair the latest run of each configuration and seed.
+
+    Args:
+        old: the set that is held to be right.
+        new: the one in question.
+        allowed: what may differ: `hardware`, or `configs` (rows are then matched by dataset, track and label).
+
+    Raises:
+        NotComparableError: nothing is left to compare.
+    """
+    if "hardware" not in allowed:
+        _check_hardware(old, new)
+    before, after = (_latest(side, allowed) for side in (old, new))
+    common = [key for key in before if key in after]
+    if not common:
+        raise NotComparableError(
+            f"{old.name} and {new.name} have no configuration in common; run the same command on both sides, or "
+            "--allow configs to match rows by their labels"
+        )
+    rows: list[MatchedRow] = []
+    left_out: list[str] = [f"{_label(runs)}: only in the old set" for key, runs in before.items() if key not in after]
+    left_out += [f"{_label(runs)}: only in the new set" for key, runs in after.items() if key not in before]
+    for key in common:
+        found = _matched_row(before[key], after[key])
+        if isinstance(found, str):
+            left_out.append(found)
+        else:
+            rows.append(found)
+    if not rows:
+        raise NotComparableError("nothing is left to compare: " + "; ".join(left_out))
+    return Matching(rows=rows, left_out=left_out)
+
+
+def _check_hardware(old: Side, new: Side) -> None:
+    machines = [{_hardware_key(record) for record in side.records} for side in (old, new)]
+    if not machines[0] & machines[1]:
+        names = [
+            " and ".join(sorted({hardware_text(record.environment["hardware"]) for record in side.records}))
+            for side in (old, new)
+        ]
+        raise NotComparableError(
+            f"different hardware: {names[0]} before, {names[1]} now; a difference would be the machine's. "
+            "--allow hardware compares all the same"
+        )
+
+
+def _hardware_key(record: RunRecord) -> tuple[object, ...]:
+    hardware = record.environment["hardware"]
+    return (hardware["cpu_model"], hardware["physical_cores"], hardware["logical_cores"], hardware["gpu_name"])
+
+
+def _latest(side: Side, allowed: Collection[Allowed]) -> dict[tuple[object, ...], dict[int, RunRecord]]:
+    """The latest run by seed, by what makes runs comparable; ValueError where two machines would be mixed."""
+    if "hardware" in allowed and len({_hardware_key(record) for record in side.records}) > 1:
+        raise NotComparableError(f"{side.name} holds runs of several machines; with --allow hardware give one's folder")
+    found: dict[tuple[object, ...], dict[int, RunRecord]] = defaultdict(dict)
+    for record in sorted(side.records, key=lambda record: (record.started_at, record.run_id)):
+        config = record.config
+        what = (config["dataset"], config["track"], record.variant) if "configs" in allowed else (record.config_key,)
+        where = () if "hardware" in allowed else _hardware_key(record)
+        found[*what, *where][record.seed] = record
+    return dict(sorted(found.items(), key=lambda entry: _label(entry[1])))
+
+
+def _matched_row(before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> MatchedRow | str:
+    """A row, or the sentence that says why these runs can't be compared."""
+    label = _label(before)
+    good = {seed: run for seed, run in before.items() if run.status == "ok" and run.metrics}
+    if not good:
+        return f"{label}: no run of the old set ended well"
+    seeds = [seed for seed in good if seed in after]
+    if not seeds:
+        return f"{label}: no seed in common (old {_seeds(good)}, new {_seeds(after)})"
+    runs = [(good[seed], after[seed]) for seed in seeds if after[seed].status == "ok" and after[seed].metrics]
+    if any(_checksum(one) != _checksum(other) for one, other in runs):
+        return f"{label}: the datasets have different checksums"
+    broken = {seed: after[seed].status for seed in seeds if after[seed].status != "ok"}
+    return MatchedRow(label=label, runs=runs, broken=broken)
+
+
+def _checksum(record: RunRecord) -> str | None:
+    return record.dataset["checksum"] if record.dataset else None
+
+
+def _seeds(runs: Collection[int]) -> str:
+    return ", ".join(map(str, sorted(runs)))
+
+
+def _label(runs: Mapping[int, RunRecord]) -> str:
+    """The variant, with what sets it apart from the same variant in another section."""
+    record = next(iter(runs.values()))
+    config = record.config
+    budget = str(config["recipe"]["budget"])
+    parts = [record.variant, config["track"], *([] if f"budget={budget}" in record.variant else [budget])]
+    return " ".join([*parts, *([] if config["dataset"] == "fashion_mnist" else [config["dataset"]])])

@@ -1,0 +1,62 @@
+"""What follows from a section beyond its measured tables: which rows differ, scores, fronts, time to accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from benchmarks.report.answers import Answers
+from benchmarks.report.budgets import budgets_text
+from benchmarks.report.fronts import fronts_frame, fronts_text
+from benchmarks.report.pairs import letters, pairs_frame, pairs_text, section_groups
+from benchmarks.report.published import published_text
+from benchmarks.report.rows import Conditions, Section
+from benchmarks.report.scores import reliability_frame, scores_frame, scores_text
+from benchmarks.report.targets import targets_frame, targets_text
+
+FINDINGS_FILES = ("pairs.csv", "scores.csv", "reliability.csv", "time_to_accuracy.csv", "fronts.csv")
+
+
+@dataclass(frozen=True, slots=True)
+class Findings:
+    """Of one section: letters by configuration key, frames by the name of their file, and blocks for its page.
+
+    The pairs belong below the accuracy table, the details to the parts that open on a click.
+    """
+
+    letters: Mapping[str, str]
+    frames: Mapping[str, pd.DataFrame]
+    pairs: Sequence[str]
+    details: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class PageFindings:
+    """Of all sections of a machine: those of each, and blocks that follow the last."""
+
+    by_section: Mapping[Conditions, Findings]
+    blocks: Sequence[str]
+
+
+def page_findings(sections: Sequence[Section], answers: Answers) -> PageFindings:
+    """All findings of a machine's page."""
+    found = {section.conditions: section_findings(section, answers) for section in sections}
+    by_budget = budgets_text(sections, {conditions: part.letters for conditions, part in found.items()})
+    return PageFindings(found, [*by_budget, *published_text(sections)])
+
+
+def section_findings(section: Section, answers: Answers) -> Findings:
+    """All findings of one section."""
+    groups = section_groups(section, answers)
+    reasons = answers.reasons([record for row in section.rows for record in row.ok])
+    pairs, scores = pairs_frame(section, groups), scores_frame(section, answers)
+    fronts, targets = fronts_frame(section, answers), targets_frame(section)
+    frames = (pairs, scores, reliability_frame(section, answers), targets, fronts)
+    return Findings(
+        letters(groups),
+        dict(zip(FINDINGS_FILES, frames, strict=True)),
+        pairs=pairs_text(pairs, groups, reasons),
+        details=[*fronts_text(fronts), *targets_text(targets), *scores_text(scores, reasons)],
+    )

@@ -1,0 +1,195 @@
+"""Which rows of a section differ: every pair with both kinds of evidence, and letters for the accuracy table."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.report.answers import Answers
+from benchmarks.report.frames import entries, num_test_images, rows_frame
+from benchmarks.report.rows import Row, Section
+from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.stats import Comparison, Pair, Run, compare_models
+
+PAIRS_SHOWN = 100
+"""More of them are in pairs.csv: a page must stay below half a megabyte."""
+
+
+@dataclass(frozen=True, slots=True)
+class Group:
+    """Rows of a section that may be compared: they had one budget, and one test set. In the section's order."""
+
+    rows: list[Row]
+    comparison: Comparison
+
+    def row(self, name: str) -> Row:
+        """A row by its label."""
+        return next(row for row in self.rows if row.label == name)
+
+
+def section_groups(section: Section, answers: Answers) -> list[Group]:
+    """Compare the rows of a section; rows without a run that counts are in no group."""
+    groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for row in section.rows:
+        if row.ok:
+            groups[row.config["recipe"]["budget"], *_test_sets(row)].append(row)
+    found = []
+    for (_, *test_sets), rows in groups.items():
+        usable = answers if len(test_sets) == 1 else Answers()  # images of several test sets are not the same ones
+        found.append(Group(rows, compare_models({row.label: _runs(row, usable) for row in rows})))
+    return found
+
+
+def letters(groups: Sequence[Group]) -> dict[str, str]:
+    """Letters by configuration key; none where rows had several budgets, or some pair has no verdict."""
+    if len(groups) != 1 or groups[0].comparison.letters is None:
+        return {}
+    found = groups[0].comparison.letters
+    return {row.records[0].config_key: found[row.label] for row in groups[0].rows}
+
+
+def pairs_frame(section: Section, groups: Sequence[Group]) -> pd.DataFrame:
+    """A row for each pair: `variant` minus `other_variant`."""
+    return rows_frame(
+        section,
+        [
+            (group.row(pair.first), _cells(pair, group.row(pair.first), group.row(pair.second)))
+            for group in groups
+            for pair in group.comparison.pairs
+        ],
+    )
+
+
+def _test_sets(row: Row) -> list[str]:
+    return sorted({record.dataset["checksum"] for record in row.ok if record.dataset})
+
+
+def _runs(row: Row, answers: Answers) -> dict[int, Run]:
+    """A row's runs by seed, with their accuracy as the share of images that it is: records have it in fp32."""
+    runs = {}
+    for record in row.ok:
+        assert record.metrics is not None
+        size, found = num_test_images(record), answers.by_run.get(record.run_id)
+        right = round(record.metrics["test_top1_pct"] / 100 * size)
+        top1_pct = 100 * (right if found is None else int(found.correct.sum())) / size
+        runs[record.seed] = Run(top1_pct=top1_pct, answers=None if found is None else found.correct)
+    return runs
+
+
+def _cells(pair: Pair, first: Row, second: Row) -> dict[str, Any]:
+    seeds, images, single = pair.over_seeds, pair.over_images, pair.mcnemar
+    return {
+        "other_variant": second.label,
+        "other_model": second.config["model"],
+        "num_seeds": len(first.ok),
+        "other_num_seeds": len(second.ok),
+        "difference_pct": pair.difference,
+        "seeds_low_pct": seeds.low if seeds else None,
+        "seeds_high_pct": seeds.high if seeds else None,
+        "seeds_adjusted_p": pair.adjusted_p,
+        "images_low_pct": images.low if images else None,
+        "images_high_pct": images.high if images else None,
+        "differs": {True: "yes", False: "no", None: None}[pair.differs],
+        "num_seeds_needed": pair.num_seeds_needed,
+        "mcnemar_only_first": single.only_first if single else None,
+        "mcnemar_only_second": single.only_second if single else None,
+        "mcnemar_adjusted_p": pair.mcnemar_adjusted_p,
+    }
+
+
+def pairs_text(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str]) -> list[str]:
+    """The pairwise table of a section with its caption; nothing where it has no two rows to compare."""
+    if frame.empty:
+        return []
+    rows = entries(frame)
+    columns = {
+        "pair": lambda row: f"{escape(row['variant'])} vs. {escape(row['other_variant'])}",
+        "first minus second, points": lambda row: number(row["difference_pct"], 2),
+        "95% over seeds": lambda row: _interval(row, "seeds"),
+        "p (Holm)": lambda row: p_text(row["seeds_adjusted_p"]),
+        "95% over test images": lambda row: _interval(row, "images"),
+        "only the first right / only the second": _discordant,
+        "McNemar p (Holm)": lambda row: p_text(row["mcnemar_adjusted_p"]),
+        "verdict": _verdict,
+        "seeds it would take": _needed,
+    }
+    if frame["budget"].nunique() > 1:
+        columns = {"budget": lambda row: escape(row["budget"]), **columns}
+    cells = {name: [cell(row) for row in rows] for name, cell in columns.items()}
+    shown = [name for name in columns if set(cells[name]) != {MISSING}]
+    lines = list(zip(*(cells[name] for name in shown), strict=True))
+    text = table(shown, lines[:PAIRS_SHOWN], words=("pair", "verdict"))
+    if len(lines) > PAIRS_SHOWN:
+        text += f"\n\n{len(lines) - PAIRS_SHOWN:,} more pairs are in [pairs.csv](pairs.csv)."
+    body = f"{_caption(frame, groups, reasons)}\n\n{text}"
+    return ["### Pairs", body if len(lines) <= 10 else details(f"All {len(lines):,} pairs", body)]
+
+
+def _caption(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str]) -> str:
+    """What the numbers of the pairwise table are, of those that it has, and why others are missing."""
+    sentences = []
+    pooled = [group.comparison for group in groups if group.comparison.deviation is not None]
+    if pooled:
+        spread = "; ".join(
+            f"{comparison.deviation:.2f} points a run, df {comparison.degrees_of_freedom}" for comparison in pooled
+        )
+        sentences.append(
+            f"Over seeds: t interval of the difference blocked by seed, noise pooled over models ({spread}). A seed "
+            "that a model lacks counts for the others (least squares)."
+        )
+    if frame["images_low_pct"].notna().any():
+        sentences.append(
+            "Over test images: paired bootstrap, all pairs of the table at once; with several seeds widened by what a "
+            "run gains or loses as a whole."
+        )
+    if frame["differs"].notna().any():
+        sentences.append(
+            "Two differ if p, by Holm's method over all pairs, is below 0.05 and the interval over test images leaves "
+            "out 0. Seeds it would take: of each model in all, for 80% power at a true difference of this size."
+        )
+    if not pooled:
+        sentences.append(
+            "One seed each: no verdict, since another seed may turn a difference around; it takes --seeds 3."
+        )
+    if frame["mcnemar_adjusted_p"].notna().any():
+        sentences.append("McNemar's exact test takes these single runs as they are.")
+    if reasons and not frame["images_low_pct"].notna().all():
+        sentences.append(
+            f"Without an interval over test images where answers are missing ({escape('; '.join(reasons))})."
+        )
+    return " ".join(sentences)
+
+
+def p_text(value: float | None) -> str:
+    """A p-value as people write it."""
+    if value is None:
+        return MISSING
+    return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
+
+
+def _interval(row: Mapping[str, Any], kind: str) -> str:
+    low, high = row[f"{kind}_low_pct"], row[f"{kind}_high_pct"]
+    return MISSING if low is None else f"{low:.2f} to {high:.2f}"
+
+
+def _discordant(row: Mapping[str, Any]) -> str:
+    first, second = row["mcnemar_only_first"], row["mcnemar_only_second"]
+    return MISSING if first is None else f"{first} / {second}"
+
+
+def _verdict(row: Mapping[str, Any]) -> str:
+    if row["differs"] is None:
+        return MISSING
+    if row["differs"] == "no":
+        return "not told apart"
+    return f"{escape(row['variant'] if row['difference_pct'] > 0 else row['other_variant'])} is better"
+
+
+def _needed(row: Mapping[str, Any]) -> str:
+    if row["differs"] != "no":
+        return MISSING
+    return number(row["num_seeds_needed"]) if row["num_seeds_needed"] is not None else "no number would do"

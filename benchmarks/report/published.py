@@ -1,0 +1,126 @@
+"""What others published for Fashion-MNIST, with what is known of how it came about, beside our model of the family."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import io
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from statistics import fmean
+
+from benchmarks.report.rows import Row, Section
+from benchmarks.report.text import MISSING, details, escape, number, table
+
+FAMILY = {"recurrent": "lstm"}
+"""Families that are called otherwise here; the rest have the same name, or none."""
+
+DATA_RELEASES = {
+    "current": None,
+    "old": "old data release: not the images that are measured here",
+    "unknown": "data release unknown",
+}
+EPOCH_CHOICES = {
+    "final": None,
+    "": None,
+    "best on test": "best epoch picked on the test set",
+    "unknown": "unknown how the epoch was picked",
+}
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Published:
+    """One published result; the fields are the columns of published.csv."""
+
+    family: str
+    model: str
+    top1_pct: float
+    params: int | None
+    augmentation: str
+    data_release: str
+    epoch_choice: str
+    source: str
+
+    @property
+    def remarks(self) -> list[str]:
+        """What makes it worth less than it seems, in words."""
+        return [text for text in (DATA_RELEASES[self.data_release], EPOCH_CHOICES[self.epoch_choice]) if text]
+
+
+@functools.cache
+def published_results() -> tuple[Published, ...]:
+    """The results that come with the package, by family and accuracy as the file has them."""
+    text = files("benchmarks").joinpath("data", "published.csv").read_text(encoding="utf-8")
+    return tuple(_result(row) for row in csv.DictReader(io.StringIO(text)))
+
+
+def _result(row: Mapping[str, str]) -> Published:
+    return Published(
+        family=row["family"],
+        model=row["model"],
+        top1_pct=float(row["top1_pct"]),
+        params=int(row["params"]) if row["params"] else None,
+        augmentation=row["augmentation"],
+        data_release=row["data_release"],
+        epoch_choice=row["epoch_choice"],
+        source=row["source"],
+    )
+
+
+def published_text(sections: Sequence[Section]) -> list[str]:
+    """The table, closed until clicked; nothing on a machine without runs on Fashion-MNIST."""
+    ours = [section for section in sections if section.conditions.dataset == "fashion_mnist"]
+    if not ours:
+        return []
+    lines = []
+    for result in published_results():
+        row = our_row(ours, FAMILY.get(result.family, result.family))
+        lines.append(
+            [
+                escape(result.model),
+                escape(result.family),
+                number(result.top1_pct, 2),
+                number(result.params),
+                escape(result.augmentation) or MISSING,
+                escape("; ".join(result.remarks)) or MISSING,
+                escape(result.source),
+                _ours(row),
+            ]
+        )
+    headers = [
+        "published",
+        "family",
+        "top-1, %",
+        "params",
+        "augmentation",
+        "to be read with",
+        "source",
+        "measured here",
+    ]
+    words = ("family", "augmentation", "to be read with", "source", "measured here")
+    caption = (
+        "Figures of others, as they published them: none was measured here, and seeds, budgets and machines differ. "
+        "For its 10,000 test images alone, one run near 93% is good to half a point. The last column is from this "
+        "machine's first table that has the family: it says how far the two lie apart, not which is better."
+    )
+    return ["## What others published", details("All of them", f"{caption}\n\n{table(headers, lines, words=words)}")]
+
+
+def our_row(sections: Sequence[Section], family: str) -> Row | None:
+    """The row of a family in the first section that has one: the model called like the family, else the first by name.
+
+    Never the best of several: that would be picking on the test set, too.
+    """
+    for section in sections:
+        rows = [row for row in section.rows if row.ok and row.records[0].family == family]
+        if rows:
+            return min(rows, key=lambda row: (row.config["model"] != family, row.label))
+    return None
+
+
+def _ours(row: Row | None) -> str:
+    if row is None:
+        return MISSING
+    seeds = f"{len(row.ok)} seed{'s' * (len(row.ok) != 1)}"
+    return f"{escape(row.label)}: {fmean(row.test_top1_pct):.2f} ({escape(row.config['recipe']['budget'])}, {seeds})"

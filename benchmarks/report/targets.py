@@ -1,0 +1,135 @@
+"""Time to accuracy: what it took to reach a top-1 on the validation images, and how many seeds ever did."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.record import RunRecord
+from benchmarks.report.frames import entries, rows_frame
+from benchmarks.report.rows import Row, Section
+from benchmarks.report.text import MISSING, details, escape, significant, table
+from benchmarks.schema import Epoch
+from benchmarks.stats.targets import Effort, effort
+
+TARGETS_PCT = (85.0, 88.0, 90.0, 92.0, 93.0, 94.0, 95.0)
+
+Spent = Callable[[RunRecord, Epoch], float | None]
+
+
+def targets_frame(section: Section) -> pd.DataFrame:
+    """A row for each configuration and target; none for runs without validation images."""
+    return rows_frame(section, [(row, cells) for row in section.rows for cells in _cells(row)])
+
+
+def _cells(row: Row) -> list[dict[str, Any]]:
+    runs = [record for record in row.records if record.status in ("ok", "diverged") and _validated(record)]
+    return [{"target_val_top1_pct": target, **_to_target(runs, target)} for target in TARGETS_PCT] if runs else []
+
+
+def _to_target(runs: Sequence[RunRecord], target_pct: float) -> dict[str, Any]:
+    cells: dict[str, Any] = {
+        "num_hits": sum(_first(run, target_pct) is not None for run in runs),
+        "num_runs": len(runs),
+    }
+    for name, spent in _SPENT.items():
+        found = _effort(runs, target_pct, spent)
+        cells |= {
+            f"median_{name}": found.median if found else None,
+            f"more_than_{name}": found.more_than if found else None,
+        }
+    return cells
+
+
+def _effort(runs: Sequence[RunRecord], target_pct: float, spent: Spent) -> Effort | None:
+    """None where what was spent isn't known of some run."""
+    ends = [spent(run, _validated(run)[-1]) for run in runs]
+    firsts = [_first(run, target_pct) for run in runs]
+    reached = [None if first is None else spent(run, first) for run, first in zip(runs, firsts, strict=True)]
+    known = [end for end in ends if end is not None]
+    if len(known) < len(ends) or any(first and value is None for first, value in zip(firsts, reached, strict=True)):
+        return None
+    return effort(reached, known)
+
+
+def _validated(run: RunRecord) -> list[Epoch]:
+    return [epoch for epoch in run.history if epoch["val_top1_pct"] is not None]
+
+
+def _first(run: RunRecord, target_pct: float) -> Epoch | None:
+    return next((epoch for epoch in _validated(run) if (epoch["val_top1_pct"] or 0) >= target_pct), None)
+
+
+def _images(run: RunRecord, epoch: Epoch) -> float | None:
+    steps = dict(epoch).get("num_steps")  # records have it, though their schema doesn't ask for it
+    batch_size = run.config["recipe"].get("batch_size")
+    return steps * batch_size if isinstance(steps, int) and isinstance(batch_size, int) else None
+
+
+def _pflops(run: RunRecord, epoch: Epoch) -> float | None:
+    images = _images(run, epoch)
+    return None if images is None or run.cost is None else images * run.cost["training_gflops"] / 1e6
+
+
+def _kilojoules(run: RunRecord, epoch: Epoch) -> float | None:
+    """The share of the training's energy: power is taken to be the same in all epochs."""
+    energy, images = run.energy, _images(run, epoch)
+    per_1000 = energy["train_j_per_1000_img"] if energy else None
+    return None if images is None or per_1000 is None else images * per_1000 / 1e6
+
+
+_SPENT: dict[str, Spent] = {
+    "train_s": lambda run, epoch: epoch["elapsed_s"],
+    "train_pflop": _pflops,
+    "train_kj": _kilojoules,
+}
+
+
+def targets_text(frame: pd.DataFrame) -> list[str]:
+    """The table of seconds, and those of FLOPs and energy where they are known, closed until clicked."""
+    if frame.empty:
+        return []
+    units = {
+        "train_s": "Training seconds",
+        "train_pflop": "PFLOP of training (1e15 operations, counted)",
+        "train_kj": "Energy of the GPU, kJ (the training's, shared out by images)",
+    }
+    parts = []
+    for name, title in units.items():
+        if frame[[f"median_{name}", f"more_than_{name}"]].notna().any(axis=None):
+            parts.append(f"{title}:\n\n{_table(frame, name)}")
+    if not parts:
+        return []
+    missed = [target for target in TARGETS_PCT if not _hits(frame, target)]
+    caption = (
+        "Until the first epoch whose top-1 on the validation images is at least the target, median over seeds, and how "
+        "many of them reached it. A miss counts as later than any hit; `>` stands where half or more missed, and the "
+        "median is known to be above. Compiling and evaluation not counted. Learning rates were annealed for the "
+        "section's budget, so these are times on the way to it."
+    )
+    if missed:
+        caption += f" No run reached {', '.join(f'{target:g}%' for target in missed)}."
+    return [details("Time to accuracy", "\n\n".join([caption, *parts]))]
+
+
+def _hits(frame: pd.DataFrame, target: float) -> int:
+    return int(frame.loc[frame["target_val_top1_pct"] == target, "num_hits"].sum())
+
+
+def _table(frame: pd.DataFrame, name: str) -> str:
+    targets = [target for target in TARGETS_PCT if _hits(frame, target)] or [TARGETS_PCT[0]]
+    lines = []
+    for variant, group in frame.groupby("variant", sort=False):
+        cells = {row["target_val_top1_pct"]: _cell(row, name) for row in entries(group)}
+        lines.append([escape(str(variant)), *(cells[target] for target in targets)])
+    return table(["model", *(f"to {target:g}%" for target in targets)], lines)
+
+
+def _cell(row: Mapping[str, Any], name: str) -> str:
+    middle, bound = row[f"median_{name}"], row[f"more_than_{name}"]
+    if middle is None and bound is None:
+        return MISSING
+    spent = f"> {significant(bound)}" if middle is None else significant(middle)
+    return f"{spent} ({row['num_hits']}/{row['num_runs']})"

@@ -1,0 +1,42 @@
+"""`python -m benchmarks.tune`: the same number of trials for every model, and the values to put into the registry.
+
+Exit code: 0 when every model has all its trials and one of them is good, 1 where one has none, 2 for wrong arguments,
+130 after Ctrl-C: the same command then goes on.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import shlex
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from benchmarks.tune.config import TuneConfig
+
+NO_OPTUNA = "tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    options = tyro.cli(TuneConfig, args=arguments, prog="python -m benchmarks.tune")
+    if importlib.util.find_spec("optuna") is None:
+        print(f"error: {NO_OPTUNA}", file=sys.stderr)
+        return 2
+    from benchmarks.tune.effort import tune  # torch and Optuna load after the arguments are understood
+    from fmnist_zoo.data import DataError
+
+    try:
+        return tune(options, shlex.join(["python", "-m", "benchmarks.tune", *arguments]))
+    except (ValueError, DataError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("stopped; the same command goes on", file=sys.stderr)
+        return 130
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

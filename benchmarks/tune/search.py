@@ -1,0 +1,122 @@
+"""The search of one model: Optuna proposes, a trial trains, and each is kept at once, so that it can go on later."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+import optuna
+from optuna.storages import JournalStorage
+from optuna.storages.journal import JournalFileBackend
+from optuna.trial import FrozenTrial, TrialState
+
+from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE
+from benchmarks.tune.trial import TrialResult
+from fmnist_zoo.recipe import Optimizer
+
+NUM_RANDOM = 4
+"""Trials before the sampler learns from those before; the first is the recipe's own."""
+
+Train = Callable[[float, float], TrialResult]
+
+
+class Trial(TypedDict):
+    """A trial that is done: what was tried, and what it gave."""
+
+    lr: float
+    weight_decay: float
+    result: TrialResult
+
+
+def search(
+    journal: Path,
+    model: str,
+    *,
+    train: Train,
+    num_trials: int,
+    optimizer: Optimizer,
+    first: tuple[float, float],
+    setting: Mapping[str, Any],
+    seed: int = 0,
+    on_trial: Callable[[list[Trial]], None] = lambda trials: None,
+) -> list[Trial]:
+    """Try learning rates and weight decays until there are so many trials, those of an earlier call counted.
+
+    The sampler is a tree-structured Parzen estimator (J. Bergstra et al., 2011, Algorithms for hyper-parameter
+    optimization, NeurIPS 24). Its seed is that of the search plus the number of trials done, so that a search which
+    was stopped goes on as if it had not been. A trial that was broken off is made again.
+
+    Args:
+        journal: file that keeps the trials of all models.
+        model: whose they are.
+        train: trains with a learning rate and a weight decay.
+        num_trials: in all.
+        optimizer: by which the range of the rate is chosen.
+        first: rate and decay of the first trial.
+        setting: all else that the trials have in common.
+        seed: of the search.
+        on_trial: called after each with all that are done.
+
+    Raises:
+        ValueError: the journal's trials of this model were made with another setting or seed.
+    """
+    study = optuna.create_study(study_name=model, storage=_storage(journal), direction="maximize", load_if_exists=True)
+    identity = {"setting": dict(setting), "seed": seed}
+    if study.user_attrs.get("identity", identity) != identity:
+        raise ValueError(f"{journal} has trials of {model} with another recipe or seed; move it to begin anew")
+    study.set_user_attr("identity", identity)
+    while len(done := finished(study)) < num_trials:
+        study.sampler = optuna.samplers.TPESampler(seed=seed + len(done), n_startup_trials=NUM_RANDOM)
+        if not done:
+            study.enqueue_trial({"lr": first[0], "weight_decay": first[1]})
+        trial = study.ask()
+        # Few digits: what is trained is what is written into the registry.
+        lr = rounded(trial.suggest_float("lr", *LR_RANGE[optimizer], log=True))
+        weight_decay = rounded(trial.suggest_float("weight_decay", *WEIGHT_DECAY_RANGE, log=True))
+        result = train(lr, weight_decay)
+        trial.set_user_attr("trial", {"lr": lr, "weight_decay": weight_decay, "result": result})
+        if result["val_top1_pct"] is None:  # diverged, or out of memory: a trial like any other, and the worst
+            study.tell(trial, state=TrialState.PRUNED)
+        else:
+            study.tell(trial, result["val_top1_pct"])
+        on_trial(finished(study))
+    return done
+
+
+def earlier(journal: Path, *, setting: Mapping[str, Any], seed: int) -> dict[str, list[Trial]]:
+    """The trials that a journal has with this setting and seed, by model; none where there is no journal."""
+    if not journal.exists():
+        return {}
+    storage = _storage(journal)
+    studies = (optuna.load_study(study_name=name, storage=storage) for name in optuna.get_all_study_names(storage))
+    identity = {"setting": dict(setting), "seed": seed}
+    return {study.study_name: finished(study) for study in studies if study.user_attrs.get("identity") == identity}
+
+
+def _storage(journal: Path) -> JournalStorage:
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    return JournalStorage(JournalFileBackend(str(journal)))
+
+
+def finished(study: optuna.Study) -> list[Trial]:
+    """The trials of a study that are done, in their order."""
+    done: list[FrozenTrial] = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
+    return [trial.user_attrs["trial"] for trial in done]
+
+
+def best(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the highest validation top-1, of equals the one with the lowest loss; None where all failed."""
+    scored = [trial for trial in trials if trial["result"]["val_top1_pct"] is not None]
+    return max(scored, key=_score) if scored else None
+
+
+def _score(trial: Trial) -> tuple[float, float]:
+    result = trial["result"]
+    loss = result["val_loss"]
+    return result["val_top1_pct"] or 0.0, -(loss if loss is not None else float("inf"))
+
+
+def rounded(value: float) -> float:
+    """Two significant digits."""
+    return float(f"{value:.2g}")

@@ -1,0 +1,55 @@
+"""`python -m fmnist_zoo`: list and describe models, look at a dataset, classify pictures.
+
+Exit code: 0, or 2 for wrong arguments and what can't be read or written.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+
+import tyro
+
+from fmnist_zoo.cli.config import Command, DataConfig, DescribeConfig, ListConfig
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options: Command = tyro.cli(
+        Command,
+        args=arguments,
+        prog="python -m fmnist_zoo",
+        description="Architectures for Fashion-MNIST: list and describe models, look at a dataset, classify pictures.",
+    )
+    # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
+    from fmnist_zoo.data import DataError
+
+    try:
+        print(_text(options))
+    except (ValueError, DataError, OSError) as error:  # OSError: a folder that can't be written to
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _text(options: Command) -> str:
+    """What a command has to say, once it has done its work."""
+    if isinstance(options, ListConfig):
+        from fmnist_zoo.cli.listing import list_text
+
+        return list_text(options)
+    if isinstance(options, DescribeConfig):
+        from fmnist_zoo.cli.describe import describe_text
+
+        return describe_text(options)
+    if isinstance(options, DataConfig):
+        from fmnist_zoo.cli.data import data_text
+
+        return data_text(options)
+    from fmnist_zoo.cli.predict import predict_text
+
+    return predict_text(options)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

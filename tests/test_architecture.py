@@ -27,6 +27,7 @@ COMMANDS = (
     "benchmarks.selfcheck",
     "benchmarks.compare",
     "benchmarks.tune",
+    "benchmarks.mistakes",
 )
 CLOCK_CALLS = {"now", "utcnow", "today", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns"}
 
@@ -119,6 +120,13 @@ def test_help_is_given_without_torch(command: str) -> None:
     loaded = loaded_by_running(command, "--help")
     assert any(within(name, "benchmarks") for name in loaded)
     assert not {name for name in loaded if within(name, "torch") or within(name, "timm")}
+
+
+@pytest.mark.parametrize("command", [(), ("list",), ("describe",), ("data",), ("predict",)])
+def test_help_of_the_library_is_given_without_torch(command: tuple[str, ...]) -> None:
+    loaded = loaded_by_running("fmnist_zoo", *command, "--help")
+    assert "fmnist_zoo.cli.config" in loaded
+    assert not {name for name in loaded if within(name, "torch") or within(name, "timm") or within(name, "matplotlib")}
 
 
 def test_the_package_says_that_it_is_typed() -> None:

@@ -105,7 +105,7 @@ class Votes:
         return _sorted(np.flatnonzero(self.num_wrong == self.num_runs), -self.mean_confidence)
 
     def most_disputed(self) -> NDArray[np.int64]:
-        """The images on which runs are not of one mind, by the entropy of the architectures' votes, the highest first."""
+        """The images on which runs are not of one mind, those whose votes have the highest entropy first."""
         return _sorted(np.flatnonzero(self.entropy_bits > 0), -self.entropy_bits, self.mean_confidence)
 
     def errors_of(self, label: int) -> NDArray[np.int64]:

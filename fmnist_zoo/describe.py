@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils.hooks import RemovableHandle
 
 from fmnist_zoo.flops import flop_counter, meta_copy
 
@@ -176,7 +177,7 @@ def _uses(shadow: nn.Module) -> list[_Use]:
 
 @contextmanager
 def _hooked(model: nn.Module, begin: Any, end: Any) -> Iterator[None]:
-    handles = []
+    handles: list[RemovableHandle] = []
     for module in model.modules():
         handles += [module.register_forward_pre_hook(begin), module.register_forward_hook(end)]
     try:

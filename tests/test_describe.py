@@ -63,7 +63,8 @@ def strided(*layers: tuple[int, int, int]) -> nn.Sequential:
 )
 def test_receptive_fields_are_those_that_arithmetic_gives(layers: list[tuple[int, int, int]]) -> None:
     """r' = r + (kernel - 1) dilation jump; jump' = jump stride: Araujo et al., 2019, doi:10.23915/distill.00021."""
-    field, jump, expected = 1, 1, []
+    field, jump = 1, 1
+    expected: list[list[tuple[int, int]]] = []
     for kernel, stride, dilation in layers:
         field, jump = field + (kernel - 1) * dilation * jump, jump * stride
         expected.append([(min(field, 28), min(field, 28))])

@@ -104,15 +104,33 @@ def command_of(config: RunConfig) -> str:
     return shlex.join(words)
 
 
-def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """The comparison with other frameworks and the usual loop, unless it was measured since the reproduction began."""
+def once(
+    options: ReproduceConfig,
+    progress: Progress,
+    measured_at: Callable[[Path], str | None],
+    measure: Callable[[], object],
+) -> Outcome:
+    """Measure something of a file of its own, unless it was measured since the reproduction began.
+
+    Args:
+        options: of the reproduction.
+        progress: of the reproduction.
+        measured_at: when it was measured last, given the machine's folder.
+        measure: does it.
+    """
     machine = this_machine(options.device)
-    measured_at = peers.measured_at(options.out / machine)
-    if measured_at is None or measured_at < progress.since:
+    last = measured_at(options.out / machine)
+    if last is None or last < progress.since:
         if progress.is_over:
             return Outcome(exit_code=0, complete=False, machine=machine)
-        peers.compare(peers.PeersConfig(out=options.out, data_dir=options.data_dir, device=options.device))
+        measure()
     return Outcome(exit_code=0, complete=True, machine=machine)
+
+
+def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The comparison with other frameworks and the usual loop."""
+    config = peers.PeersConfig(out=options.out, data_dir=options.data_dir, device=options.device)
+    return once(options, progress, peers.measured_at, lambda: peers.compare(config))
 
 
 def within_seconds(model: str, *seconds: float, options: tuple[str, ...] = ()) -> RunConfig:
@@ -144,7 +162,7 @@ def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """A convolutional net, a transformer and a mixer of timm's, on a GPU: on a CPU each would take an hour."""
+    """A convolutional net, a transformer and a mixer of timm's; much larger than ours, they are left to a GPU."""
     from fmnist_zoo.training.device import resolve_device
 
     if resolve_device(options.device).type != "cuda":
@@ -153,18 +171,15 @@ def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """The A/A check, unless it was made since the reproduction began; then the tables, which name its noise floor."""
+    """The A/A check, and then the tables, which name its noise floor."""
     from benchmarks.report import write_report
 
-    machine = this_machine(options.device)
-    measured_at = selfcheck.measured_at(options.out / machine)
-    if measured_at is None or measured_at < progress.since:
-        if progress.is_over:
-            return Outcome(exit_code=0, complete=False, machine=machine)
+    def measure() -> None:
         config = SelfcheckConfig(out=options.out, data_dir=options.data_dir, device=options.device)
         selfcheck.selfcheck(config, "python -m benchmarks.selfcheck")
-        write_report(options.out, machine)
-    return Outcome(exit_code=0, complete=True, machine=machine)
+        write_report(options.out, this_machine(options.device))
+
+    return once(options, progress, selfcheck.measured_at, measure)
 
 
 STEPS: dict[str, Step] = {

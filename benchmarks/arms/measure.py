@@ -1,4 +1,4 @@
-"""Arms of one model in a worker: parity of each, then their steps timed in turn (A B C, B C A, ...)."""
+"""Arms of one model in a worker: parity of each, then their steps timed in turn (A B C, C B A, ...)."""
 
 from __future__ import annotations
 
@@ -177,7 +177,7 @@ def _parity_of(
             reference=reference,
         )
     except (RuntimeError, ValueError) as error:  # an arm that fails is a row that says so
-        arm["error"] = f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+        arm["error"] = _said(error)
     return arm
 
 
@@ -188,10 +188,18 @@ def _ready(
     if arm["error"] is not None:
         return None
     report(f"{arm['precision']} {arm['engine']}: warming up")
-    step = subject.step(arm["precision"], arm["engine"])  # type: ignore[arg-type]
-    step.warm_up([chunk, chunk])
+    try:
+        step = subject.step(arm["precision"], arm["engine"])  # type: ignore[arg-type]
+        step.warm_up([chunk, chunk])
+    except (RuntimeError, ValueError) as error:  # also where the memory for one more arm runs out
+        arm["error"] = _said(error)
+        return None
     arm["ran_engine"], arm["fallback"] = step.engine, step.fallback
     return step
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
 def _chunk(subject: Subject) -> tuple[Tensor, Tensor]:

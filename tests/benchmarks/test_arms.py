@@ -32,7 +32,7 @@ from benchmarks.process import WorkerDiedError
 from benchmarks.runner import Place, Runner, finished
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
-from fmnist_zoo.recipe import Augmentation, Optimizer, Precision, Recipe
+from fmnist_zoo.recipe import Augmentation, Engine, Optimizer, Precision, Recipe
 from fmnist_zoo.registry import create_model
 from fmnist_zoo.training.step import TrainingStep
 from tests.benchmarks.test_runner import good_result
@@ -207,6 +207,23 @@ def test_arms_are_compared_on_the_same_weights_and_each_gets_its_rounds(small: D
     assert "needs an NVIDIA GPU" in broken["error"] and broken["samples_step_ms"] == [] and broken["parity"] is None
     assert found["steps_per_epoch"] == 2000 // 64 and found["steps_per_sample"] == 8
     assert any("parity" in note for note in notes)
+
+
+def test_an_arm_for_which_the_memory_runs_out_leaves_the_others_their_rounds(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    step = Subject.step
+
+    def scarce(own: Subject, precision: Precision, engine: Engine) -> TrainingStep:
+        if precision == FAST:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        return step(own, precision, engine)
+
+    monkeypatch.setattr(Subject, "step", scarce)
+    jobs: Any = [{"precision": precision, "engine": "eager", "config_key": precision} for precision in ("fp32", FAST)]
+    reference, fast = compare(subject(small), jobs, rounds=2, report=lambda text: None)["arms"]
+    assert len(reference["samples_step_ms"]) == 2 and reference["error"] is None
+    assert fast["error"] == "OutOfMemoryError: CUDA out of memory" and fast["samples_step_ms"] == []
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])

@@ -140,7 +140,13 @@ def _row(record: ArmsRecord, arm: Arm, label: str, runs: Mapping[str, Mapping[in
     memory, base_memory = _memory(own), _memory(base)
     same = None if arm is reference else equivalence(own, base)
     parity, compilation = arm["parity"], arm["cold"]["compilation"] if arm["cold"] else None
+    config = record.config
     return {
+        "dataset": config["dataset"],
+        "track": config["track"],
+        "num_train": config["num_train"],
+        "num_val": config["num_val"],
+        "budget": config["recipe"]["budget"],
         "variant": label,
         "model": record.model,
         "precision": arm["precision"],

@@ -80,6 +80,7 @@ def test_a_row_says_how_fast_an_arm_is_and_after_how_many_epochs_compiling_has_p
     assert fast["break_even_cold_epochs"] == pytest.approx(12.0)
     assert fast["break_even_warm_epochs"] == pytest.approx(2.0)
     assert fast["num_graph_breaks"] == 2
+    assert (fast["dataset"], fast["track"], fast["budget"]) == ("fashion_mnist", "equal", "epochs:5")
 
 
 def test_compiling_that_makes_a_model_slower_never_pays_and_stands_in_the_table() -> None:

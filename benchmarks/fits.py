@@ -28,7 +28,7 @@ def mismatch(value: object, expected: Any, where: str) -> str | None:
     if is_typeddict(expected):
         return fields_mismatch(value, _hints(expected), where)
     if origin is Literal:
-        return None if value in arguments else f"{where} is {value!r:.60}, not one of {', '.join(arguments)}"
+        return None if value in arguments else f"{where} is {value!r:.60}, not one of {', '.join(map(str, arguments))}"
     if origin is list and isinstance(value, list):
         if arguments[0] in (int, float) and all(_fits(item, arguments[0]) for item in value):
             return None  # the many samples and counts, without a sentence's place for each

@@ -161,6 +161,15 @@ def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     return sweep_step(*(replace(config, models=(family,), engine=engines) for family in FAMILIES))(options, progress)
 
 
+def budgets_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The same models and recipe with equal seconds and equal FLOPs, beside the equal epochs of the main job."""
+    from fmnist_zoo.training.device import resolve_device
+
+    is_cuda = resolve_device(options.device).type == "cuda"
+    budgets = ("seconds:10", "flops:4e13") if is_cuda else ("seconds:20", "flops:2e12")
+    return sweep_step(RunConfig(models=("all",), budget=budgets, seeds=3))(options, progress)
+
+
 def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     """A convolutional net, a transformer and a mixer of timm's; much larger than ours, they are left to a GPU."""
     from fmnist_zoo.training.device import resolve_device
@@ -184,9 +193,11 @@ def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 STEPS: dict[str, Step] = {
     "the main job": sweep_step(RunConfig(models=("all",))),
+    "five seeds of it": sweep_step(RunConfig(models=("all",), seeds=5)),
     "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
     "the usual loop beside ours": peers_step,
     "every precision and engine": every_arm_step,
+    "every kind of budget": budgets_step,
     "where the time of a step goes": sweep_step(
         RunConfig(
             models=("all",),
@@ -205,6 +216,17 @@ STEPS: dict[str, Step] = {
         within_seconds("lstm", 13, 45),
         within_seconds("lstm", 8, options=("lstm.rows_per_step=2",)),
         within_seconds("transformer", 16, 45),
+    ),
+    "optimizers, rates and depths": sweep_step(
+        RunConfig(
+            models=("mlp",),
+            preset="quick",
+            budget=("epochs:3",),
+            seeds=3,
+            optimizer=("sgd", "adam", "muon"),
+            lr=(1e-3, 1e-2, 1e-1),
+            set=("mlp.hidden=128", "mlp.hidden=256-128", "mlp.hidden=256-128-64-32"),
+        )
     ),
     "nets of timm": timm_step,
 }

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.report.rows import Conditions, Section
+from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.text import MISSING, escape, table
+from benchmarks.schema import Config
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """One section's ranking: accuracy in percent and letters by row, the best first."""
+    """One section's accuracies in percent, letters and labels by what a row is beside its budget; the best first."""
 
     budget: str
     top1_pct: Mapping[str, float]
     letters: Mapping[str, str]
+    labels: Mapping[str, str]
 
     def place(self, name: str, among: Sequence[str]) -> int:
         """The rank of a row among others that the section has, from 1."""
@@ -39,10 +43,10 @@ def budgets_text(sections: Sequence[Section], letters: Mapping[Conditions, Mappi
             groups[at.dataset, at.track, at.num_train, at.num_val].append(found)
     parts = []
     for (dataset, track, num_train, _), rankings in groups.items():
-        common = [name for name in rankings[0].top1_pct if all(name in other.top1_pct for other in rankings[1:])]
-        if len(rankings) > 1 and len(common) > 1:
+        same, common = _comparable(rankings)
+        if len(common) > 1:
             title = f"{escape(dataset)}, track {escape(track)}, {num_train:,} training images:"
-            parts.append(f"{title}\n\n{_table(rankings, common)}")
+            parts.append(f"{title}\n\n{_table(same, common)}")
     if not parts:
         return []
     caption = (
@@ -53,12 +57,33 @@ def budgets_text(sections: Sequence[Section], letters: Mapping[Conditions, Mappi
 
 
 def _ranking(section: Section, budget: str, letters: Mapping[str, str]) -> Ranking:
-    rows = [row for row in section.rows if row.ok]
+    rows = {_identity(row.config): row for row in section.rows if row.ok}
     return Ranking(
         budget,
-        {row.label: fmean(row.test_top1_pct) for row in rows},
-        {row.label: letters[row.records[0].config_key] for row in rows if row.records[0].config_key in letters},
+        {name: fmean(row.test_top1_pct) for name, row in rows.items()},
+        {name: letters[key] for name, row in rows.items() if (key := _key(row)) in letters},
+        {name: row.label for name, row in rows.items()},
     )
+
+
+def _identity(config: Config) -> str:
+    """What a row is beside its budget; its label won't do, which says only what varies within its own table."""
+    recipe = {name: value for name, value in config["recipe"].items() if name != "budget"}
+    rest = {name: value for name, value in config.items() if name not in ("preset", "recipe")}
+    return json.dumps({**rest, "recipe": recipe}, sort_keys=True)
+
+
+def _key(row: Row) -> str:
+    return row.records[0].config_key
+
+
+def _comparable(rankings: Sequence[Ranking]) -> tuple[list[Ranking], list[str]]:
+    """The most rows that two budgets share, in the order of the first, and every budget that has them all."""
+    shared = [
+        [name for name in one.top1_pct if name in other.top1_pct] for one, other in itertools.combinations(rankings, 2)
+    ]
+    common = max(shared, key=len, default=[])
+    return [ranking for ranking in rankings if set(common) <= set(ranking.top1_pct)], common
 
 
 def _table(rankings: Sequence[Ranking], common: Sequence[str]) -> str:
@@ -68,5 +93,5 @@ def _table(rankings: Sequence[Ranking], common: Sequence[str]) -> str:
             f"{ranking.place(name, common)}. {ranking.top1_pct[name]:.2f} {ranking.letters.get(name, MISSING)}"
             for ranking in rankings
         ]
-        lines.append([escape(name), *cells])
+        lines.append([escape(rankings[0].labels[name]), *cells])
     return table(["model", *(escape(ranking.budget) for ranking in rankings)], lines)

@@ -18,6 +18,7 @@ from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.verdict import name_hint, pair_sentence
 from benchmarks.selfcheck import results as selfcheck
+from benchmarks.tune.outcome import read_outcomes
 from fmnist_zoo.files import write_atomically
 
 FIGURES = "figures"
@@ -134,8 +135,11 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     if comparisons:
         _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
     checked, fault = selfcheck.read(folder)
-    problems = [*problems, *faults, *([fault] if fault else [])]
-    material = Material(comparisons=comparisons, selfcheck=checked, figures=_write_figures(folder, parts[0]))
+    searches, unread = read_outcomes(folder)
+    problems = [*problems, *faults, *([fault] if fault else []), *unread]
+    material = Material(
+        comparisons=comparisons, selfcheck=checked, searches=searches, figures=_write_figures(folder, parts[0])
+    )
     _write_page(folder / "README.md", machine_page(parts, records, problems, findings, material))
 
 

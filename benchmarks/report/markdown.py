@@ -18,7 +18,9 @@ from benchmarks.report.provenance import hardware_text, headline, provenance, ro
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.report.tuning import tuning_text
 from benchmarks.selfcheck.results import Selfcheck
+from benchmarks.tune.outcome import Outcome
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
@@ -53,11 +55,13 @@ class Material:
     Attributes:
         comparisons: of arms, one for each set of arms.
         selfcheck: the machine's A/A check, where it was made.
+        searches: by which the equal track was tuned.
         figures: of the first section, relative to the folder, by what they show.
     """
 
     comparisons: Sequence[ArmsRecord] = ()
     selfcheck: Selfcheck | None = None
+    searches: Sequence[Outcome] = ()
     figures: Mapping[str, str] = field(default_factory=dict)
 
 
@@ -93,6 +97,7 @@ def machine_page(
         ),
         *_arms_parts(records, material),
         *findings.blocks,
+        *tuning_text(material.searches),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
     ]

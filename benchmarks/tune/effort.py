@@ -6,15 +6,14 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
-from typing import Any
 
 from benchmarks.config import PRESETS
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.tracks import recipe_for
 from benchmarks.tune.config import TuneConfig
-from benchmarks.tune.outcome import summary, trial_line, write_outcome
+from benchmarks.tune.outcome import FOLDER, SCHEMA_VERSION, About, Trial, best, summary, trial_line, write_outcome
 from benchmarks.tune.process import TrialProcess
-from benchmarks.tune.search import Trial, best, earlier, search
+from benchmarks.tune.search import earlier, search
 from benchmarks.tune.trial import TrialJob, TrialResult
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import get_spec, load_plugin, select_models
@@ -44,7 +43,7 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
     models = select_models(options.models)
     recipe = equal_recipe(models[0], options)
     about = _about(options, recipe, command, str(resolve_device(options.device)))
-    folder = options.out / machine_name(about["environment"]["hardware"]) / "tuning"
+    folder = options.out / machine_name(about["environment"]["hardware"]) / FOLDER
     folder.mkdir(parents=True, exist_ok=True)
     name = f"{options.preset}-{recipe.optimizer}-{str(recipe.budget).replace(':', '').replace('+', '')}"
     setting = {"recipe": about["recipe"], "dataset": options.dataset}
@@ -84,14 +83,16 @@ def equal_recipe(model: str, options: TuneConfig) -> Recipe:
     return recipe if options.budget is None else replace(recipe, budget=Budget.parse(options.budget))
 
 
-def _about(options: TuneConfig, recipe: Recipe, command: str, device: str) -> dict[str, Any]:
+def _about(options: TuneConfig, recipe: Recipe, command: str, device: str) -> About:
     """What all models' trials have in common."""
     return {
+        "schema_version": SCHEMA_VERSION,
         "command": command,
         "environment": {"hardware": hardware(device), "software": software()},
         "seed": options.seed,
         "trials_per_model": options.trials,
         "dataset": options.dataset,
+        "preset": options.preset,
         "recipe": {name: value for name, value in recipe.as_dict().items() if name not in ("lr", "weight_decay")},
     }
 

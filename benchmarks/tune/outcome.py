@@ -1,45 +1,133 @@
-"""What a search found: the file with every trial, and the lines for the registry."""
+"""What a search found, as types: its file with every trial, and the lines for the registry. No Optuna, no torch."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, TypedDict
 
-from benchmarks.tune.search import Trial, best
+from benchmarks.fits import mismatch
+from benchmarks.record import Problem, read_json
+from benchmarks.schema import Hardware, Software
+from benchmarks.tune.trial import TrialResult
 from fmnist_zoo.files import write_atomically
 
+FOLDER = "tuning"
+"""In a machine's folder: a JSON file for each preset, optimizer and budget, and Optuna's journal beside it."""
+SCHEMA_VERSION = 1
 
-def write_outcome(path: Path, about: Mapping[str, Any], found: Mapping[str, Sequence[Trial]]) -> None:
-    """Write every trial, what was chosen and what it cost, as JSON in place of what was there.
 
-    Args:
-        path: the file.
-        about: command, environment, recipe and effort, the same for all models.
-        found: the trials of each model.
-    """
-    models = {model: _model(trials) for model, trials in found.items()}
+class Trial(TypedDict):
+    """A trial that is done: what was tried, and what it gave."""
+
+    lr: float
+    weight_decay: float
+    result: TrialResult
+
+
+class Chosen(TypedDict):
+    """The values of a model's best trial."""
+
+    lr: float
+    weight_decay: float
+
+
+class ModelSearch(TypedDict):
+    """The trials of one model in their order, the values of the best, and the seconds that all took together."""
+
+    chosen: Chosen | None
+    train_s: float
+    wall_s: float
+    trials: list[Trial]
+
+
+class Where(TypedDict):
+    """The machine and the versions."""
+
+    hardware: Hardware
+    software: Software
+
+
+class About(TypedDict):
+    """What all models' trials have in common; `recipe` is without learning rate and weight decay."""
+
+    schema_version: Literal[1]
+    command: str
+    environment: Where
+    seed: int
+    trials_per_model: int
+    dataset: str
+    preset: str
+    recipe: dict[str, Any]
+
+
+class Outcome(About):
+    """A whole search, and the seconds that it took."""
+
+    train_s: float
+    wall_s: float
+    models: dict[str, ModelSearch]
+
+
+def write_outcome(path: Path, about: About, found: Mapping[str, Sequence[Trial]]) -> None:
+    """Write every trial, what was chosen and what it cost, as JSON in place of what was there."""
     everything = [trial for trials in found.values() for trial in trials]
-    cost = {name: _cost_s(everything, name) for name in ("train_s", "wall_s")}
-    text = json.dumps({**about, **cost, "models": models}, indent=1, sort_keys=True, allow_nan=False)
+    content = {
+        **about,
+        "train_s": _cost_s(everything, "train_s"),
+        "wall_s": _cost_s(everything, "wall_s"),
+        "models": {model: _model(trials) for model, trials in found.items()},
+    }
+    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())
 
 
-def _model(trials: Sequence[Trial]) -> dict[str, Any]:
+def read_outcomes(machine_dir: Path) -> tuple[list[Outcome], list[Problem]]:
+    """The searches of a machine by the name of their file, and the files that hold none, with the reason."""
+    outcomes: list[Outcome] = []
+    problems: list[Problem] = []
+    for path in sorted((machine_dir / FOLDER).glob("*.json")):
+        try:
+            outcomes.append(_read(path))
+        except (OSError, ValueError, RecursionError) as error:
+            problems.append(Problem(f"{FOLDER}/{path.name}", str(error) or type(error).__name__))
+    return outcomes, problems
+
+
+def _read(path: Path) -> Outcome:
+    content = read_json(path)
+    if fault := mismatch(content, Outcome, "search"):
+        raise ValueError(fault)
+    return content
+
+
+def _model(trials: Sequence[Trial]) -> ModelSearch:
     chosen = best(trials)
     return {
         "chosen": {"lr": chosen["lr"], "weight_decay": chosen["weight_decay"]} if chosen else None,
         "train_s": _cost_s(trials, "train_s"),
         "wall_s": _cost_s(trials, "wall_s"),
-        "trials": trials,
+        "trials": list(trials),
     }
 
 
-def _cost_s(trials: Sequence[Trial], name: str) -> float:
+def _cost_s(trials: Sequence[Trial], name: Literal["train_s", "wall_s"]) -> float:
     """Seconds of all trials; those of one that failed before it trained are not known, and count as none."""
-    values = (trial["result"]["train_s"] if name == "train_s" else trial["result"]["wall_s"] for trial in trials)
+    values = (trial["result"][name] for trial in trials)
     return sum(value for value in values if value is not None)
+
+
+def best(trials: Sequence[Trial]) -> Trial | None:
+    """The trial with the highest validation top-1, of equals the one with the lowest loss; None where all failed."""
+    scored = [trial for trial in trials if trial["result"]["val_top1_pct"] is not None]
+    return max(scored, key=_score) if scored else None
+
+
+def _score(trial: Trial) -> tuple[float, float]:
+    result = trial["result"]
+    loss = result["val_loss"]
+    return result["val_top1_pct"] or 0.0, -(loss if loss is not None else float("inf"))
 
 
 def trial_line(model: str, trials: Sequence[Trial]) -> str:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import optuna
 from optuna.storages import JournalStorage
@@ -12,6 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE
+from benchmarks.tune.outcome import Trial
 from benchmarks.tune.trial import TrialResult
 from fmnist_zoo.recipe import Optimizer
 
@@ -19,14 +20,6 @@ NUM_RANDOM = 4
 """Trials before the sampler learns from those before; the first is the recipe's own."""
 
 Train = Callable[[float, float], TrialResult]
-
-
-class Trial(TypedDict):
-    """A trial that is done: what was tried, and what it gave."""
-
-    lr: float
-    weight_decay: float
-    result: TrialResult
 
 
 def search(
@@ -103,18 +96,6 @@ def finished(study: optuna.Study) -> list[Trial]:
     """The trials of a study that are done, in their order."""
     done: list[FrozenTrial] = study.get_trials(states=(TrialState.COMPLETE, TrialState.PRUNED))
     return [trial.user_attrs["trial"] for trial in done]
-
-
-def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial with the highest validation top-1, of equals the one with the lowest loss; None where all failed."""
-    scored = [trial for trial in trials if trial["result"]["val_top1_pct"] is not None]
-    return max(scored, key=_score) if scored else None
-
-
-def _score(trial: Trial) -> tuple[float, float]:
-    result = trial["result"]
-    loss = result["val_loss"]
-    return result["val_top1_pct"] or 0.0, -(loss if loss is not None else float("inf"))
 
 
 def rounded(value: float) -> float:

@@ -199,6 +199,21 @@ def test_one_table_shows_how_the_ranking_changes_with_the_budget(machine: Path) 
     assert "## The ranking by budget" not in page_of_one_budget(machine.parent / "other")
 
 
+def test_runs_of_another_kind_do_not_hide_the_ranking_by_budget(machine: Path) -> None:
+    """A table's labels say what varies in it alone, and not every budget was given to the same rows."""
+    models = {"cnn": 93.0, "mlp": 90.0}
+    put_runs(machine, models, budget="epochs:5")
+    put_runs(machine, models, budget="epochs:1", precision="bf16")
+    put_runs(machine, models, budget="epochs:1", precision="fp32")
+    put_runs(machine, {"cnn": 87.0, "mlp": 91.0}, budget="flops:2e12")
+    put_runs(machine, {"mlp": 70.0}, budget="flops:2e12", lr=0.5)
+    text = page(machine)
+    table = text[text.index("## The ranking by budget") :]
+    assert row(table, "model")[1:] == ["epochs:5", "flops:2e12"]
+    assert row(table, "cnn")[1].startswith("1. 9") and row(table, "cnn")[2].startswith("2. 8")
+    assert row(table, "mlp")[1].startswith("2. ") and row(table, "mlp")[2].startswith("1. ")
+
+
 def page_of_one_budget(machine: Path) -> str:
     put_runs(machine, {"cnn": 93.0, "mlp": 90.0}, num_seeds=1)
     return page(machine)

@@ -48,12 +48,15 @@ def models(out: Path) -> list[str]:
 def test_the_most_valuable_comes_first() -> None:
     assert list(module.STEPS) == [
         "the main job",
+        "five seeds of it",
         "the tutorial nets",
         "the usual loop beside ours",
         "every precision and engine",
+        "every kind of budget",
         "where the time of a step goes",
         "the noise of this machine",
         "accuracy within seconds",
+        "optimizers, rates and depths",
         "nets of timm",
     ]
 

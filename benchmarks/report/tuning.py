@@ -1,0 +1,86 @@
+"""How the equal track's learning rates and weight decays were found: what was chosen, all trials, and their cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Literal
+
+from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.tune.outcome import Outcome, Trial, best
+from benchmarks.tune.trial import TrialResult
+
+CAPTION = (
+    "Every model had the same number of trials in the same ranges. They trained on 55,000 images and were judged by "
+    "the other 5,000, with one seed: differences below some 0.5 points are noise, and what is chosen is one of several "
+    "that would do. The test images were not read. The equal track uses what was chosen, on whatever machine it runs."
+)
+SCORES: dict[Literal["val_top1_pct", "val_loss", "train_top1_pct", "train_s"], tuple[str, int]] = {
+    "val_top1_pct": ("validation top-1, %", 2),
+    "val_loss": ("validation loss", 4),
+    "train_top1_pct": ("training top-1, %", 2),
+    "train_s": ("training, s", 1),
+}
+"""Columns of all trials: their names, and how many decimals they have."""
+
+
+def tuning_text(outcomes: Sequence[Outcome]) -> list[str]:
+    """A table of what was chosen for each search, and one of all trials; nothing without a search."""
+    if not outcomes:
+        return []
+    blocks = ["## Learning rate and weight decay of the equal track", CAPTION]
+    for outcome in outcomes:
+        blocks += [_about(outcome), _chosen_table(outcome), details("All trials", _trials_table(outcome))]
+    return blocks
+
+
+def _about(outcome: Outcome) -> str:
+    recipe, software = outcome["recipe"], outcome["environment"]["software"]
+    return (
+        f"{escape(outcome['dataset'])}, preset {escape(outcome['preset'])}: {escape(str(recipe.get('optimizer')))}, "
+        f"{escape(str(recipe.get('budget')))}, {outcome['trials_per_model']} trials a model (torch "
+        f"{escape(software['torch'])}); all of it trained for {number(outcome['train_s'])} s and took "
+        f"{number(outcome['wall_s'])} s:"
+    )
+
+
+def _chosen_table(outcome: Outcome) -> str:
+    rows = []
+    for model, search in outcome["models"].items():
+        chosen = best(search["trials"])
+        values = [f"{chosen['lr']:g}", f"{chosen['weight_decay']:g}"] if chosen else [MISSING, MISSING]
+        score = number(chosen["result"]["val_top1_pct"] if chosen else None, 2)
+        rows.append([escape(model), *values, score, _range(search["trials"]), number(search["train_s"])])
+    headers = ["model", "learning rate", "weight decay", "validation top-1, %", "of all trials, %", "training, s"]
+    return table(headers, rows)
+
+
+def _range(trials: Sequence[Trial]) -> str:
+    """The lowest and the highest score, and how many trials gave none."""
+    scores = [score for trial in trials if (score := trial["result"]["val_top1_pct"]) is not None]
+    failed = len(trials) - len(scores)
+    words = [f"{min(scores):.2f} to {max(scores):.2f}"] if scores else []
+    return ", ".join([*words, *([f"{failed} failed"] if failed else [])])
+
+
+def _trials_table(outcome: Outcome) -> str:
+    rows = [
+        [escape(model), str(place), f"{trial['lr']:g}", f"{trial['weight_decay']:g}", *_result_cells(trial["result"])]
+        for model, search in outcome["models"].items()
+        for place, trial in enumerate(search["trials"], start=1)
+    ]
+    headers = [
+        "model",
+        "trial",
+        "learning rate",
+        "weight decay",
+        *(name for name, _ in SCORES.values()),
+        "precision",
+        "engine",
+        "status",
+    ]
+    return table(headers, rows, words=("precision", "engine", "status"))
+
+
+def _result_cells(result: TrialResult) -> list[str]:
+    numbers = [number(result[name], decimals) for name, (_, decimals) in SCORES.items()]
+    return [*numbers, *(escape(result[name] or MISSING) for name in ("precision", "engine", "status"))]

@@ -19,9 +19,9 @@ from benchmarks.energy import EnergyMeter
 from benchmarks.labels import keep_labels
 from benchmarks.load import LoadWatch
 from benchmarks.memory import forget_peaks, in_use_mib, memory
-from benchmarks.record import RecordStore
 from benchmarks.roofline import measured_roofline
 from benchmarks.schema import Roofline
+from benchmarks.store import RecordStore
 from benchmarks.throughput import latency, step_shares, throughput
 from benchmarks.traffic import step_traffic
 from benchmarks.validity import validity_flags

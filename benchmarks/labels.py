@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from benchmarks.record import RecordStore
+from benchmarks.store import RecordStore
 
 if TYPE_CHECKING:
     from fmnist_zoo.data.datasets import Dataset

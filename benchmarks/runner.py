@@ -20,10 +20,11 @@ from benchmarks.display import Display
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Worker, WorkerDiedError
-from benchmarks.record import RecordStore, RunRecord, run_id
+from benchmarks.record import RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
 from benchmarks.roofline import roofline_path
 from benchmarks.schema import Cost, Environment, Ledger
+from benchmarks.store import RecordStore
 from benchmarks.worker import Job
 from benchmarks.worker import environment as worker_environment
 

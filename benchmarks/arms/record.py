@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
 from benchmarks.fits import fields_mismatch
-from benchmarks.record import Problem, plain, read_json
+from benchmarks.reading import Problem, read_json
+from benchmarks.record import plain
 from benchmarks.schema import Compilation, Config, Environment, Flag, Load
 from fmnist_zoo.files import write_atomically
 

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.record import RecordStore, RunRecord
+from benchmarks.record import RunRecord
 from benchmarks.report.answers import Answers, read_answers
 from benchmarks.report.files import machine_folders
 from benchmarks.report.provenance import hardware_text
+from benchmarks.store import RecordStore
 
 Allowed = Literal["hardware", "configs"]
 

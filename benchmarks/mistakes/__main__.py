@@ -42,8 +42,8 @@ def mistakes(options: MistakesConfig) -> str:
     """
     from benchmarks.mistakes.text import all_text
     from benchmarks.mistakes.votes import read_votes
-    from benchmarks.record import RecordStore
     from benchmarks.report.markdown import conditions_text
+    from benchmarks.store import RecordStore
     from fmnist_zoo.data import load_dataset
 
     folder = machine_folder(options.directory)
@@ -92,8 +92,8 @@ def machine_folder(directory: Path) -> Path:
 
 def chosen_section(folder: Path, number: int) -> Section:
     """The section of a machine's tables with this number, counted from 1."""
-    from benchmarks.record import RecordStore
     from benchmarks.report.rows import sections
+    from benchmarks.store import RecordStore
 
     found = sections(RecordStore(folder).read_all()[0])
     if not found:

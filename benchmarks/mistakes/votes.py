@@ -9,8 +9,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import RecordStore
 from benchmarks.report.rows import Section
+from benchmarks.store import RecordStore
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)

@@ -7,7 +7,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.arms.record import ArmsStore
-from benchmarks.record import Problem, RecordStore, RunRecord
+from benchmarks.reading import Problem
+from benchmarks.record import RunRecord
 from benchmarks.report.answers import read_answers
 from benchmarks.report.arms import arms_frame, latest
 from benchmarks.report.findings import FINDINGS_FILES, page_findings
@@ -18,6 +19,7 @@ from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.verdict import name_hint, pair_sentence
 from benchmarks.selfcheck import results as selfcheck
+from benchmarks.store import RecordStore
 from benchmarks.tune.outcome import read_outcomes
 from fmnist_zoo.files import write_atomically
 

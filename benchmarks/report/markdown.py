@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from benchmarks.arms.record import ArmsRecord
-from benchmarks.record import Problem, RunRecord
+from benchmarks.reading import Problem
+from benchmarks.record import RunRecord
 from benchmarks.report import noise, tables
 from benchmarks.report.arms import arms_section, failures
 from benchmarks.report.findings import FINDINGS_FILES, Findings, PageFindings

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.fits import mismatch
-from benchmarks.record import Problem
+from benchmarks.reading import Problem
 from benchmarks.schema import Environment
 from fmnist_zoo.files import write_atomically
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, TypedDict
 
 from benchmarks.fits import mismatch
-from benchmarks.record import Problem, read_json
+from benchmarks.reading import Problem, read_json
 from benchmarks.schema import Hardware, Software
 from benchmarks.tune.trial import TrialResult
 from fmnist_zoo.files import write_atomically

@@ -163,7 +163,7 @@ def test_without_a_repository_or_git_there_is_no_commit(
 
 
 @pytest.mark.parametrize(
-    "module", ["benchmarks.record", "benchmarks.report.labels", "benchmarks.report", "benchmarks.details"]
+    "module", ["benchmarks.store", "benchmarks.report.labels", "benchmarks.report", "benchmarks.details"]
 )
 def test_what_a_command_line_needs_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'pandas', 'numpy', 'scipy'}} & set(sys.modules)))"

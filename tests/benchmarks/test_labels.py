@@ -7,7 +7,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from benchmarks.labels import add_labels, keep_labels
-from benchmarks.record import RecordStore, RunRecord
+from benchmarks.record import RunRecord
+from benchmarks.store import RecordStore
 from fmnist_zoo.data import load_dataset
 from tests.benchmarks.sample_records import make_record, write_records
 

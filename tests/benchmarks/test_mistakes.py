@@ -14,7 +14,7 @@ from hypothesis.extra.numpy import arrays
 from benchmarks.mistakes.__main__ import main
 from benchmarks.mistakes.figures import right_of, wrong_of
 from benchmarks.mistakes.votes import Voter, Votes
-from benchmarks.record import RecordStore
+from benchmarks.store import RecordStore
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.sample_records import make_config, make_record
 

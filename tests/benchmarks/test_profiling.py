@@ -13,9 +13,9 @@ import torch
 from benchmarks import profiling
 from benchmarks.experiment import Experiment
 from benchmarks.profiling import MOST_EVENTS, MOST_STEPS, SPAN, packed, steps_to_profile
-from benchmarks.record import RecordStore
 from benchmarks.roofline import roofline
 from benchmarks.run import main
+from benchmarks.store import RecordStore
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.recipe import Budget, Precision, Recipe

@@ -15,7 +15,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.record import SCHEMA_VERSION, RecordStore, config_key, run_id
+from benchmarks.record import config_key, run_id
+from benchmarks.store import RecordStore
+from benchmarks.versions import SCHEMA_VERSION
 from fmnist_zoo.files import write_atomically
 from tests.benchmarks.sample_records import START, make_config, make_flags, make_record
 

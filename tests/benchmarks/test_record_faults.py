@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.record import SCHEMA_VERSION, RecordStore
+from benchmarks.store import RecordStore
+from benchmarks.versions import SCHEMA_VERSION
 from fmnist_zoo.files import write_atomically
 from tests.benchmarks.sample_records import make_metrics, make_record
 

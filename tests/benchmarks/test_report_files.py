@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.record import RecordStore
 from benchmarks.report import check_out_dir, files, write_report
 from benchmarks.report.__main__ import report
 from benchmarks.report.findings import FINDINGS_FILES
 from benchmarks.report.provenance import CSV_FILES
+from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, write_records
 
 MADE = {"README.md", *CSV_FILES, *FINDINGS_FILES}

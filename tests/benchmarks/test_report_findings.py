@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 from sklearn.metrics import precision_recall_fscore_support
 
-from benchmarks.record import RecordStore
 from benchmarks.report import frames
 from benchmarks.report.__main__ import report
 from benchmarks.report.answers import read_answers
@@ -17,6 +16,7 @@ from benchmarks.report.findings import page_findings
 from benchmarks.report.published import published_results, published_text
 from benchmarks.report.rows import sections
 from benchmarks.schema import Config
+from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import CLASSES, make_config, make_metrics, make_record
 from tests.benchmarks.sample_runs import CHECKSUM, TRUTH, put_runs
 

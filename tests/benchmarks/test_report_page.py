@@ -17,7 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from benchmarks.record import Problem, RunRecord
+from benchmarks.reading import Problem
+from benchmarks.record import RunRecord
 from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.findings import page_findings

@@ -11,7 +11,6 @@ from benchmarks import reproduce as module
 from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
-from benchmarks.record import RecordStore
 from benchmarks.reproduce import (
     Progress,
     ReproduceConfig,
@@ -27,6 +26,7 @@ from benchmarks.run import Outcome
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck import results
 from benchmarks.selfcheck.config import SelfcheckConfig
+from benchmarks.store import RecordStore
 from fmnist_zoo.registry import FAMILIES
 from tests.benchmarks.sample_records import make_record, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck

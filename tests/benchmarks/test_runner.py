@@ -12,8 +12,8 @@ from benchmarks.config import RunConfig
 from benchmarks.display import Display, LiveDisplay, make_display
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
-from benchmarks.record import RecordStore
 from benchmarks.runner import Done, Place, Runner, complete_ledger, finished
+from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_record
 
 

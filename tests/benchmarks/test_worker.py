@@ -14,8 +14,8 @@ import pytest
 from benchmarks.config import RunConfig
 from benchmarks.plan import make_plan
 from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.record import RecordStore
 from benchmarks.run import main
+from benchmarks.store import RecordStore
 from benchmarks.worker import environment
 from fmnist_zoo.checkpoint import load_checkpoint
 

@@ -16,7 +16,8 @@ def mismatch(value: object, expected: Any, where: str) -> str | None:
 
     Args:
         value: what JSON gave.
-        expected: a TypedDict, `X | None`, a Literal, `list[X]`, `dict[str, X]`, `Any` or a plain type.
+        expected: a TypedDict, whose keys may be left out where it says so, `X | None`, a Literal, `list[X]`,
+            `dict[str, X]`, `Any` or a plain type.
         where: the value's name, for the sentence.
     """
     origin, arguments = get_origin(expected), get_args(expected)
@@ -26,7 +27,8 @@ def mismatch(value: object, expected: Any, where: str) -> str | None:
         (expected,) = (argument for argument in arguments if argument is not NoneType)
         return mismatch(value, expected, where)
     if is_typeddict(expected):
-        return fields_mismatch(value, _hints(expected), where)
+        left_out = expected.__optional_keys__.difference(value if isinstance(value, dict) else ())
+        return fields_mismatch(value, {k: v for k, v in _hints(expected).items() if k not in left_out}, where)
     if origin is Literal:
         return None if value in arguments else f"{where} is {value!r:.60}, not one of {', '.join(map(str, arguments))}"
     if origin is list and isinstance(value, list):

@@ -54,6 +54,7 @@ class RunRecord:
         started_at: UTC, `2026-11-21T21:00:00Z`.
         load: by the part of the run that was timed: `train`, `throughput`.
         config_key: `config_key(config)`.
+        code_checksum: of the model's and the training's program (`benchmarks.code`); None in records of before.
         reads as it is written: the rest has the names and units of `benchmarks.schema`.
     """
 
@@ -92,6 +93,7 @@ class RunRecord:
     predictions: str | None = None
     weights: str | None = None
     profile: Profile | None = None
+    code_checksum: str | None = None
 
 
 def config_key(config: Mapping[str, Any]) -> str:

@@ -10,9 +10,7 @@ from typing import Any, Literal, TypedDict
 Status = Literal["ok", "oom", "timeout", "diverged", "failed"]
 
 
-class Config(TypedDict):
-    """What a person chose, defaults included and the seed apart: all that makes two runs the same experiment."""
-
+class _Chosen(TypedDict):
     model: str
     model_options: dict[str, Any]
     track: str
@@ -24,6 +22,16 @@ class Config(TypedDict):
     num_train: int
     num_val: int
     recipe: dict[str, Any]
+
+
+class Config(_Chosen, total=False):
+    """What a person chose, defaults included and the seed apart: all that makes two runs the same experiment.
+
+    `deterministic` is there, and true, only where it was asked for: a configuration without it has the key that it
+    always had.
+    """
+
+    deterministic: bool
 
 
 class Dataset(TypedDict):

@@ -2,6 +2,7 @@
 
 1: the first. 2: `roofline`, `profile` and `ledger.profile_s`. 3: `environment.details`, flags with kind and advice,
 memory's baseline and reserve, and `compilation`, `cost`, `step_shares`, `batch_sizes`, `load` and `energy`.
+4: `code_checksum`.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 
 
 def upgraded(content: Any) -> Any:
@@ -51,4 +52,8 @@ def _from_2(content: dict[str, Any]) -> dict[str, Any]:
     return content
 
 
-_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2}
+def _from_3(content: dict[str, Any]) -> dict[str, Any]:
+    return {"code_checksum": None, **content, "schema_version": 4}
+
+
+_UPGRADES: dict[int, Callable[[dict[str, Any]], dict[str, Any]]] = {1: _from_1, 2: _from_2, 3: _from_3}

@@ -167,6 +167,28 @@ def test_a_record_of_the_second_version_is_still_read(tmp_path: Path) -> None:
     assert record.cost is record.load is record.energy is record.compilation is None
 
 
+def test_a_record_of_the_third_version_is_still_read(tmp_path: Path) -> None:
+    """The file was written by the program of that version."""
+    content = json.loads((Path(__file__).parent / "old_records" / "version_3.json").read_text(encoding="utf-8"))
+    assert content["schema_version"] == 3 and "code_checksum" not in content
+    path = tmp_path / "runs" / f"{content['run_id']}.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(content), encoding="utf-8")
+    (record,), problems = RecordStore(tmp_path).read_all()
+    assert problems == [] and record.schema_version == SCHEMA_VERSION
+    assert record.code_checksum is None  # with which code it was made isn't known
+    assert "deterministic" not in record.config and record.environment == content["environment"]
+
+
+def test_a_configuration_says_deterministic_only_where_it_is(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    record = make_record(make_config(deterministic=True))
+    store.write(record)
+    assert store.read_all() == ([record], []) and record.config_key != make_record().config_key
+    with pytest.raises(ValueError, match=r"record\.config\.deterministic is 'yes', not bool"):
+        store.write(make_record(make_config(deterministic="yes"), seed=1))
+
+
 def test_records_come_in_the_order_of_their_start(tmp_path: Path) -> None:
     store = RecordStore(tmp_path)
     runs = [make_record(make_config(model), minutes=minutes) for minutes, model in enumerate(["mlp", "cnn", "lstm"])]

@@ -8,6 +8,9 @@ from typing import Literal
 
 from fmnist_zoo.recipe import Engine, InputScaling, Loss, Optimizer, Precision, Schedule
 
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
+
 Measure = Literal["latency", "step_shares", "batch_sizes"]
 Track = Literal["equal", "best", "published"]
 Preset = Literal["quick", "standard", "full"]
@@ -96,6 +99,11 @@ class RunConfig:
     """After each run, write down where the time of a training step goes, and a trace for Perfetto."""
     plugin: tuple[Path, ...] = ()
     """Python files that register further models."""
+    quiet: bool = False
+    """Say only which runs aren't ok, and at the end how many are and where the tables are."""
+    json: bool = False
+    """Write events to standard output, one JSON object a line, and nothing else there, --quiet or not;
+    benchmarks/display/events.py describes them."""
     list: bool = False
     """Show the models that there are, and end."""
     dry_run: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +37,7 @@ from fmnist_zoo.training.fit import EpochStats, FitResult, fit, place, split_dat
 from fmnist_zoo.training.ledger import Ledger
 
 if TYPE_CHECKING:
+    from benchmarks.display.state import Phase
     from benchmarks.worker import Emit, Job
 
 
@@ -76,23 +77,25 @@ class Experiment:
         with ledger.section("build"):
             torch.manual_seed(job["seed"])
             model = place(create_model(config["model"], **config["model_options"]), device)
-        with ledger.section("probe"):
+        with _phase("choosing", emit, ledger.section("probe")):
             choice = self._choose(model, dataset, recipe, job)
         with ledger.section("measure"):
             forget_peaks(device)
             compiler = CompilerWatch()
+        emit({"event": "phase", "phase": "training"})
         result = self._fit(model, dataset, recipe, job, choice, ledger=ledger, emit=emit)
         self.found["compilation"] = compiler.found()
-        with ledger.section("eval"):
+        with _phase("testing", emit, ledger.section("eval")):
             predictions = self._test(model, dataset, result)
         with ledger.section("write"):
             self._keep(model, dataset, predictions, job)
-        with ledger.section("measure"):
+        with _phase("measuring", emit, ledger.section("measure")):
             self.found["memory"] = memory(device, baseline_mib=baseline_mib)
             self.found["energy"] = energy.found(result.num_steps * recipe.batch_size)
             self._measure(model, dataset, result, job, watch)
         if job["profile"]:
-            with ledger.section("profile"), self._extra("profile"):  # last: it must change no other figure
+            # Last: it must change no other figure.
+            with _phase("profiling", emit, ledger.section("profile")), self._extra("profile"):
                 self._profile(result, job)
         return self.found
 
@@ -254,6 +257,14 @@ class Experiment:
                 class_names=dataset.class_names,
             )
         self.found["weights"] = job["weights"]
+
+
+@contextmanager
+def _phase(name: Phase, emit: Emit, section: AbstractContextManager[None]) -> Iterator[None]:
+    """Say what the run does next, before the section of the ledger in which it is timed."""
+    emit({"event": "phase", "phase": name})
+    with section:
+        yield
 
 
 @contextmanager

@@ -1,16 +1,11 @@
-"""Tables for a terminal: the models there are, what a plan would run, and how a sweep went."""
+"""Tables for a terminal: the models there are, and what a plan would run."""
 
 from __future__ import annotations
-
-from collections.abc import Sequence
-from pathlib import Path
 
 from tabulate import tabulate
 
 from benchmarks.config import RunConfig
-from benchmarks.display import result_words
 from benchmarks.plan import Plan, Variant
-from benchmarks.record import RunRecord
 from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.options import format_option, option_types
@@ -72,13 +67,6 @@ def plan_table(plan: Plan, dataset: Dataset) -> str:
         f"{table}\n\n{len(plan.variants)} variants, {num_runs} runs on {plan.device}: about {total_s:,.0f} s of "
         "training by a few measured steps of each; starting processes, evaluation and measuring come on top."
     )
-
-
-def summary(records: Sequence[RunRecord], machine_dir: Path) -> str:
-    """How each run of a sweep ended, and where the tables are."""
-    lines = [f"  {record.variant} seed {record.seed}: {result_words(record)}" for record in records]
-    good = sum(record.status == "ok" for record in records)
-    return "\n".join(["", f"{good} of {len(records)} runs ok", *lines, "", f"tables: {machine_dir / 'README.md'}"])
 
 
 def _options(spec: ModelSpec) -> str:

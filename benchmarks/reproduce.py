@@ -19,10 +19,11 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.config import RunConfig
+from benchmarks.config import INTERRUPTED, RunConfig
+from benchmarks.display.output import plain_console, print_line
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
-from benchmarks.run import INTERRUPTED, Outcome, sweep
+from benchmarks.run import Outcome, sweep
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck.config import SelfcheckConfig
 from fmnist_zoo.files import write_atomically
@@ -259,9 +260,9 @@ def reproduce(options: ReproduceConfig) -> int:
     progress = Progress(
         since=_begin(state), deadline=None if options.minutes is None else time.monotonic() + 60 * options.minutes
     )
-    complete = True
+    complete, console = True, plain_console()
     for number, (name, step) in enumerate(steps.items(), start=1):
-        print(f"== step {number} of {len(steps)}: {name}", flush=True)
+        print_line(console, f"== step {number} of {len(steps)}: {name}")
         outcome = step(options, progress)
         complete &= outcome.complete
         if options.tar is not None and outcome.machine is not None:
@@ -269,7 +270,7 @@ def reproduce(options: ReproduceConfig) -> int:
         if outcome.exit_code == INTERRUPTED:
             return INTERRUPTED
     if not complete:
-        print("not everything is done; the same command goes on from here")
+        print_line(console, "not everything is done; the same command goes on from here")
     elif not (goes_on and options.step):  # a part that was asked for doesn't end a whole that is under way
         state.unlink(missing_ok=True)
     return 0 if complete else 1

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from benchmarks.config import RunConfig
+from benchmarks.config import INTERRUPTED, RunConfig
 
 if TYPE_CHECKING:
+    from benchmarks.display import Display
     from benchmarks.runner import Done
 
 
@@ -31,6 +32,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist_zoo.data import DataError
 
     try:
+        if options.json and (options.list or options.dry_run):
+            raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
         if options.list:
             print(model_table(options))
             return 0
@@ -46,10 +49,6 @@ def repeated_option(arguments: Sequence[str]) -> str | None:
     """An option that stands twice on a command line: the parser would drop the values of the first without a word."""
     names = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
     return next((name for name in names if names.count(name) > 1), None)
-
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -77,14 +76,28 @@ def sweep(
         deadline: on `time.monotonic`; no run starts after it.
     """
     from benchmarks.display import make_display
-    from benchmarks.listing import plan_table, summary
+
+    with make_display(quiet=options.quiet, json=options.json) as display:
+        return _sweep(options, command, display, done=done, deadline=deadline)
+
+
+def _sweep(
+    options: RunConfig,
+    command: str,
+    display: Display,
+    *,
+    done: Callable[[str], Done] | None,
+    deadline: float | None,
+) -> Outcome:
+    from benchmarks.display import SweepEnd
+    from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
     from benchmarks.runner import Done, Place, Runner
     from fmnist_zoo.data import load_dataset
 
     plan = make_plan(options)
     # Fetched here, with a progress bar; the workers then find it in the cache.
-    dataset = load_dataset(options.dataset, root=options.data_dir)
+    dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
     if options.dry_run:
         print(plan_table(plan, dataset))
         return Outcome(exit_code=0, complete=False, machine=None)
@@ -96,23 +109,20 @@ def sweep(
         plugins=options.plugin,
         command=command,
     )
-    display = make_display(len(plan.variants) * len(plan.seeds))
     runner = Runner(plan, place, display)
     before = done(runner.machine) if done else Done()
     try:
-        with display:
-            results = runner.run(done=before, deadline=deadline)
+        results = runner.run(done=before, deadline=deadline)
     except KeyboardInterrupt:
+        display.sweep_finished(SweepEnd(exit_code=INTERRUPTED, complete=False, machine_dir=place.out / runner.machine))
         print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)
         return Outcome(exit_code=INTERRUPTED, complete=False, machine=runner.machine)
-    display.say(summary(results.records, place.out / runner.machine))
     good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"} | before.runs
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
-    return Outcome(
-        exit_code=0 if all(record.status == "ok" for record in results.records) else 1,
-        complete=complete and results.comparisons_complete,
-        machine=runner.machine,
-    )
+    exit_code = 0 if all(record.status == "ok" for record in results.records) else 1
+    complete = complete and results.comparisons_complete
+    display.sweep_finished(SweepEnd(exit_code=exit_code, complete=complete, machine_dir=place.out / runner.machine))
+    return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
 
 
 if __name__ == "__main__":

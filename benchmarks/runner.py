@@ -16,7 +16,7 @@ from benchmarks.arms.record import ArmsStore
 from benchmarks.arms.sweep import ArmSweep, arm_groups
 from benchmarks.choices import choice_path
 from benchmarks.details import details
-from benchmarks.display import Display
+from benchmarks.display import Display, SweepPlan, planned_runs
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Worker, WorkerDiedError
@@ -99,6 +99,7 @@ class Runner:
         KeyboardInterrupt; what was finished before is in the store and in the tables.
         """
         results = Results()
+        self.display.sweep_started(self._announced(done))
         for variant in self.plan.variants:
             worker: Worker | None = None
             try:
@@ -137,6 +138,19 @@ class Runner:
             write_report(self.place.out, self.machine)
         return True
 
+    def _announced(self, done: Done) -> SweepPlan:
+        """What is about to be done, for the display."""
+        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
+        runs = planned_runs(self.plan, done=done.runs, earlier=self.store.read_all()[0])
+        return SweepPlan(
+            command=self.place.command,
+            machine=self.machine,
+            device=self.plan.device,
+            runs=runs,
+            num_skipped=len(self.plan.variants) * len(self.plan.seeds) - len(runs),
+            num_comparisons=sum(group.key not in done.comparisons for group in groups),
+        )
+
     def _check_writable(self) -> None:
         """ValueError where no record could be written, before hours are spent on what can't be kept."""
         try:
@@ -174,7 +188,7 @@ class Runner:
         started = time.perf_counter()
         result: dict[str, Any] = {"status": "failed"}
         try:
-            result = worker.run(job, self.display.epoch)
+            result = worker.run(job, self.display.worker_event)
         except WorkerDiedError as death:
             result["error"], alive = str(death), False
         wall_s = time.perf_counter() - started

@@ -1,6 +1,5 @@
 """Comparisons of arms: which belong together, what the processes are asked for, and what a real one gives."""
 
-import io
 import json
 import math
 from collections.abc import Mapping
@@ -9,7 +8,6 @@ from typing import Any
 
 import pytest
 import torch
-from rich.console import Console
 from torch import nn
 
 from benchmarks.arms.measure import Subject, compare, first_step
@@ -116,7 +114,7 @@ def arms_runner(plan: Plan, out: Path, answers: dict[str, Any], log: list[Any]) 
     return Runner(
         plan,
         place,
-        Display(2, Console(file=io.StringIO())),
+        Display(),
         new_worker=lambda variables: FakeWorker({"run": good_result, **answers}, log, variables),  # type: ignore[arg-type, return-value]
     )
 

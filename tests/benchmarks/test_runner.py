@@ -1,15 +1,13 @@
 """The runner with a fake worker: what becomes of results, deaths, refusals and interruptions."""
 
-import io
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
-from rich.console import Console
 
 from benchmarks.config import RunConfig
-from benchmarks.display import Display, LiveDisplay, make_display
+from benchmarks.display import Display
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
 from benchmarks.runner import Done, Place, Runner, complete_ledger, finished
@@ -66,8 +64,7 @@ def two_models_two_seeds() -> Plan:
 
 def runner(plan: Plan, out: Path, script: list[Any], log: list[str], display: Display | None = None) -> Runner:
     place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    quiet = display or Display(4, Console(file=io.StringIO()))
-    return Runner(plan, place, quiet, new_worker=lambda variables: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
+    return Runner(plan, place, display or Display(), new_worker=lambda variables: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
 
 
 def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:
@@ -152,37 +149,6 @@ def test_a_folder_of_somebody_elses_is_refused_before_anything_is_measured(tmp_p
     with pytest.raises(ValueError, match=r"README\.md"):
         runner(two_models_two_seeds(), tmp_path, [good_result], log)
     assert log == [] and (tmp_path / "README.md").read_text() == "# my own page\n"
-
-
-def test_plain_lines_have_no_control_codes_and_say_it_in_words(tmp_path: Path) -> None:
-    text = io.StringIO()
-    display = Display(4, Console(file=text, soft_wrap=True))
-    with display:
-        runner(two_models_two_seeds(), tmp_path, [good_result, die, good_result, good_result], [], display).run()
-    printed = text.getvalue()
-    assert "\x1b" not in printed and "\r" not in printed
-    for words in (
-        "[1/4] mlp seed 0",
-        "training loss 0.5000",
-        "validation loss",
-        "test loss",
-        "test accuracy",
-        "signal 11",
-    ):
-        assert words in printed
-
-
-def test_the_live_table_shows_every_run(tmp_path: Path) -> None:
-    text = io.StringIO()
-    display = LiveDisplay(4, Console(file=text, force_terminal=True, width=200))
-    with display:
-        runner(two_models_two_seeds(), tmp_path, [good_result, die, good_result, good_result], [], display).run()
-    printed = text.getvalue()
-    assert "4 of 4 runs done" in printed and "lstm seed 1" in printed and "failed" in printed
-
-
-def test_output_that_is_not_a_terminal_gets_plain_lines() -> None:
-    assert type(make_display(1)) is Display
 
 
 @pytest.mark.parametrize("below", [".", "deeper"])

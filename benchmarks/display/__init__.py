@@ -1,0 +1,44 @@
+"""What is seen of a sweep: a live view on a terminal, plain lines elsewhere, little or events where asked for."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from typing import TextIO
+
+from benchmarks.display.base import Display
+from benchmarks.display.events import JsonDisplay
+from benchmarks.display.live import LiveDisplay
+from benchmarks.display.plain import PlainDisplay, QuietDisplay
+from benchmarks.display.plan import PlannedRun, SweepEnd, SweepPlan, planned_runs
+from benchmarks.display.words import result_words
+
+__all__ = [
+    "Display",
+    "JsonDisplay",
+    "LiveDisplay",
+    "PlainDisplay",
+    "PlannedRun",
+    "QuietDisplay",
+    "SweepEnd",
+    "SweepPlan",
+    "make_display",
+    "planned_runs",
+    "result_words",
+]
+
+
+def make_display(*, quiet: bool = False, json: bool = False) -> Display:
+    """The display that the options and the terminal ask for; with both options it is that of `json`."""
+    if json:
+        return JsonDisplay()
+    if quiet:
+        return QuietDisplay()
+    return LiveDisplay() if can_be_live(sys.stdout, os.environ) else PlainDisplay()
+
+
+def can_be_live(stream: TextIO, environment: Mapping[str, str]) -> bool:
+    """Whether lines may be drawn over again there: on a terminal that can do it, and not in the log of a CI service."""
+    in_ci = environment.get("CI", "").lower() not in ("", "0", "false")
+    return stream.isatty() and environment.get("TERM", "").lower() not in ("dumb", "unknown") and not in_ci

@@ -8,9 +8,6 @@ from typing import Literal
 
 from fmnist_zoo.recipe import Engine, InputScaling, Loss, Optimizer, Precision, Schedule
 
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
-
 Measure = Literal["latency", "step_shares", "batch_sizes"]
 Track = Literal["equal", "best", "published"]
 Preset = Literal["quick", "standard", "full"]

@@ -19,11 +19,11 @@ from pathlib import Path
 
 import tyro
 
-from benchmarks.config import INTERRUPTED, RunConfig
+from benchmarks.config import RunConfig
 from benchmarks.display.output import plain_console, print_line
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
-from benchmarks.run import Outcome, sweep
+from benchmarks.run import INTERRUPTED, Outcome, sweep
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck.config import SelfcheckConfig
 from fmnist_zoo.files import write_atomically

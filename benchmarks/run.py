@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
-from benchmarks.config import INTERRUPTED, RunConfig
+from benchmarks.config import RunConfig
 
 if TYPE_CHECKING:
     from benchmarks.display import Display
@@ -49,6 +49,10 @@ def repeated_option(arguments: Sequence[str]) -> str | None:
     """An option that stands twice on a command line: the parser would drop the values of the first without a word."""
     names = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
     return next((name for name in names if names.count(name) > 1), None)
+
+
+INTERRUPTED = 130
+"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,13 +29,19 @@ __all__ = [
 ]
 
 
-def make_display(*, quiet: bool = False, json: bool = False) -> Display:
-    """The display that the options and the terminal ask for; with both options it is that of `json`."""
+def make_display(*, quiet: bool = False, json: bool = False, live: bool = True) -> Display:
+    """The display that the options and the terminal ask for; with both options it is that of `json`.
+
+    Args:
+        quiet: little.
+        json: events.
+        live: whether lines may be drawn over again where that is possible.
+    """
     if json:
         return JsonDisplay()
     if quiet:
         return QuietDisplay()
-    return LiveDisplay() if can_be_live(sys.stdout, os.environ) else PlainDisplay()
+    return LiveDisplay() if live and can_be_live(sys.stdout, os.environ) else PlainDisplay()
 
 
 def can_be_live(stream: TextIO, environment: Mapping[str, str]) -> bool:

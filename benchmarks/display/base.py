@@ -61,6 +61,19 @@ class Display:
     def say(self, text: str) -> None:
         """Something else is being done, such as a comparison of arms."""
 
+    def warn(self, text: str) -> None:
+        """Something that a person must know, also one who wants to hear little."""
+        self.say(text)
+
+    def batch_changed(self, batch_size: int) -> None:
+        """The running run begins anew with another batch, since memory ran out with the one before."""
+        run = self.sweep.running
+        assert run is not None, "no run is under way"
+        self.sweep.change_batch(batch_size)
+        self.warn(
+            f"{run.planned.name}: out of memory with a batch of {run.planned.batch_size}; again with {batch_size}"
+        )
+
     def sweep_finished(self, end: SweepEnd) -> None:
         """The sweep ended, or was stopped."""
 

@@ -3,8 +3,8 @@
     sweep_started  run_started  phase  epoch  run_finished  note  sweep_finished
 
 A sweep that begins says `sweep_started` first and `sweep_finished` last, also after Ctrl-C; each run says `run_started`
-and `run_finished`, and in between its phases and epochs. Comparisons of arms come after the runs, as notes. What a
-person must know otherwise, and what libraries print, goes to standard error. Bad options end the command before any
+and `run_finished`, and in between its phases and epochs. Comparisons of arms come after the runs, as notes. Errors
+and what libraries print go to standard error. Bad options end the command before any
 event, with exit code 2.
 
 The types below are the schema: an event has exactly these fields. Names carry units, times are UTC, and what isn't
@@ -123,7 +123,7 @@ class RunFinished(RunEvent):
 
 
 class Note(Event):
-    """What is being done beside the runs, for people."""
+    """What else people should know: what is done beside the runs, and warnings."""
 
     text: str
 
@@ -249,6 +249,9 @@ class JsonDisplay(Display):
 
     def say(self, text: str) -> None:
         self._emit("note", text=text)
+
+    def warn(self, text: str) -> None:
+        self.say(text)
 
     def sweep_finished(self, end: SweepEnd) -> None:
         records = self.sweep.records

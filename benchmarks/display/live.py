@@ -17,7 +17,7 @@ from benchmarks.display.frame import frame
 from benchmarks.display.output import live_console, print_line
 from benchmarks.display.plan import SweepEnd
 from benchmarks.display.state import EpochStats, Phase
-from benchmarks.display.words import summary
+from benchmarks.display.words import summary, visible
 from benchmarks.record import RunRecord
 
 
@@ -80,12 +80,14 @@ class LiveDisplay(Display):
         self._note = text
         self.refresh()
 
+    def warn(self, text: str) -> None:
+        print_line(self._console, visible(text))  # above the view, where it stays
+
     def sweep_finished(self, end: SweepEnd) -> None:
         self._end()
-        if not end.interrupted:
-            records = self.sweep.records
-            bad = [record for record in records if record.status != "ok"]
-            print_line(self._console, summary(records, end.machine_dir, each=bad))
+        records = self.sweep.records
+        bad = [record for record in records if record.status != "ok"]  # their lines above may be cut
+        print_line(self._console, summary(records, end.machine_dir, each=bad))
 
     def refresh(self) -> None:
         """Draw it now."""

@@ -44,14 +44,13 @@ class PlainDisplay(Display):
         self.say(f"  {self._running_name()}: {epoch_words(run, self.sweep.run_left_s(run))}")
 
     def on_run_finished(self, record: RunRecord) -> None:
-        self.say(f"  {visible(record.variant)} seed {record.seed}: {result_words(record)}")
+        self.say(f"  {record.variant} seed {record.seed}: {result_words(record)}")
 
     def say(self, text: str) -> None:
         print_line(self._console, visible(text))
 
     def sweep_finished(self, end: SweepEnd) -> None:
-        if not end.interrupted:
-            print_line(self._console, "\n" + summary(self.sweep.records, end.machine_dir))
+        print_line(self._console, "\n" + summary(self.sweep.records, end.machine_dir))
 
     def _running_name(self) -> str:
         run = self.sweep.running
@@ -60,7 +59,7 @@ class PlainDisplay(Display):
 
 
 class QuietDisplay(Display):
-    """A run that is not ok, as it ends, on standard error; and at the end how many are ok and where the tables are.
+    """Warnings and runs that aren't ok, on standard error; and at the end how many are ok and where the tables are.
 
     Args:
         console: for the end; standard output if not given.
@@ -73,8 +72,10 @@ class QuietDisplay(Display):
 
     def on_run_finished(self, record: RunRecord) -> None:
         if record.status != "ok":
-            print_line(self._errors, f"{visible(record.variant)} seed {record.seed}: {result_words(record)}")
+            self.warn(f"{record.variant} seed {record.seed}: {result_words(record)}")
+
+    def warn(self, text: str) -> None:
+        print_line(self._errors, visible(text))
 
     def sweep_finished(self, end: SweepEnd) -> None:
-        if not end.interrupted:
-            print_line(self._console, summary(self.sweep.records, end.machine_dir, each=()))
+        print_line(self._console, summary(self.sweep.records, end.machine_dir, each=()))

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.config import INTERRUPTED
 from benchmarks.record import RunRecord
 
 if TYPE_CHECKING:
@@ -70,11 +69,6 @@ class SweepEnd:
     exit_code: int
     complete: bool
     machine_dir: Path
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether a person stopped it."""
-        return self.exit_code == INTERRUPTED
 
 
 def planned_runs(

@@ -117,6 +117,14 @@ class SweepState:
         """An epoch of the running run ended."""
         self._change(state="training", epoch=stats, epoch_at_s=self._clock())
 
+    def change_batch(self, batch_size: int) -> None:
+        """The running run begins anew with another batch."""
+        run = self.running
+        assert run is not None, "no run is under way"
+        images = run.planned.steps_per_epoch * run.planned.batch_size
+        planned = replace(run.planned, batch_size=batch_size, steps_per_epoch=images // batch_size)
+        self._change(planned=planned, state="starting", epoch=None, epoch_at_s=None)
+
     def finish(self, record: RunRecord) -> None:
         """The running run ended, well or not."""
         self._change(state=record.status, record=record)

@@ -18,7 +18,7 @@ from fmnist_zoo.registry import register_model
     reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions in place of pooling: Springenberg et "
     "al., 2015, arXiv:1412.6806",
     recipe=Recipe(optimizer="muon", lr=1e-2, label_smoothing=0.1, augmentation=Augmentation(shift=1, flip=True)),
-    tuned={"adamw": {"lr": 16e-3, "weight_decay": 0.2}, "muon": {"lr": 5e-3, "weight_decay": 0.05}},
+    tuned={"adamw": {"lr": 16e-3, "weight_decay": 0.2}, "muon": {"lr": 6.3e-3, "weight_decay": 0.44}},
 )
 @register_model(
     "cnn_s",

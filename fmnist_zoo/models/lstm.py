@@ -23,7 +23,7 @@ _CELLS: dict[str, Callable[..., nn.RNNBase]] = {"lstm": nn.LSTM, "gru": nn.GRU, 
     summary="LSTM over 28 rows as 28 steps",
     reference="Hochreiter & Schmidhuber, 1997, Long short-term memory; forget gate: Gers et al., 2000",
     recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.3),
-    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.2}, "muon": {"lr": 1e-2, "weight_decay": 0.3}},
+    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.2}, "muon": {"lr": 12e-3, "weight_decay": 0.13}},
 )
 @register_model(
     "gru",

@@ -56,7 +56,7 @@ class Block(nn.Module):
     reference="Dosovitskiy et al., 2021, arXiv:2010.11929; convolutional stem: Xiao et al., 2021, arXiv:2106.14881; "
     "small and for small data: Hassani et al., 2021, arXiv:2104.05704",
     recipe=Recipe(optimizer="muon", lr=5e-3, weight_decay=0.3),
-    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.05}, "muon": {"lr": 5e-3, "weight_decay": 0.3}},
+    tuned={"adamw": {"lr": 2e-3, "weight_decay": 0.05}, "muon": {"lr": 7.7e-3, "weight_decay": 0.14}},
 )
 @register_model(
     "vit",

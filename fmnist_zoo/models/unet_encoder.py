@@ -18,7 +18,7 @@ from fmnist_zoo.registry import register_model
     summary="U-Net's contracting path, all scales feed the head",
     reference="Ronneberger, Fischer & Brox, 2015, U-Net, arXiv:1505.04597",
     recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.05, label_smoothing=0.1),
-    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.05}, "muon": {"lr": 5e-3, "weight_decay": 0.05}},
+    tuned={"adamw": {"lr": 8e-3, "weight_decay": 0.05}, "muon": {"lr": 22e-3, "weight_decay": 0.036}},
 )
 class UNetEncoder(Classifier):
     """Double convolutions at each scale with 2x2 max-pooling between them, as in the contracting path of U-Net.

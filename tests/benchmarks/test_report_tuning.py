@@ -8,7 +8,10 @@ import pytest
 
 from benchmarks.report import write_report
 from benchmarks.tune.outcome import FOLDER, About, Trial, read_outcomes, write_outcome
+from fmnist_zoo.registry import FAMILIES, get_spec
 from tests.benchmarks.sample_records import make_record, write_records
+
+ROOT = Path(__file__).parents[2]
 
 
 def trial(lr: float, top1_pct: float | None, **changes: Any) -> Trial:
@@ -85,3 +88,12 @@ def test_a_search_of_another_schema_is_not_guessed_at(machine: Path) -> None:
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"schema_version": 2}), encoding="utf-8")
     outcomes, problems = read_outcomes(machine)
     assert outcomes == [] and "schema_version" in problems[0].reason
+
+
+def test_the_equal_track_uses_what_the_committed_search_chose() -> None:
+    outcomes, problems = read_outcomes(ROOT / "results" / "amd-epyc-2-cores")
+    (search,) = (one for one in outcomes if one["recipe"]["optimizer"] == "muon")
+    assert problems == [] and set(search["models"]) == set(FAMILIES) and search["recipe"]["budget"] == "epochs:5"
+    for model, found in search["models"].items():
+        assert len(found["trials"]) == search["trials_per_model"] == 8
+        assert get_spec(model).tuned["muon"] == found["chosen"]

@@ -1,12 +1,24 @@
-"""Fixtures that more than one folder of tests uses."""
+"""Fixtures that more than one folder of tests uses, and what lets tests run in several processes at once.
+
+Each process computes with one thread: teams of threads that share cores wait for each other, and nets are so small here
+that one thread is as fast by itself, too. And no example of hypothesis is too slow: how long one takes depends on what
+else the machine does.
+"""
 
 import dataclasses
+import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; processes that tests start inherit it
 
 import pytest
 import torch
+from hypothesis import HealthCheck, settings
 
 from fmnist_zoo import registry
 from fmnist_zoo.data import Dataset, load_dataset
+
+settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

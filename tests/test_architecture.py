@@ -1,6 +1,7 @@
 """What may import what, and that the packaging files agree with each other."""
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -36,6 +37,7 @@ def within(module: str, package: str) -> bool:
     return module == package or module.startswith(package + ".")
 
 
+@functools.cache
 def imported(module: str, *, while_loading: bool = False) -> set[str]:
     """Modules that `module` names in imports, absolute: all of them, or those that run while it is being loaded."""
     tree = ast.parse(MODULES[module].read_text(encoding="utf-8"))

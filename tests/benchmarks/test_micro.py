@@ -15,11 +15,12 @@ from benchmarks.worker import environment
 
 TOP = Path(__file__).parents[2]
 ALLOCATOR = re.compile("GLIBC_|MALLOC_")
+PARALLEL = re.compile("PYTEST_XDIST_")  # by which pytest-benchmark knows that it had better not measure
 
 
 def bench(storage: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """Two of the micro-benchmarks, started without the variables that must be set before Python starts."""
-    bare = {name: value for name, value in os.environ.items() if not ALLOCATOR.match(name)}
+    """Two of the micro-benchmarks, started by itself, without the variables that must be set before Python starts."""
+    bare = {name: value for name, value in os.environ.items() if not (ALLOCATOR.match(name) or PARALLEL.match(name))}
     command = [
         sys.executable, "-m", "pytest", "benchmarks", "-k", "scaling", "-p", "no:cacheprovider", "--benchmark-enable",
         "--benchmark-max-time=0.05", f"--benchmark-storage={storage}", *options,

@@ -14,6 +14,8 @@ import pytest
 from benchmarks.config import RunConfig
 from benchmarks.plan import make_plan
 from benchmarks.process import Worker, WorkerDiedError
+from benchmarks.record import RunRecord
+from benchmarks.roofline import kept_roofline
 from benchmarks.run import main
 from benchmarks.store import RecordStore
 from benchmarks.worker import environment
@@ -24,44 +26,37 @@ import os, signal, torch
 from torch import nn
 from fmnist_zoo import register_model
 
-class Base(nn.Module):
+def raises(model):
+    raise RuntimeError("a bug of the model's | with a pipe")
+
+def greedy(model):
+    torch.empty(1 << 62, dtype=torch.uint8)
+
+def leaves(model):
+    raise SystemExit("a model must not do that")
+
+def diverges(model):
+    with torch.no_grad():
+        model.layer.weight.fill_(float("nan"))
+
+def segfaults(model):
+    print("about to fall")
+    os.kill(os.getpid(), signal.SIGSEGV)
+
+MOODS = [raises, greedy, leaves, diverges, segfaults]
+
+@register_model("moody", family="mlp", summary="misbehaves by its seed", reference="")
+class Moody(nn.Module):
     def __init__(self):
         super().__init__()
         self.layer = nn.Linear(784, 10)
-        self.steps = 0
+        self.seed, self.steps = torch.initial_seed(), 0
     def forward(self, images):
         if self.training:
             self.steps += 1
-        if self.steps > 5:
-            self.misbehave()
+        if self.steps > 5 and self.seed < len(MOODS):
+            MOODS[self.seed](self)
         return self.layer(images.flatten(1))
-
-@register_model("segfaults", family="mlp", summary="", reference="")
-class Segfaults(Base):
-    def misbehave(self):
-        print("about to fall")
-        os.kill(os.getpid(), signal.SIGSEGV)
-
-@register_model("raises", family="mlp", summary="", reference="")
-class Raises(Base):
-    def misbehave(self):
-        raise RuntimeError("a bug of the model's | with a pipe")
-
-@register_model("greedy", family="mlp", summary="", reference="")
-class Greedy(Base):
-    def misbehave(self):
-        torch.empty(1 << 62, dtype=torch.uint8)
-
-@register_model("leaves", family="mlp", summary="", reference="")
-class Leaves(Base):
-    def misbehave(self):
-        raise SystemExit("a model must not do that")
-
-@register_model("diverges", family="mlp", summary="", reference="")
-class Diverges(Base):
-    def misbehave(self):
-        with torch.no_grad():
-            self.layer.weight.fill_(float("nan"))
 """
 
 
@@ -96,8 +91,10 @@ def worker() -> Iterator[Worker]:
 
 def test_a_run_and_a_second_seed_in_one_process(worker: Worker, tmp_path: Path) -> None:
     events: list[dict[str, Any]] = []
-    first = worker.run(job(tmp_path, measure=["latency", "step_shares"]), events.append)
+    kept = tmp_path / "roofline.json"
+    first = worker.run(job(tmp_path, measure=["latency", "step_shares"], roofline=str(kept)), events.append)
     assert first["status"] == "ok", first["error"]
+    assert first["roofline"] == kept_roofline(kept) and first["roofline"]["gemm_size"] == 2048  # measured, for real
     assert worker.import_s is not None and worker.import_s > 0.2
     assert [event["epoch"] for event in events] == [1] and first["history"] == events
     assert first["metrics"]["test_top1_pct"] > 20
@@ -141,22 +138,24 @@ def test_a_worker_that_does_not_even_start(code: str, words: str, tmp_path: Path
     assert words in str(caught.value)
 
 
-def test_a_worker_killed_from_outside_in_the_middle_of_a_run(worker: Worker, tmp_path: Path) -> None:
+def test_a_worker_killed_from_outside_in_the_middle_of_a_run(
+    worker: Worker, tmp_path: Path, roofline_file: Path
+) -> None:
     def kill(event: dict[str, Any]) -> None:
         assert worker._process is not None
         worker._process.send_signal(signal.SIGKILL)
 
-    long = job(tmp_path)
+    long = job(tmp_path, roofline=str(roofline_file))
     long["config"] = {**long["config"], "recipe": {**long["config"]["recipe"], "budget": "epochs:500"}}
     with pytest.raises(WorkerDiedError, match="signal 9"):
         worker.run(long, kill)
 
 
-def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path) -> None:
+def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path, roofline_file: Path) -> None:
     noisy = tmp_path / "noisy.py"
     noisy.write_text("import os; print('hello from a library'); os.write(1, b'{not json}\\n')\n")
     process = Worker(1)
-    result = process.run(job(tmp_path, plugins=[str(noisy)]), lambda event: None)
+    result = process.run(job(tmp_path, plugins=[str(noisy)], roofline=str(roofline_file)), lambda event: None)
     log = process.log_tail()
     process.close()
     assert result["status"] == "ok"
@@ -164,42 +163,35 @@ def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path) -> No
 
 
 @pytest.mark.usefixtures("own_registry")
-def test_the_command_with_models_that_misbehave(
+def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """One row for each, with what happened; the good one among them is measured and its weights can be loaded."""
+    """A record for each seed, with what happened; the good one is measured and its weights can be loaded."""
     out = tmp_path / "out"
-    names = ["segfaults", "raises", "greedy", "leaves", "diverges", "tutorial_mlp_128_64"]
-    arguments = ["--models", *names, "--plugin", str(plugin), "--out", str(out), "--device", "cpu"]
+    arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "6", "--out", str(out), "--device", "cpu"]
     code = main([*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32"])
     assert code == 1
     (machine,) = (path for path in out.iterdir() if path.is_dir())
-    records = {record.model: record for record in RecordStore(machine).read_all()[0]}
-    assert {name: records[name].status for name in names} == {
-        "segfaults": "failed",
-        "raises": "failed",
-        "greedy": "oom",
-        "leaves": "failed",
-        "diverges": "diverged",
-        "tutorial_mlp_128_64": "ok",
-    }
-    assert "signal 11" in str(records["segfaults"].error) and "about to fall" in str(records["segfaults"].error)
-    assert "a bug of the model's | with a pipe" in str(records["raises"].error)
-    assert "a model must not do that" in str(records["leaves"].error)
-    assert records["raises"].ledger["eval_s"] is None and records["raises"].ledger["data_s"] is not None
-    assert "epoch 1, step" in str(records["diverges"].error)
+    records = {record.seed: record for record in RecordStore(machine).read_all()[0]}
+    raises, greedy, leaves, diverges, segfaults, good = (records[seed] for seed in range(6))
+    assert [record.status for record in (raises, greedy, leaves)] == ["failed", "oom", "failed"]
+    assert [record.status for record in (diverges, segfaults, good)] == ["diverged", "failed", "ok"]
+    assert "signal 11" in str(segfaults.error) and "about to fall" in str(segfaults.error)
+    assert "a bug of the model's | with a pipe" in str(raises.error)
+    assert "a model must not do that" in str(leaves.error)
+    assert raises.ledger["eval_s"] is None and raises.ledger["data_s"] is not None
+    assert "epoch 1, step" in str(diverges.error)
     page = (machine / "README.md").read_text()
-    assert "| with a pipe" not in page and all(name in page for name in names)
-    good = records["tutorial_mlp_128_64"]
+    assert "| with a pipe" not in page
+    assert all(f"- moody, seed {seed}: {records[seed].status}. " in page for seed in range(5))
     assert good.weights is not None
     checkpoint = load_checkpoint(machine / good.weights)
-    assert checkpoint.config["model"] == "tutorial_mlp_128_64" and len(checkpoint.config["class_names"]) == 10
+    assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
     assert "1 of 6 runs ok" in capsys.readouterr().out
+    check_that_the_parts_of_the_time_add_up(good)
 
 
-def test_the_parts_of_the_time_add_up(tmp_path: Path) -> None:
-    main(["--models", "mlp", "--out", str(tmp_path), "--device", "cpu", "--budget", "epochs:1", "--precision", "fp32"])
-    (record,) = RecordStore(next(path for path in tmp_path.iterdir() if path.is_dir())).read_all()[0]
+def check_that_the_parts_of_the_time_add_up(record: RunRecord) -> None:
     ledger = dataclasses.asdict(record)["ledger"]
     wall_s = ledger.pop("wall_s")
     assert sum(ledger.values()) == pytest.approx(wall_s, rel=1e-6)

@@ -19,9 +19,10 @@ from fmnist_zoo.registry import (
     option_defaults,
     select_models,
 )
+from fmnist_zoo.training.budget import StepPlan, budget_flops, seconds_per_step
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.device import resolve_device
-from fmnist_zoo.training.fit import StepPlan, budget_flops, place, seconds_per_step, split_dataset
+from fmnist_zoo.training.fit import place, split_dataset
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.step import TrainingStep
 

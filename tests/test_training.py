@@ -16,9 +16,10 @@ from fmnist_zoo.data import Dataset, holdout
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import loss_and_top1, scores
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
+from fmnist_zoo.training.budget import StepPlan
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.device import resolve_device
-from fmnist_zoo.training.fit import DivergedError, StepPlan
+from fmnist_zoo.training.fit import DivergedError
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.optimizers import make_optimizer, zero_state
 from fmnist_zoo.training.step import TrainingStep

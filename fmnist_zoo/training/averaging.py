@@ -26,6 +26,11 @@ class WeightAverage:
         # A tensor on the device: a captured update has to count too.
         self._updates = torch.zeros((), device=self._sources[0].device)
 
+    @property
+    def tensors(self) -> list[Tensor]:
+        """The averages, and the count of updates: all that it remembers."""
+        return [*self._averages, self._updates]
+
     @torch.no_grad()
     def update(self) -> None:
         """Take the tensors as they are now into the averages."""

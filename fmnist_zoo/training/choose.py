@@ -17,8 +17,8 @@ from torch import nn
 
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.training.budget import budget_flops, budget_steps
 from fmnist_zoo.training.device import synchronizer
-from fmnist_zoo.training.fit import budget_flops, budget_steps
 from fmnist_zoo.training.modules import copied
 from fmnist_zoo.training.precision import has_bf16
 from fmnist_zoo.training.step import TrainingStep

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -13,11 +14,20 @@ from torch import Tensor, nn
 from fmnist_zoo.data.datasets import Dataset, Split, holdout
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import Predictor, loss_and_top1
-from fmnist_zoo.flops import count_flops
 from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.training.budget import StepPlan, budget_flops
 from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.schedule import lr_at
+from fmnist_zoo.training.state import (
+    Checkpoints,
+    EpochStats,
+    TrainingState,
+    fill,
+    random_state,
+    set_random_state,
+    to_cpu,
+)
 from fmnist_zoo.training.step import TrainingStep
 
 
@@ -31,31 +41,11 @@ class DivergedError(RuntimeError):
         self.epoch, self.step = epoch, step
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EpochStats:
-    """What one epoch gave.
-
-    Losses are cross-entropies in nats, without label smoothing. Those of training are taken in training mode, before
-    each update, averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so
-    far, without warm-up and evaluation. `scheduled_steps` is how many steps the whole training was planned to take
-    during this epoch: it changes only under a budget in seconds, where a rerun needs it to follow the same schedule.
-    """
-
-    epoch: int
-    train_loss: float
-    train_top1_pct: float
-    val_loss: float | None
-    val_top1_pct: float | None
-    lr: float
-    elapsed_s: float
-    num_steps: int
-    scheduled_steps: int
-
-
 @dataclass(kw_only=True, slots=True)
 class FitResult:
     """What a training did: its history, the number of steps, and what it really ran with.
 
+    `resumed_epochs` is how many of its epochs an earlier process trained; None where it didn't go on from a checkpoint.
     `step` and `loader` are those that trained, for whoever wants to measure them further; using them moves the weights.
     """
 
@@ -67,6 +57,7 @@ class FitResult:
     fallback: str | None
     step: TrainingStep
     loader: TrainLoader
+    resumed_epochs: int | None = None
 
 
 def split_dataset(dataset: Dataset, num_val: int, device: torch.device) -> tuple[Split, Split | None]:
@@ -89,6 +80,7 @@ def fit(
     engine: Engine = "eager",
     ledger: Ledger | None = None,
     on_epoch: Callable[[EpochStats], None] = lambda stats: None,
+    checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Train a model in place on a dataset's training split; it ends on the device, with the weights to be evaluated.
 
@@ -102,7 +94,10 @@ def fit(
         precision: number format of forward and backward passes.
         engine: `eager`, `compile`, or on CUDA `graph`.
         ledger: where seconds are booked, under `first_step`, `train` and `eval`.
-        on_epoch: called after each epoch.
+        on_epoch: called after each epoch; of a training that goes on, also for those before.
+        checkpoints: where its state is kept, so that it goes on from there after a kill. On a CPU it then ends with
+            the same weights, bit for bit. The ledger goes on too: a budget in seconds has what was left of it. A state
+            that can't be used is named in a warning, and the training begins anew.
 
     Raises:
         ValueError: recipe, model and device don't fit together.
@@ -120,37 +115,98 @@ def fit(
             step = TrainingStep(place(model, target), recipe, scale=scale, precision=precision, engine=engine)
             step.warm_up(loader.chunks(0, 2))
             validation = None if val is None else Validation(step, val)
-        plan = StepPlan(step, loader, ledger, image_flops=image_flops)
         result = FitResult(
             scale=scale, precision=precision, engine=step.engine, fallback=step.fallback, step=step, loader=loader
         )
+        state = _restored(step, checkpoints, ledger)
+        planned = None if state is None else state.planned_steps
+        plan = StepPlan(step, loader, ledger, image_flops=image_flops, num_steps=planned)
+        if state is not None:
+            result.num_steps, result.resumed_epochs = state.num_steps, len(state.history)
+            for stats in state.history:
+                result.history.append(stats)
+                on_epoch(stats)
         while result.num_steps < plan.num_steps:
-            epoch = len(result.history)
-            scheduled = plan.num_steps
-            with ledger.section("train"):
-                logits, labels, lr = train_epoch(step, loader, epoch, done=result.num_steps, total=plan.num_steps)
-            result.num_steps += len(logits) // recipe.batch_size
-            with ledger.section("eval"):
-                train_loss, train_top1_pct = _checked(logits, labels, epoch, recipe.batch_size)
-                val_loss, val_top1_pct = (None, None) if validation is None else validation()
-            elapsed_s = ledger.seconds["train"]
-            plan.correct(result.num_steps, elapsed_s)
-            result.history.append(
-                EpochStats(
-                    epoch=epoch + 1,
-                    train_loss=train_loss,
-                    train_top1_pct=train_top1_pct,
-                    val_loss=val_loss,
-                    val_top1_pct=val_top1_pct,
-                    lr=lr,
-                    elapsed_s=elapsed_s,
-                    num_steps=result.num_steps,
-                    scheduled_steps=scheduled,
-                )
-            )
-            on_epoch(result.history[-1])
+            stats = _one_epoch(step, loader, plan, result, ledger=ledger, validation=validation)
+            result.num_steps = stats.num_steps
+            result.history.append(stats)
+            on_epoch(stats)
+            _save(result, plan, ledger, checkpoints, asked=engine)
         step.finish()
     return result
+
+
+def _restored(step: TrainingStep, checkpoints: Checkpoints | None, ledger: Ledger) -> TrainingState | None:
+    """Put a warmed-up step and the ledger where an earlier process stopped; None where none left anything."""
+    if checkpoints is None:
+        return None
+    if (state := checkpoints.state) is not None:
+        generators = random_state(step.device)
+        try:
+            with ledger.section("first_step"):
+                fill({**step.tensors(), **generators}, state.tensors)
+                set_random_state(step.device, generators)
+                step.scaler.load_state_dict(dict(state.scaler))
+        except ValueError as error:
+            checkpoints.refuse(str(error))
+        else:
+            ledger.carry(state.seconds)
+    if checkpoints.problem is not None:
+        warnings.warn(checkpoints.problem, stacklevel=3)
+    return checkpoints.state
+
+
+def _one_epoch(
+    step: TrainingStep,
+    loader: TrainLoader,
+    plan: StepPlan,
+    result: FitResult,
+    *,
+    ledger: Ledger,
+    validation: Validation | None,
+) -> EpochStats:
+    """Train, look at the losses, validate, and correct the plan."""
+    epoch, done, scheduled = len(result.history), result.num_steps, plan.num_steps
+    with ledger.section("train"):
+        logits, labels, lr = train_epoch(step, loader, epoch, done=done, total=scheduled)
+    done += len(logits) // loader.batch_size
+    with ledger.section("eval"):
+        train_loss, train_top1_pct = _checked(logits, labels, epoch, loader.batch_size)
+        val_loss, val_top1_pct = (None, None) if validation is None else validation()
+    elapsed_s = ledger.seconds["train"]
+    plan.correct(done, elapsed_s)
+    return EpochStats(
+        epoch=epoch + 1,
+        train_loss=train_loss,
+        train_top1_pct=train_top1_pct,
+        val_loss=val_loss,
+        val_top1_pct=val_top1_pct,
+        lr=lr,
+        elapsed_s=elapsed_s,
+        num_steps=done,
+        scheduled_steps=scheduled,
+    )
+
+
+def _save(result: FitResult, plan: StepPlan, ledger: Ledger, checkpoints: Checkpoints | None, *, asked: Engine) -> None:
+    """Keep the state after an epoch where it is due; also after the last, since evaluating and measuring follow."""
+    is_last = result.num_steps >= plan.num_steps
+    if checkpoints is None or not checkpoints.is_due(len(result.history), is_last=is_last):
+        return
+    with ledger.section("write"):
+        checkpoints.save(
+            TrainingState(
+                precision=result.precision,
+                engine=asked,
+                history=tuple(result.history),
+                num_steps=result.num_steps,
+                planned_steps=plan.num_steps,
+                seconds=dict(ledger.seconds),
+                scaler=result.step.scaler.state_dict(),
+                about=checkpoints.about,
+                tensors=to_cpu({**result.step.tensors(), **random_state(result.step.device)}),
+            )
+        )
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:
@@ -159,75 +215,6 @@ def place(model: nn.Module, device: torch.device) -> nn.Module:
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):
         model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     return model
-
-
-class StepPlan:
-    """How many steps a budget allows: known from the start for epochs and FLOPs, measured for seconds.
-
-    Args:
-        step: what will train; under a budget in seconds it is timed on steps that leave no trace.
-        loader: of its batches.
-        ledger: where that timing is booked, under `first_step`.
-        image_flops: what `budget_flops` counted.
-    """
-
-    def __init__(self, step: TrainingStep, loader: TrainLoader, ledger: Ledger, *, image_flops: int | None) -> None:
-        self._budget = step.recipe.budget
-        self.num_steps = budget_steps(step.recipe, loader, image_flops, lambda: seconds_per_step(step, loader, ledger))
-
-    def correct(self, done: int, elapsed_s: float) -> None:
-        """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far.
-
-        Once all planned steps are done the learning rate has been annealed, and a little time left changes nothing.
-        """
-        if self._budget.kind == "seconds" and done < self.num_steps:
-            left_s = max(0.0, self._budget.amount - elapsed_s)
-            self.num_steps = done + round(left_s / elapsed_s * done)
-
-
-def budget_flops(recipe: Recipe, model: nn.Module) -> int | None:
-    """FLOPs of training with one image, where the budget is one of FLOPs; to be asked before anything is compiled."""
-    return count_flops(model).training_flops if recipe.budget.kind == "flops" else None
-
-
-def budget_steps(
-    recipe: Recipe, loader: TrainLoader, image_flops: int | None, seconds_per_step: Callable[[], float]
-) -> int:
-    """Steps that a recipe's budget allows, at least 1; the time of a step is asked for only where it matters."""
-    match recipe.budget.kind:
-        case "epochs":
-            steps = recipe.budget.amount * loader.steps_per_epoch
-        case "flops":
-            assert image_flops is not None, "a budget in FLOPs needs those of an image"
-            steps = recipe.budget.amount / (image_flops * recipe.batch_size)
-        case "seconds":
-            steps = recipe.budget.amount / seconds_per_step()
-    return max(1, math.floor(steps))
-
-
-def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> float:
-    """Time of a steady-state step with its share of batch preparation, from steps that leave no trace.
-
-    The difference between more steps and few: what is paid once, such as drawing an epoch's order, falls out.
-    """
-
-    def seconds(num_steps: int) -> float:
-        before = ledger.seconds.get("first_step", 0.0)
-        with ledger.section("first_step"):
-            step.warm_up(loader.chunks(0, num_steps))
-        return ledger.seconds["first_step"] - before
-
-    few = min(4, loader.steps_per_epoch)
-    base_s, more = seconds(few), few
-    while more < loader.steps_per_epoch:
-        more = min(4 * more, loader.steps_per_epoch)
-        extra_s = seconds(more) - base_s
-        if extra_s > _LONG_ENOUGH_S or (more == loader.steps_per_epoch and extra_s > 0):
-            return extra_s / (more - few)
-    return base_s / few
-
-
-_LONG_ENOUGH_S = 0.3
 
 
 def train_epoch(

@@ -16,6 +16,10 @@ class Ledger:
             queued.
         around: by section, what is entered before it and left after it, for who watches it; what that takes itself
             isn't the section's.
+
+    Attributes:
+        seconds: by section.
+        carried_s: how many of them, in all sections, were booked by an earlier process.
     """
 
     def __init__(
@@ -25,6 +29,7 @@ class Ledger:
         around: Mapping[str, Callable[[], AbstractContextManager[object]]] | None = None,
     ) -> None:
         self.seconds: dict[str, float] = {}
+        self.carried_s = 0.0
         self.synchronize = synchronize
         self._around = around or {}
         self._clock = clock
@@ -42,6 +47,12 @@ class Ledger:
             finally:
                 self._book()
                 self._open.pop()
+
+    def carry(self, seconds: Mapping[str, float]) -> None:
+        """Go on from what an earlier process booked for the same work."""
+        for name, amount in seconds.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + amount
+            self.carried_s += amount
 
     def _book(self) -> None:
         self.synchronize()

@@ -134,6 +134,25 @@ class TrainingStep:
         if self._average is not None:
             self._average.reset()
 
+    def tensors(self) -> dict[str, Tensor]:
+        """All tensors that training changes, by name and where they are; the optimizer has its own after warm-up."""
+        modules = {"model": self.model} if self.module is self.model else {"model": self.model, "module": self.module}
+        found: dict[str, Tensor] = {}
+        for prefix, module in modules.items():
+            named = [*module.named_parameters(), *module.named_buffers()]
+            found |= {f"{prefix}.{name}": tensor for name, tensor in named}
+        for index, parameter in enumerate(self.parameters):
+            state = self.optimizer.state.get(parameter, {})
+            found |= {f"optimizer.{index}.{name}": value for name, value in state.items() if isinstance(value, Tensor)}
+        if self._average is not None:
+            found |= {f"average.{index}": tensor for index, tensor in enumerate(self._average.tensors)}
+        return found
+
+    @property
+    def scaler(self) -> torch.amp.GradScaler:
+        """Of the loss in fp16; it does nothing in the other precisions."""
+        return self._scaler
+
     def finish(self) -> None:
         """Leave in `model` what training arrived at: averaged weights where there are any, and running statistics."""
         self.write_to(self.model)

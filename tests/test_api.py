@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 import fmnist_zoo
+from benchmarks.run import main
 
 ROOT = Path(__file__).parents[1]
 
@@ -50,17 +51,27 @@ def test_every_command_explains_itself(module: str) -> None:
         (["--models", "mlp", "--lr=0.1", "--lr", "0.2"], "--lr is given twice"),
     ],
 )
-def test_wrong_arguments_exit_with_2_and_name_the_nearest(arguments: list[str], hint: str, tmp_path: Path) -> None:
-    result = run("-m", "benchmarks.run", *arguments, "--out", str(tmp_path / "out"))
-    assert result.returncode == 2
-    assert hint in result.stdout + result.stderr
-    assert "Traceback" not in result.stderr
+def test_wrong_arguments_exit_with_2_and_name_the_nearest(
+    arguments: list[str], hint: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    try:
+        code: object = main([*arguments, "--out", str(tmp_path / "out")])
+    except SystemExit as end:  # the parser's
+        code = end.code
+    printed = capsys.readouterr()
+    assert code == 2 and hint in printed.out + printed.err
+    assert "Traceback" not in printed.err
     assert not (tmp_path / "out").exists()
 
 
-def test_list_and_dry_run_write_nothing(tmp_path: Path) -> None:
-    listed = run("-m", "benchmarks.run", "--list", "--models", "all", "--out", str(tmp_path / "out"))
-    assert listed.returncode == 0 and "unet_encoder" in listed.stdout
+def test_what_the_command_gives_back_is_the_exit_code_of_its_process() -> None:
+    result = run("-m", "benchmarks.run", "--models", "mlp", "--lr=0.1", "--lr", "0.2")
+    assert result.returncode == 2 and "--lr is given twice" in result.stderr and "Traceback" not in result.stderr
+
+
+def test_list_and_dry_run_write_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--list", "--models", "all", "--out", str(tmp_path / "out")]) == 0
+    assert "unet_encoder" in capsys.readouterr().out
     planned = run(
         "-m", "benchmarks.run", "--models", "mlp", "--lr", "0.01", "0.001", "--dry-run", "--out", str(tmp_path / "out")
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import runner
+from benchmarks import process, runner, worker
 from benchmarks.roofline import keep_roofline, kept_roofline
 from tests.benchmarks.fake_nvml import UUID
 from tests.benchmarks.sample_records import make_roofline
@@ -37,3 +37,14 @@ def roofline_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def own_roofline(monkeypatch: pytest.MonkeyPatch, roofline_file: Path) -> None:
     """Keep rooflines out of the user's cache."""
     monkeypatch.setattr(runner, "roofline_path", lambda environment: roofline_file)
+
+
+@pytest.fixture(autouse=True)
+def untraced_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start workers without coverage: as they end by being killed, it would slow them down and leave torn files."""
+
+    def environment(num_threads: int) -> dict[str, str]:
+        found = worker.environment(num_threads)
+        return {name: value for name, value in found.items() if not name.startswith("COVERAGE_")}
+
+    monkeypatch.setattr(process, "environment", environment)

@@ -193,7 +193,7 @@ def few_images(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.slow
 @pytest.mark.usefixtures("few_images")
 def test_the_command_compares_in_processes_and_writes_json_and_page(tmp_path: Path) -> None:
-    arms: tuple[ArmName, ...] = ("torch", "fmnist_zoo_fp32", "fmnist_zoo")
+    arms: tuple[ArmName, ...] = ("torch", "fmnist_zoo")
     found = compare(PeersConfig(arms=arms, epochs=2, batch_size=(100,), target=0.0, device="cpu", out=tmp_path))
     folder = tmp_path / this_machine("cpu")
     assert json.loads((folder / "peers.json").read_text()) == found

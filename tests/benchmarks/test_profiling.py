@@ -13,13 +13,13 @@ import torch
 from benchmarks import profiling
 from benchmarks.experiment import Experiment
 from benchmarks.profiling import MOST_EVENTS, MOST_STEPS, SPAN, packed, steps_to_profile
-from benchmarks.roofline import roofline
 from benchmarks.run import main
 from benchmarks.store import RecordStore
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.recipe import Budget, Precision, Recipe
 from fmnist_zoo.training.fit import FitResult
+from tests.benchmarks.sample_records import make_roofline
 
 
 def trained(dataset: Dataset, precision: Precision = "fp32", **changes: Any) -> FitResult:
@@ -68,14 +68,13 @@ def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
 @pytest.mark.parametrize("precision", ["fp32", "bf16_weights"])
 def test_an_epoch_with_few_steps_is_profiled_as_a_whole(small: Dataset, tmp_path: Path, precision: Precision) -> None:
     result = trained(small, precision)
-    device = roofline(torch.device("cpu"), gemm_size=32, copy_block_mib=1)
     names = profiling.write_profile(
         result,
         machine_dir=tmp_path,
         run_id="x",
         model="mlp",
         training_flops=76_000,
-        roofline=device,
+        roofline=make_roofline(),
         train_img_per_s=1e4,
     )
     page = (tmp_path / names["page"]).read_text(encoding="utf-8")

@@ -18,6 +18,7 @@ from benchmarks.run import main
 from benchmarks.store import RecordStore
 from benchmarks.worker import environment
 from fmnist_zoo.checkpoint import load_checkpoint
+from tests.benchmarks.test_display_events import events_in
 
 PLUGIN = """
 import os, signal, torch
@@ -165,13 +166,15 @@ def test_what_a_library_prints_does_not_garble_the_answers(tmp_path: Path) -> No
 
 @pytest.mark.usefixtures("own_registry")
 def test_the_command_with_models_that_misbehave(
-    plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plugin: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """One row for each, with what happened; the good one among them is measured and its weights can be loaded."""
     out = tmp_path / "out"
     names = ["segfaults", "raises", "greedy", "leaves", "diverges", "tutorial_mlp_128_64"]
     arguments = ["--models", *names, "--plugin", str(plugin), "--out", str(out), "--device", "cpu"]
-    code = main([*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32"])
+    code = main(
+        [*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32", "--json"]
+    )
     assert code == 1
     (machine,) = (path for path in out.iterdir() if path.is_dir())
     records = {record.model: record for record in RecordStore(machine).read_all()[0]}
@@ -191,10 +194,20 @@ def test_the_command_with_models_that_misbehave(
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page and all(name in page for name in names)
     good = records["tutorial_mlp_128_64"]
-    assert good.weights is not None
+    assert good.weights is not None and good.metrics is not None
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "tutorial_mlp_128_64" and len(checkpoint.config["class_names"]) == 10
-    assert "1 of 6 runs ok" in capsys.readouterr().out
+    events = events_in(capfd.readouterr().out)
+    assert events[0]["num_runs"] == 6 and events[-1]["num_runs_ok"] == 1 and events[-1]["exit_code"] == 1
+    told = [event for event in events if event.get("variant") == names[-1]]
+    assert [event.get("phase", event["event"]) for event in told] == [
+        *("run_started", "starting", "choosing", "training", "epoch", "testing", "measuring", "run_finished"),
+    ]
+    assert told[-1]["test_top1_pct"] == good.metrics["test_top1_pct"] and told[-1]["run_id"] == good.run_id
+    ends = {event["model"]: event for event in events if event["event"] == "run_finished"}
+    assert {name: (end["status"], end["error"]) for name, end in ends.items()} == {
+        name: (record.status, record.error) for name, record in records.items()
+    }
 
 
 def test_the_parts_of_the_time_add_up(tmp_path: Path) -> None:

@@ -69,10 +69,9 @@ class Display:
         """The running run begins anew with another batch, since memory ran out with the one before."""
         run = self.sweep.running
         assert run is not None, "no run is under way"
+        before = run.planned.batch_size
         self.sweep.change_batch(batch_size)
-        self.warn(
-            f"{run.planned.name}: out of memory with a batch of {run.planned.batch_size}; again with {batch_size}"
-        )
+        self.warn(f"{run.planned.name}: out of memory with a batch of {before}; again with {batch_size}")
 
     def sweep_finished(self, end: SweepEnd) -> None:
         """The sweep ended, or was stopped."""

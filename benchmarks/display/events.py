@@ -159,7 +159,7 @@ class JsonDisplay(Display):
     Args:
         stream: where; if not given, standard output, which is then closed to everything else while this is entered.
         clock: seconds, monotonic.
-        now: the time in UTC.
+        now: the time, with its zone.
     """
 
     def __init__(
@@ -274,5 +274,5 @@ class JsonDisplay(Display):
 
     def _emit(self, kind: EventKind, **fields: Any) -> None:
         assert self._stream is not None, "enter the display first"
-        when = f"{self._now():%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
+        when = f"{self._now().astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
         write_json(self._stream, plain({"event": kind, "time_utc": when, **fields}))

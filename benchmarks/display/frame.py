@@ -73,6 +73,7 @@ def frame(sweep: SweepState, *, width: int, height: int | None, note: str | None
         *foot,
     ]
     for line in lines:
+        line.rstrip()
         line.truncate(width, overflow="ellipsis")
     return lines
 
@@ -97,9 +98,9 @@ def _window(runs: Runs, room: int | None) -> tuple[Runs, Runs, Runs]:
     newest = max(1, begun)
     if newest <= room - 1:  # all that has begun, and as many of the others as fit
         return (), runs[: room - 1], runs[room - 1 :]
-    below = newest < len(runs)
-    first = min(newest - 1, newest - room + 1 + below)
-    return runs[:first], runs[first:newest], runs[newest:]
+    below = newest < len(runs) and room > 2
+    first = newest - max(1, room - 1 - below)
+    return runs[:first] if room > 1 else (), runs[first:newest], runs[newest:] if below else ()
 
 
 def _title(sweep: SweepState) -> str:
@@ -110,7 +111,7 @@ def _title(sweep: SweepState) -> str:
         words.append(f"{sweep.plan.num_skipped} done before")
     if sweep.elapsed_s is not None:
         words.append(f"{duration(sweep.elapsed_s)} so far")
-    if len(done) < len(sweep.runs):
+    if len(done) < len(sweep.runs) and not sweep.is_over:
         left_s = sweep.left_s()
         words.append("time left: -" if left_s is None else f"about {duration(left_s)} left")
         if count := sweep.plan.num_comparisons:

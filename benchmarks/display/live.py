@@ -43,7 +43,6 @@ class LiveDisplay(Display):
         super().__init__(clock=clock)
         self._console = console or live_console()
         self._note: str | None = None
-        self._ended = False
         self._drawn: list[int] = []
         self._live = Live(
             console=self._console, get_renderable=self._draw, auto_refresh=False, vertical_overflow="crop"
@@ -97,10 +96,10 @@ class LiveDisplay(Display):
 
     def _end(self) -> None:
         """Leave the last state standing, with every run in it, and give the cursor back."""
+        self.sweep.stop()
         self._left.set()
         if self._ticker is not None and self._ticker.is_alive():
             self._ticker.join()
-        self._ended = True
         self._live.stop()
 
     def _draw(self) -> Group:
@@ -108,8 +107,8 @@ class LiveDisplay(Display):
         lines = frame(
             self.sweep,
             width=size.width,
-            height=None if self._ended else size.height,
-            note=None if self._ended else self._note,
+            height=None if self.sweep.is_over else size.height,
+            note=None if self.sweep.is_over else self._note,
         )
         self._drawn = [line.cell_len for line in lines]
         return Group(*lines)

@@ -30,7 +30,7 @@ class PlainDisplay(Display):
 
     def on_sweep_started(self) -> None:
         if skipped := self.sweep.plan.num_skipped:
-            self.say(f"{skipped} runs are done already")
+            self.say(f"done already: {skipped} of {skipped + len(self.sweep.runs)} runs")
 
     def on_run_started(self) -> None:
         number, of = len(self.sweep.records) + 1, len(self.sweep.runs)

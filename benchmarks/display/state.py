@@ -85,6 +85,11 @@ class RunView:
 class SweepState:
     """The runs of a sweep and where they are.
 
+    Attributes:
+        plan: what the sweep is about to do; empty before it begins.
+        runs: in their order.
+        is_over: whether nothing is going to happen any more.
+
     Args:
         clock: seconds, monotonic.
     """
@@ -92,6 +97,7 @@ class SweepState:
     def __init__(self, clock: Callable[[], float]) -> None:
         self.plan = SweepPlan(command="", machine="", device="", runs=())
         self.runs: list[RunView] = []
+        self.is_over = False
         self._clock = clock
         self._index: dict[tuple[str, int], int] = {}
         self._running: int | None = None
@@ -132,6 +138,7 @@ class SweepState:
 
     def stop(self) -> None:
         """Nothing runs any more; a run that was under way is not going to end."""
+        self.is_over = True
         if self._running is not None:
             self._change(state="stopped")
             self._running = None

@@ -20,6 +20,7 @@ from benchmarks.run import main
 from benchmarks.store import RecordStore
 from benchmarks.worker import environment
 from fmnist_zoo.checkpoint import load_checkpoint
+from tests.benchmarks.test_display_events import events_in
 
 PLUGIN = """
 import os, signal, torch
@@ -161,12 +162,14 @@ def test_a_worker_killed_from_outside_in_the_middle_of_a_run(
 
 @pytest.mark.usefixtures("own_registry")
 def test_the_command_with_a_model_that_misbehaves_by_its_seed(
-    plugin: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    plugin: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     """A record for each seed, with what happened; the good one is measured and its weights can be loaded."""
     out = tmp_path / "out"
     arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "6", "--out", str(out), "--device", "cpu"]
-    code = main([*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32"])
+    code = main(
+        [*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32", "--json"]
+    )
     assert code == 1
     (machine,) = (path for path in out.iterdir() if path.is_dir())
     records = {record.seed: record for record in RecordStore(machine).read_all()[0]}
@@ -181,10 +184,20 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page
     assert all(f"- moody, seed {seed}: {records[seed].status}. " in page for seed in range(5))
-    assert good.weights is not None
+    assert good.weights is not None and good.metrics is not None
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
-    assert "1 of 6 runs ok" in capsys.readouterr().out
+    events = events_in(capfd.readouterr().out)
+    assert events[0]["num_runs"] == 6 and events[-1]["num_runs_ok"] == 1 and events[-1]["exit_code"] == 1
+    told = [event for event in events if event.get("seed") == 5]
+    assert [event.get("phase", event["event"]) for event in told] == [
+        *("run_started", "starting", "choosing", "training", "epoch", "testing", "measuring", "run_finished"),
+    ]
+    assert told[-1]["test_top1_pct"] == good.metrics["test_top1_pct"] and told[-1]["run_id"] == good.run_id
+    ends = {event["seed"]: event for event in events if event["event"] == "run_finished"}
+    assert {seed: (end["status"], end["error"]) for seed, end in ends.items()} == {
+        seed: (record.status, record.error) for seed, record in records.items()
+    }
     check_that_the_parts_of_the_time_add_up(good)
 
 

@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import get_args
 
+from benchmarks.reading import read_json
 from benchmarks.schema import Environment
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
@@ -41,7 +42,7 @@ def remembered(path: Path | None) -> Choice | None:
     if path is None:
         return None
     try:
-        choice = Choice(**json.loads(path.read_text(encoding="utf-8")))
+        choice = Choice(**read_json(path))
     except (OSError, ValueError, TypeError):
         return None
     fits = choice.precision in get_args(Precision) and choice.engine in get_args(Engine)

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from benchmarks.clock import sample_rates, stopwatch
 from benchmarks.fits import mismatch
+from benchmarks.reading import read_json
 from benchmarks.schema import Environment, Roofline
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
@@ -112,7 +113,7 @@ def kept_roofline(path: Path | None) -> Roofline | None:
     if path is None:
         return None
     try:
-        found = json.loads(path.read_text(encoding="utf-8"))
+        found = read_json(path)
     except (OSError, ValueError):
         return None
     if mismatch(found, Roofline, "roofline") is not None or not is_complete(found) or found["measured_at"] is None:

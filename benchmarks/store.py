@@ -9,16 +9,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.checks import record_fault
-from benchmarks.reading import Problem, read_json
+from benchmarks.reading import Problem, read_json, visible_files
 from benchmarks.record import RUN_ID, RunRecord, plain
 from benchmarks.versions import SCHEMA_VERSION, upgraded
-from fmnist_zoo.files import write_atomically
+from fmnist_zoo.files import read_regular, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
 _CHECKSUM = re.compile(r"[0-9a-f]{6,128}", re.ASCII)
+_TENSORS_LIMIT_BYTES = 1 << 26
+"""Of predictions and labels: three bytes an image, so a thousand times what 10,000 of them need."""
 
 
 class RecordStore:
@@ -38,6 +40,7 @@ class RecordStore:
 
         Raises:
             ValueError: the record doesn't fit the schema, so that it couldn't be read again; the message says where.
+            WriteError: it can't be written; the one that was there before still is.
         """
         content = plain(dataclasses.asdict(record))
         if fault := record_fault(content):
@@ -48,22 +51,24 @@ class RecordStore:
         return path
 
     def read_all(self) -> tuple[list[RunRecord], list[Problem]]:
-        """Every record, oldest first, and every file that is none, with the reason; hidden files are passed over."""
+        """Every record, oldest first, and every file that is none, with the reason; hidden files are passed over.
+
+        Raises:
+            OSError: the folder can't be read.
+        """
         records: list[RunRecord] = []
         problems: list[Problem] = []
-        for path in sorted(self.paths()):
+        for path in self.paths():
             try:
-                if path.suffix != ".safetensors":
+                if not _is_predictions(path):
                     records.append(_read(path))
             except (OSError, ValueError, RecursionError) as error:
                 problems.append(Problem(path.name, str(error) or type(error).__name__))
         return records, problems
 
     def paths(self) -> list[Path]:
-        """The visible files of the folder, in no order; none where there is no folder."""
-        if not self.runs_dir.is_dir():
-            return []
-        return [path for path in self.runs_dir.iterdir() if not path.name.startswith(".")]
+        """The visible files of the folder, by name; none where there is no folder."""
+        return visible_files(self.runs_dir)
 
     def write_predictions(self, run_id: str, predicted: NDArray[np.uint8], confidence: NDArray[np.float16]) -> str:
         """Keep a run's predicted classes `(n,)` uint8 and their probabilities `(n,)` float16; the file's name.
@@ -128,17 +133,22 @@ class RecordStore:
 
 def _read_tensors(path: Path, what: str) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
-    from safetensors.numpy import load_file
+    from safetensors.numpy import load
 
-    try:
-        return load_file(path)
-    except (OSError, SafetensorError) as error:
+    try:  # into memory of our own: a mapped file that another process cuts short would kill this one
+        return load(read_regular(path, _TENSORS_LIMIT_BYTES))
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ValueError(f"{what} {path} can't be read: {error}") from error
+
+
+def _is_predictions(path: Path) -> bool:
+    """Whether a file is what `write_predictions` makes, by its name; a run that was killed may have left only that."""
+    return path.suffix == ".safetensors" and RUN_ID.fullmatch(path.stem) is not None and path.is_file()
 
 
 def _read(path: Path) -> RunRecord:
     """One record; ValueError or OSError saying why the file is none."""
-    if path.suffix != ".json" or not path.is_file():
+    if path.suffix != ".json":
         raise ValueError("not a record: only <run_id>.json and <run_id>.safetensors belong here")
     content = upgraded(read_json(path))
     if fault := record_fault(content):

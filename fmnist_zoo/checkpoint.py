@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, get_args
 
+from safetensors import SafetensorError
 from torch import nn
 
 from fmnist_zoo.data.loader import PixelScale
+from fmnist_zoo.files import read_regular, replacing, write_atomically
 from fmnist_zoo.recipe import InputScaling
 from fmnist_zoo.registry import create_model
 
 WEIGHTS, CONFIG = "weights.safetensors", "model.json"
 _FORMAT = 1
+_CONFIG_LIMIT_BYTES: Final = 1 << 20
+_UNREADABLE: Final = (OSError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError, SafetensorError)
+"""What torch, safetensors and the builders of models raise for files and options that make no sense."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -46,13 +52,17 @@ def save_checkpoint(
     """Write a model that `create_model(name, **options)` built into a folder, which is made where it is missing.
 
     The configuration is written last and each file appears whole, so a folder with a configuration is complete.
+
+    Raises:
+        WriteError: a file can't be written.
     """
     from safetensors.torch import save_model
 
-    folder.mkdir(parents=True, exist_ok=True)
-    weights = folder / f".{WEIGHTS}.part"
-    save_model(model, str(weights))
-    weights.replace(folder / WEIGHTS)
+    with replacing(folder / WEIGHTS) as weights:
+        try:
+            save_model(model, str(weights))
+        except SafetensorError as error:  # how it says that the disk is full
+            raise OSError(str(error)) from error
     config = {
         "format": _FORMAT,
         "model": name,
@@ -62,27 +72,55 @@ def save_checkpoint(
         "std": std,
         "class_names": list(class_names),
     }
-    part = folder / f".{CONFIG}.part"
-    part.write_text(json.dumps(config, indent=1) + "\n", encoding="utf-8")
-    part.replace(folder / CONFIG)
+    write_atomically(folder / CONFIG, (json.dumps(config, indent=1) + "\n").encode())
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
     """Build and fill the model that a folder holds.
 
+    Nothing in it is run as code: the configuration is JSON, whose model is one that the registry knows, and the weights
+    are plain numbers.
+
     Raises:
         ValueError: the folder holds no complete checkpoint, or one that this version can't read.
     """
-    from safetensors import SafetensorError
     from safetensors.torch import load_model
 
     try:
-        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
-        if config["format"] != _FORMAT:
-            raise ValueError(f"{folder / CONFIG} has format {config['format']}, this version reads {_FORMAT}")
+        config = _config(folder / CONFIG)
         model = create_model(config["model"], **config["options"])
+        num_names = len(config["class_names"])
+        if getattr(model, "num_classes", num_names) != num_names:
+            raise ValueError(f"{CONFIG} names {num_names} classes, which isn't what the model knows")
+        if not (folder / WEIGHTS).is_file():
+            raise FileNotFoundError(f"{WEIGHTS} is missing, or no file")
         load_model(model, str(folder / WEIGHTS))
         scale = PixelScale(config["input_scaling"], mean=config["mean"], std=config["std"])
-    except (OSError, KeyError, TypeError, SafetensorError, RuntimeError, json.JSONDecodeError) as error:
-        raise ValueError(f"{folder} holds no readable checkpoint ({WEIGHTS} and {CONFIG}): {error}") from error
+    except _UNREADABLE as error:
+        reason = " ".join(str(error).split())  # torch's have several lines
+        raise ValueError(f"{folder} holds no readable checkpoint ({WEIGHTS} and {CONFIG}): {reason}") from error
     return Checkpoint(model=model.eval(), scale=scale, config=config)
+
+
+def _config(path: Path) -> dict[str, Any]:
+    """What a checkpoint's JSON file holds; ValueError or OSError where it isn't one."""
+    config = json.loads(read_regular(path, _CONFIG_LIMIT_BYTES))
+    if not isinstance(config, dict) or config.get("format") != _FORMAT:
+        found = config.get("format") if isinstance(config, dict) else None
+        raise ValueError(f"{CONFIG} has format {found!r:.20}, this version reads {_FORMAT}")
+    names = config.get("class_names")
+    wrong = {
+        "model": not isinstance(config.get("model"), str),
+        "options": not isinstance(config.get("options"), dict),
+        "input_scaling": config.get("input_scaling") not in get_args(InputScaling),
+        "mean": not _is_number(config.get("mean")),
+        "std": not _is_number(config.get("std"), above=0.0),
+        "class_names": not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names),
+    }
+    if fields := [name for name, is_wrong in wrong.items() if is_wrong]:
+        raise ValueError(f"{CONFIG} has no usable {', '.join(fields)}")
+    return config
+
+
+def _is_number(value: object, *, above: float = -math.inf) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and above < value < math.inf

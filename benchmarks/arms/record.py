@@ -10,8 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypedDict, get_type_hints
 
+from benchmarks.checks import identity_fault
 from benchmarks.fits import fields_mismatch
-from benchmarks.reading import Problem, read_json
+from benchmarks.reading import Problem, read_json, visible_files
 from benchmarks.record import plain
 from benchmarks.schema import Compilation, Config, Environment, Flag, Load
 from fmnist_zoo.files import write_atomically
@@ -108,6 +109,7 @@ class ArmsStore:
 
         Raises:
             ValueError: it doesn't fit the schema, so that it couldn't be read again.
+            WriteError: it can't be written; the one that was there before still is.
         """
         content = plain(dataclasses.asdict(record))
         if fault := _fault(content):
@@ -129,13 +131,11 @@ class ArmsStore:
 
     def paths(self) -> list[Path]:
         """The visible files of the folder, by name; none where there is no folder."""
-        if not self.folder.is_dir():
-            return []
-        return sorted(path for path in self.folder.iterdir() if not path.name.startswith("."))
+        return visible_files(self.folder)
 
 
 def _read(path: Path) -> ArmsRecord:
-    if path.suffix != ".json" or not path.is_file():
+    if path.suffix != ".json":
         raise ValueError("not a comparison of arms: only <comparison_id>.json belongs here")
     content = read_json(path)
     if fault := _fault(content):
@@ -156,4 +156,11 @@ def _fault(content: Any) -> str | None:
         return fault
     if not content["arms"]:
         return "there is no arm"
-    return None
+    num_rounds = len(content["arms"][0]["samples_step_ms"])
+    for arm in content["arms"]:
+        samples = arm["samples_step_ms"]
+        if min(samples, default=1.0) <= 0:
+            return "samples_step_ms has a time that is not above 0"
+        if num_rounds and samples and len(samples) != num_rounds:
+            return f"samples_step_ms has {len(samples)} rounds, and the first arm {num_rounds}"
+    return identity_fault("comparison_id", content)

@@ -25,6 +25,7 @@ from benchmarks.peers.process import ArmProcess, Epoch
 from benchmarks.peers.rounds import Turns, take_turns
 from benchmarks.peers.serve import framework_environment
 from benchmarks.peers.task import LR, Task
+from benchmarks.reading import read_json
 from benchmarks.worker import environment
 
 if TYPE_CHECKING:
@@ -183,8 +184,8 @@ def write(folder: Path, found: Mapping[str, Any]) -> None:
 def measured_at(machine_dir: Path) -> str | None:
     """When a machine's comparison was measured (UTC, as records write it); None where there is none that is whole."""
     try:
-        return str(json.loads((machine_dir / FIGURES).read_text(encoding="utf-8"))["measured_at"])
-    except (OSError, ValueError, KeyError):
+        return str(read_json(machine_dir / FIGURES)["measured_at"])
+    except (OSError, ValueError, KeyError, TypeError):
         return None  # there is none that could be read: it will be measured and written
 
 

@@ -22,23 +22,27 @@ def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | 
         The exit code: 0, or 2 where there is nothing to make a report of.
     """
     # pandas and scipy load after the arguments are understood
+    from benchmarks.arms.record import ArmsStore
     from benchmarks.report.files import pair_verdicts, regenerate
+    from benchmarks.report.text import printable
     from benchmarks.selfcheck.results import read
+    from benchmarks.tune.outcome import read_outcomes
 
     try:
         if pair is not None:
             print("\n\n".join(pair_verdicts(directory, pair)))
             return 0
         found = regenerate(directory)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+    except (ValueError, OSError) as error:
+        print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     for folder, (records, problems) in found.items():
-        print(f"{folder / 'README.md'}: {len(records)} runs" if records else f"{folder}: no readable record")
+        name = printable(str(folder))
+        print(f"{name}/README.md: {len(records)} runs" if records else f"{name}: no readable record")
         for problem in problems:
-            print(f"  skipped {folder / 'runs' / problem.name}: {problem.reason}", file=sys.stderr)
-        if fault := read(folder)[1]:
-            print(f"  skipped {folder / fault.name}: {fault.reason}", file=sys.stderr)
+            print(f"  skipped {name}/{printable(f'runs/{problem.name}: {problem.reason}')}", file=sys.stderr)
+        for fault in (*ArmsStore(folder).read_all()[1], *read_outcomes(folder)[1], *filter(None, [read(folder)[1]])):
+            print(f"  skipped {name}/{printable(f'{fault.name}: {fault.reason}')}", file=sys.stderr)
     return 0
 
 

@@ -21,9 +21,10 @@ from benchmarks.report.verdict import name_hint, pair_sentence
 from benchmarks.selfcheck import results as selfcheck
 from benchmarks.store import RecordStore
 from benchmarks.tune.outcome import read_outcomes
-from fmnist_zoo.files import write_atomically
+from fmnist_zoo.files import read_regular, write_atomically
 
 FIGURES = "figures"
+_PAGE_LIMIT_BYTES = 1 << 26
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
 
@@ -92,12 +93,16 @@ def machine_folders(out_dir: Path) -> list[Path]:
 
 def check_page(path: Path) -> None:
     """ValueError where a page would replace a file that was written by somebody else."""
-    if path.exists():
-        text = path.read_text(encoding="utf-8", errors="replace")
-        if text and not text.startswith(MARK):
-            raise ValueError(
-                f"{path} was not made by benchmarks.report and would be lost: move it or choose another folder"
-            )
+    try:
+        content = read_regular(path, _PAGE_LIMIT_BYTES)
+    except (FileNotFoundError, NotADirectoryError):
+        return
+    except ValueError:
+        content = b"something else than a page"
+    if content and not content.startswith(MARK.encode()):
+        raise ValueError(
+            f"{path} was not made by benchmarks.report and would be lost: move it or choose another folder"
+        )
 
 
 def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], index_dir: Path | None) -> Found:

@@ -13,6 +13,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report.costs import cost_cells
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.speed import speed_cells
+from benchmarks.report.text import inert
 from benchmarks.schema import GEMM_PRECISIONS
 from benchmarks.stats import mean_t_interval, wilson_interval
 
@@ -109,8 +110,11 @@ def matching(row: Row) -> list[RunRecord]:
 
 
 def csv(frames: Sequence[pd.DataFrame]) -> str:
-    """Frames below each other as CSV; six significant digits, so that any version of scipy gives the same bytes."""
-    rows = [{name: _rounded(value) for name, value in row.items()} for frame in frames for row in entries(frame)]
+    """Frames below each other as CSV; six significant digits, so that any version of scipy gives the same bytes.
+
+    Text of records, such as a model's name, is made so that no spreadsheet runs it.
+    """
+    rows = [{name: _cell(value) for name, value in row.items()} for frame in frames for row in entries(frame)]
     return _object_frame(rows).to_csv(index=False, lineterminator="\n")
 
 
@@ -259,5 +263,7 @@ def _distinct(values: Iterable[Any]) -> str | None:
     return ", ".join(dict.fromkeys(str(value) for value in values if value is not None)) or None
 
 
-def _rounded(value: object) -> object:
+def _cell(value: object) -> object:
+    if isinstance(value, str):
+        return inert(value)
     return float(f"{value:.6g}") if isinstance(value, float) else value

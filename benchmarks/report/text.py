@@ -22,8 +22,24 @@ def escape(text: str) -> str:
     Entities, since neither markdown nor HTML takes what they stand for as markup; line breaks and other control
     characters become spaces.
     """
-    printable = "".join(character if character.isprintable() else " " for character in text)
-    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", " ".join(printable.split()))
+    return _MARKUP.sub(lambda match: f"&#{ord(match[0])};", printable(text))
+
+
+def printable(text: str) -> str:
+    """Foreign text for one line of a terminal: control characters, which could act on it, and breaks become spaces."""
+    return " ".join(_without_controls(text).split())
+
+
+def _without_controls(text: str) -> str:
+    return "".join(character if character.isprintable() else " " for character in text)
+
+
+def inert(text: str) -> str:
+    """Foreign text for a cell of a CSV file: an apostrophe keeps a spreadsheet from taking it for a formula.
+
+    After https://owasp.org/www-community/attacks/CSV_Injection.
+    """
+    return f"'{text}" if text.startswith(("=", "+", "-", "@", "\t", "\r")) else text
 
 
 def shorten(text: str, limit: int = 240) -> str:
@@ -33,8 +49,8 @@ def shorten(text: str, limit: int = 240) -> str:
 
 
 def code_block(lines: Sequence[str]) -> str:
-    """Lines as they are, in a fence that they can't close."""
-    text = "\n".join(" ".join(line.splitlines()) for line in lines)
+    """Lines as they are, in a fence that they can't close; control characters in them become spaces."""
+    text = "\n".join(_without_controls(line) for line in lines)
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 0)
     return f"{fence}text\n{text}\n{fence}"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.fits import mismatch
-from benchmarks.reading import Problem
+from benchmarks.reading import Problem, read_json
 from benchmarks.schema import Environment
 from fmnist_zoo.files import write_atomically
 
@@ -105,11 +105,11 @@ def write(machine_dir: Path, found: Selfcheck) -> Path:
 def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
     """A machine's A/A check, or None; and where there is a file that isn't one, which and why."""
     path = machine_dir / FILE
-    if not path.exists():
-        return None, None
     try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError) as error:
+        found = read_json(path)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except (OSError, ValueError) as error:
         return None, Problem(FILE, f"can't be read: {error}")
     if fault := _fault(found):
         return None, Problem(FILE, fault)

@@ -21,9 +21,18 @@ _LOCK_NAME = ".lock"
 
 
 def cache_root() -> Path:
-    """The folder that FMNIST_ZOO_CACHE names, else this platform's cache folder for `fmnist-zoo`; it may not exist."""
+    """The folder that FMNIST_ZOO_CACHE names, else this platform's cache folder for `fmnist-zoo`; it may not exist.
+
+    Raises:
+        CacheWriteError: it begins with the home folder of nobody who is known.
+    """
     named = os.environ.get("FMNIST_ZOO_CACHE")
-    return Path(named).expanduser() if named else platformdirs.user_cache_path("fmnist-zoo", appauthor=False)
+    if not named:
+        return platformdirs.user_cache_path("fmnist-zoo", appauthor=False)
+    try:
+        return Path(named).expanduser()
+    except RuntimeError as error:
+        raise CacheWriteError(named, str(error)) from error
 
 
 def write_atomic(path: Path, content: bytes) -> None:

@@ -79,7 +79,7 @@ def load_dataset(
     spec = find_spec(name)
     folder = root if root is not None else os.environ.get("FMNIST_ZOO_DATA") or None
     if folder is not None:
-        return _decode(spec, read_folder(spec, Path(folder).expanduser()))
+        return _decode(spec, read_folder(spec, Path(folder)))
     reporter = Reporter(enabled=progress)
     cache = cache_root() / spec.name
     return load_cached(spec, cache, default_sources(spec, cache, reporter=reporter), reporter=reporter)
@@ -169,15 +169,19 @@ def _read_decoded(spec: DatasetSpec, path: Path) -> Dataset:
     num_values = [math.prod(file.shape) for file in spec.files]
     size_bytes = num_values[0] + 8 * num_values[1] + num_values[2] + 8 * num_values[3]
     tensors, metadata = read_sealed(path, limit_bytes=size_bytes + _DECODED_HEADER_BYTES)
-    if metadata["identity"] != _identity(spec):
-        raise DataFileError(str(path), f"the decoded files of {spec.name}", "those of another dataset or version")
-    return Dataset(
-        name=spec.name,
-        train=Split(images=tensors["train_images"], labels=tensors["train_labels"]),
-        test=Split(images=tensors["test_images"], labels=tensors["test_labels"]),
-        class_names=spec.class_names,
-        mean=float(metadata["mean"]),
-        std=float(metadata["std"]),
-        checksum=metadata["checksum"],
-        origin=metadata["origin"],
-    )
+    expected = f"the decoded files of {spec.name}"
+    if metadata.get("identity") != _identity(spec):
+        raise DataFileError(str(path), expected, "those of another dataset or version")
+    try:
+        return Dataset(
+            name=spec.name,
+            train=Split(images=tensors["train_images"], labels=tensors["train_labels"]),
+            test=Split(images=tensors["test_images"], labels=tensors["test_labels"]),
+            class_names=spec.class_names,
+            mean=float(metadata["mean"]),
+            std=float(metadata["std"]),
+            checksum=metadata["checksum"],
+            origin=metadata["origin"],
+        )
+    except (KeyError, ValueError) as error:
+        raise DataFileError(str(path), expected, f"something else that calls itself so ({error})") from error

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 
 import safetensors.torch
+from safetensors import SafetensorError
 from torch import Tensor
 
 from fmnist_zoo.data.cache import write_atomic
 from fmnist_zoo.data.errors import DataFileError, MissingFileError
+from fmnist_zoo.files import read_regular
 
 _KEY: Final = b'"crc32":"'
 _BLANK: Final = b"00000000"
@@ -41,22 +43,22 @@ def read_sealed(path: Path, *, limit_bytes: int) -> tuple[dict[str, Tensor], dic
         DataFileError: it can't be read, is longer than `limit_bytes`, or isn't byte for byte what was written.
     """
     try:
-        with path.open("rb") as stream:
-            raw = stream.read(limit_bytes + 1)
+        raw = read_regular(path, limit_bytes)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise MissingFileError(str(path), "a file", "none") from error
-    except OSError as error:
-        raise DataFileError(str(path), "a file that can be read", str(error)) from error
-    if len(raw) > limit_bytes:
-        raise DataFileError(str(path), f"at most {limit_bytes:,} bytes", f"{path.stat().st_size:,}")
+    except (OSError, ValueError) as error:
+        raise DataFileError(str(path), "a regular file that can be read", str(error)) from error
     at = raw.find(_KEY, 0, _MAX_HEADER_BYTES) + len(_KEY)
     if at < len(_KEY):
         raise DataFileError(str(path), "a checksum in the header", f"none in {len(raw):,} bytes")
     crc = _crc32_with_blank(raw, at)
     if raw[at : at + len(_BLANK)] != crc:
         raise DataFileError(str(path), f"CRC-32 {raw[at : at + len(_BLANK)]!r}", f"{crc!r}")
-    header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
-    return safetensors.torch.load(raw), header["__metadata__"]
+    try:
+        header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
+        return safetensors.torch.load(raw), header["__metadata__"]
+    except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:  # sealed by something else
+        raise DataFileError(str(path), "tensors with metadata", f"something else ({error})") from error
 
 
 def _crc32_with_blank(raw: bytes, at: int) -> bytes:

@@ -11,6 +11,7 @@ from typing import Final
 
 from fmnist_zoo.data.catalog import IdxFile
 from fmnist_zoo.data.errors import DataFileError, MissingFileError, SourceError
+from fmnist_zoo.files import read_regular
 
 COMPRESSION_SLACK_BYTES: Final = 1 << 16
 """By how much a .gz may be longer than its content: what doesn't shrink grows by far less."""
@@ -52,14 +53,10 @@ def _open_folder(folder: Path) -> Generator[Read, None, None]:
 def read_from_folder(folder: Path, file: IdxFile) -> tuple[str, bytes]:
     """Path and bytes of NAME.gz or else NAME in `folder`; no more is read than such a file can hold."""
     for path in (folder / f"{file.name}.gz", folder / file.name):
-        if path.is_file():
-            limit_bytes = file.size_bytes + COMPRESSION_SLACK_BYTES
-            try:
-                with path.open("rb") as stream:
-                    raw = stream.read(limit_bytes + 1)
-            except OSError as error:
-                raise DataFileError(str(path), "a file that can be read", str(error)) from error
-            if len(raw) > limit_bytes:
-                raise DataFileError(str(path), f"at most {limit_bytes:,} bytes", f"{path.stat().st_size:,}")
-            return str(path), raw
+        try:
+            return str(path), read_regular(path, file.size_bytes + COMPRESSION_SLACK_BYTES)
+        except FileNotFoundError:
+            continue
+        except (OSError, ValueError) as error:
+            raise DataFileError(str(path), "a regular file that can be read", str(error)) from error
     raise MissingFileError(str(folder / file.name), "this file or its .gz", "no such file")

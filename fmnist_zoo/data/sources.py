@@ -31,11 +31,15 @@ def read_folder(spec: DatasetSpec, folder: Path) -> Files:
     """The four files of a folder that a user named: all of them good, or an error.
 
     Raises:
-        SourceError: it isn't a folder.
+        SourceError: it isn't a folder, or can't be read.
         DataFileError: a file in it is missing, damaged or another dataset's.
     """
-    if not folder.is_dir():
-        problem = "isn't a folder" if folder.exists() else "doesn't exist"
+    try:
+        folder = folder.expanduser()
+        problem = None if folder.is_dir() else "isn't a folder" if folder.exists() else "doesn't exist"
+    except (OSError, RuntimeError) as error:  # RuntimeError: it begins with the home of nobody who is known
+        problem = f"can't be read ({error})"
+    if problem:
         raise SourceError(f"data folder {folder} {problem}; name one that holds {_names(spec)}")
     contents = {}
     for file in spec.files:

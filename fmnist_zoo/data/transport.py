@@ -38,10 +38,28 @@ class Response(Protocol):
 
 
 def open_url(url: str, timeout_s: float) -> AbstractContextManager[Response]:
-    """Open an HTTP(S) URL; `timeout_s` bounds the connection and each wait for more bytes."""
+    """Open an HTTP(S) URL, redirects followed; `timeout_s` bounds the connection and each wait for more bytes.
+
+    Nothing else is opened, also where a server sends on to it. Certificates are checked as urllib does.
+
+    Raises:
+        SourceError: the URL is none of HTTP or HTTPS.
+        OSError: it can't be opened; `urllib.error.HTTPError` where the server says so.
+    """
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https are fetched")
-    response: AbstractContextManager[Response] = urllib.request.urlopen(url, timeout=timeout_s)  # noqa: S310
+    opener = urllib.request.OpenerDirector()
+    for handler in (
+        urllib.request.ProxyHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
+        urllib.request.HTTPRedirectHandler,
+        urllib.request.HTTPErrorProcessor,
+        urllib.request.HTTPDefaultErrorHandler,
+        urllib.request.UnknownHandler,
+    ):
+        opener.add_handler(handler())
+    response: AbstractContextManager[Response] = opener.open(url, timeout=timeout_s)
     return response
 
 
@@ -115,7 +133,7 @@ def download(url: str, *, limit_bytes: int, outside: Outside, reporter: Reporter
     except urllib.error.HTTPError as error:
         error.close()
         raise MissingFileError(url, "the file", f"HTTP {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException) as error:
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: sent on to what is no URL
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise SourceError(f"can't be reached ({reason})") from error
 

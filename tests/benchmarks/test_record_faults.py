@@ -5,14 +5,16 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from benchmarks.store import RecordStore
 from benchmarks.versions import SCHEMA_VERSION
-from fmnist_zoo.files import write_atomically
+from fmnist_zoo.files import WriteError, write_atomically
 from tests.benchmarks.sample_records import make_metrics, make_record
+from tests.full_disk import room_for
 
 
 def damaged(**changes: Any) -> bytes:
@@ -33,7 +35,7 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "not text": (b"\xff\xfe\x00\x01", "not JSON, or cut short"),
     "not a number": (damaged().replace(b"12.5", b"NaN"), "NaN is not a JSON number"),
     "an infinite number": (damaged().replace(b"12.5", b"1e999"), "is inf, not float"),
-    "deeper than Python reads": (b"[" * 200_000, "recursion|nesting|depth"),
+    "deeper than Python reads": (b"[" * 200_000, "nested too deeply"),
     "another program's": (b'{"name": "x"}', "no schema_version"),
     "a list": (b"[]", "no schema_version"),
     "newer": (damaged(schema_version=SCHEMA_VERSION + 1), f"version {SCHEMA_VERSION + 1} is newer"),
@@ -53,6 +55,16 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "a path for a run_id": (damaged(run_id="../../evil"), "run_id '../../evil' is not of the form"),
     "another run's name": (damaged(run_id=make_record(seed=9).run_id), "doesn't have the name"),
     "a time without a zone": (damaged(started_at="2026-11-21 21:00"), "not a UTC time"),
+    "a time that there is not": (damaged(started_at="2026-02-30T21:00:00Z"), "not a UTC time"),
+    "predictions elsewhere": (damaged(predictions="../../etc/passwd"), "'../../etc/passwd' is not the name of a file"),
+    "predictions of the system": (damaged(predictions="/etc/passwd"), "is not the name of a file in the machine's"),
+    "weights elsewhere": (damaged(weights="weights/../../x"), "is not the name of a file in the machine's"),
+    "weights on a drive": (damaged(weights="C:\\x"), "is not the name of a file in the machine's"),
+    "a page elsewhere": (damaged(profile={"page": "../x.md", "trace": "profiles/x"}), "is not the name of a file"),
+    "a trace that acts": (
+        damaged(profile={"page": "profiles/x", "trace": "javascript:x"}),
+        "is not the name of a file",
+    ),
     "a changed configuration": (damaged(**with_part("config", preset="full")), "configuration was changed afterwards"),
     "a ragged matrix": (damaged(metrics=METRICS | {"confusion_matrix": [[1]]}), "not 10 x 10"),
     "no classes": (damaged(metrics=METRICS | {"per_class": [], "confusion_matrix": []}), "not 0 x 0"),
@@ -85,9 +97,61 @@ def test_foreign_files_are_named_and_hidden_ones_passed_over(tmp_path: Path) -> 
     (store.runs_dir / "dangling.json").symlink_to("nowhere")
     os.mkfifo(store.runs_dir / "pipe.json")
     (store.runs_dir / ".abc.tmp").write_text("half")
+    (store.runs_dir / "endless.json").symlink_to("/dev/zero")
+    (store.runs_dir / "loop.json").symlink_to("loop.json")
+    (store.runs_dir / "model.safetensors").write_bytes(b"of somebody else")
+    (store.runs_dir / "up.json").symlink_to("..")
+    with (store.runs_dir / "sparse.json").open("wb") as stream:
+        stream.truncate(1 << 40)  # takes no room on the disk
+    os.mkfifo(store.runs_dir / f"{make_record(seed=1).run_id}.safetensors")
+    (store.runs_dir / f"{make_record(seed=2).run_id}.safetensors").touch()  # of a run that was killed before its record
     records, problems = store.read_all()
     assert len(records) == 1
-    assert [problem.name for problem in problems] == ["dangling.json", "folder.json", "notes.txt", "pipe.json"]
+    assert [problem.name for problem in problems] == [
+        f"{make_record(seed=1).run_id}.safetensors", "dangling.json", "endless.json", "folder.json", "loop.json",
+        "model.safetensors", "notes.txt", "pipe.json", "sparse.json", "up.json",
+    ]  # fmt: skip
+
+
+def test_a_file_that_can_not_be_read_is_named_and_skipped(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(make_record())
+    (store.runs_dir / "x.json").symlink_to("/proc/self/mem")  # which not even root may read from its beginning
+    records, problems = store.read_all()
+    assert len(records) == 1
+    assert [problem.name for problem in problems] == ["x.json"] and "Input/output error" in problems[0].reason
+
+
+@pytest.mark.parametrize("kind", ["a pipe", "a folder", "sparse", "cut short", "not its header's"])
+def test_predictions_and_labels_of_any_kind_are_named_and_not_waited_for(tmp_path: Path, kind: str) -> None:
+    store, name = RecordStore(tmp_path), make_record().run_id
+    store.write_predictions(name, np.zeros(3, np.uint8), np.zeros(3, np.float16))
+    store.write_labels("5f1c0e", np.zeros(3, np.uint8))
+    for path in (store.runs_dir / f"{name}.safetensors", store.labels_path("5f1c0e")):
+        whole = path.read_bytes()
+        path.unlink()
+        if kind == "a pipe":
+            os.mkfifo(path)
+        elif kind == "a folder":
+            path.mkdir()
+        elif kind == "sparse":
+            with path.open("wb") as stream:
+                stream.truncate(1 << 40)
+        else:
+            path.write_bytes(whole[:-2] if kind == "cut short" else b"\xff" * 8 + whole[8:])
+    with pytest.raises(ValueError, match=f"{name}.safetensors can't be read"):
+        store.read_predictions(name)
+    with pytest.raises(ValueError, match=r"test-labels-5f1c0e\.safetensors can't be read"):
+        store.read_labels("5f1c0e")
+
+
+def test_without_room_the_record_that_was_there_stays(tmp_path: Path) -> None:
+    store, record = RecordStore(tmp_path), make_record()
+    path = store.write(record)
+    with room_for(1000), pytest.raises(WriteError, match=rf"can't write {path}: File too large; make room there"):
+        store.write(make_record(num_params=1))
+    assert store.read_all() == ([record], [])
+    assert list(store.runs_dir.iterdir()) == [path]
 
 
 def test_a_folder_without_runs_has_no_records(tmp_path: Path) -> None:
@@ -98,6 +162,24 @@ def test_a_folder_without_runs_has_no_records(tmp_path: Path) -> None:
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=4))
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_flipped_or_cut_record_is_read_as_one_or_named(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    store = RecordStore(tmp_path_factory.mktemp("machine"))
+    path = store.write(make_record())
+    raw = bytearray(path.read_bytes())
+    for _ in range(data.draw(st.integers(0, 3))):
+        raw[data.draw(st.integers(0, len(raw) - 1))] ^= 1 << data.draw(st.integers(0, 7))
+    path.write_bytes(raw[: data.draw(st.just(len(raw)) | st.integers(0, len(raw)))])
+    records, problems = store.read_all()
+    assert len(records) + len(problems) == 1
+    for record in records:  # a digit may have changed, and nothing else: it is still a record that could be written
+        assert record.config == make_record().config and record.run_id == path.stem
+        store.write(record)
 
 
 @settings(deadline=None)

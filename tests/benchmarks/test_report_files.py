@@ -210,14 +210,18 @@ def test_a_record_that_comes_while_a_report_is_written_is_in_it(results: Path, m
 WRITER = """
 import sys
 from pathlib import Path
-from typing import Any
+import numpy as np
 from benchmarks.report import write_report
-from tests.benchmarks.sample_records import make_config, make_cost, make_record, write_records
+from benchmarks.store import RecordStore
+from tests.benchmarks.sample_records import make_config, make_cost, make_record
 
+store = RecordStore(Path(sys.argv[1]) / "amd-epyc-2-cores")
 for seed in range(8):
     cost = make_cost() if seed == 7 else None  # figures take their time
     record = make_record(make_config(sys.argv[2]), seed=seed, cost=cost)
-    write_records(Path(sys.argv[1]) / "amd-epyc-2-cores", record)
+    store.write_labels("5f1c0e", np.arange(100, dtype=np.uint8) % 10)
+    record.predictions = store.write_predictions(record.run_id, np.full(100, seed, np.uint8), np.ones(100, np.float16))
+    store.write(record)
     write_report(Path(sys.argv[1]), "amd-epyc-2-cores")
 """
 
@@ -227,8 +231,14 @@ def test_two_sweeps_into_one_folder_lose_nothing(results: Path) -> None:
     writers = [subprocess.Popen([*command, model], cwd=TOP, stderr=subprocess.PIPE) for model in ("gru", "rnn")]
     for writer in writers:
         assert (writer.communicate(timeout=60)[1], writer.returncode) == (b"", 0)
-    records, problems = RecordStore(results / "amd-epyc-2-cores").read_all()
+    store = RecordStore(results / "amd-epyc-2-cores")
+    records, problems = store.read_all()
     assert (len(records), problems) == (3 + 16, [])
+    for record in records:
+        if record.predictions is not None:
+            assert store.read_predictions(record.run_id)[0].tolist() == [record.seed] * 100
+    assert store.read_labels("5f1c0e").tolist() == list(range(10)) * 10
+    assert not list(results.rglob("*.tmp"))
     written = contents(results / "amd-epyc-2-cores")
     assert report(results / "amd-epyc-2-cores") == 0
     assert contents(results / "amd-epyc-2-cores") == written

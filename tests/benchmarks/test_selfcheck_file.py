@@ -34,7 +34,7 @@ DAMAGED: dict[str, tuple[Callable[[str], str], str]] = {
     "a newer one": (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "schema version 2"),
     "a field is missing": (lambda text: text.replace('"num_pairs"', '"pairs"'), "has no num_pairs"),
     "no number": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": "x"'), "num_pairs is 'x', not int"),
-    "not finite": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": NaN'), "num_pairs is nan, not int"),
+    "not finite": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": NaN'), "NaN is not a JSON number"),
     "no time": (lambda text: text.replace("2026-11-24T15:00:00Z", "<b>yesterday</b>", 1), "is not a UTC time"),
 }
 

@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import zlib
 from dataclasses import replace
 from pathlib import Path
 from typing import NoReturn
@@ -74,7 +75,7 @@ def test_a_longer_file_is_not_read_to_its_end(tmp_path: Path) -> None:
     path = tmp_path / "file"
     with path.open("wb") as stream:
         stream.truncate(1 << 40)  # sparse: takes no room on the disk
-    with pytest.raises(DataFileError, match="at most 1,000 bytes"):
+    with pytest.raises(DataFileError, match="more than the 1,000"):
         read_sealed(path, limit_bytes=1000)
 
 
@@ -85,16 +86,42 @@ def test_no_file_is_a_missing_file(tmp_path: Path, name: str) -> None:
         read_sealed(tmp_path / name, limit_bytes=1000)
 
 
-@pytest.mark.parametrize("damage", ["truncated", "longer", "flipped", "empty", "a folder"])
+@pytest.mark.parametrize("content", [b"", b"{}", b'{"crc32":"00000000"}'])
+def test_one_that_something_else_has_sealed_is_an_error_of_ours(tmp_path: Path, content: bytes) -> None:
+    """The sum is right, and what it is the sum of is no file of tensors."""
+    raw = len(content).to_bytes(8, "little") + content
+    raw = raw.replace(b'"crc32":"00000000"', f'"crc32":"{zlib.crc32(raw):08x}"'.encode())
+    (tmp_path / "file").write_bytes(raw)
+    with pytest.raises(DataFileError):
+        read_sealed(tmp_path / "file", limit_bytes=1000)
+
+
+@pytest.mark.parametrize("change", ["no test labels", "labels of another kind", "no mean", "a mean that is none"])
+def test_one_that_lacks_a_part_is_made_again(tiny: Tiny, cache: Path, cut_off: Outside, change: str) -> None:
+    load(tiny.spec, tiny.write(cache), cut_off)
+    tensors, metadata = read_sealed(cache / DECODED_NAME, limit_bytes=1 << 20)
+    if change == "no test labels":
+        del tensors["test_labels"]
+    elif change == "labels of another kind":
+        tensors["test_labels"] = tensors["test_labels"].float()
+    elif change == "no mean":
+        del metadata["mean"]
+    else:
+        metadata["mean"] = "x"
+    write_sealed(cache / DECODED_NAME, tensors, metadata)
+    assert has_data_of(load(tiny.spec, cache, cut_off), tiny)
+
+
+@pytest.mark.parametrize("damage", ["truncated", "longer", "flipped", "empty", "a folder", "a pipe"])
 def test_a_damaged_one_is_made_again(
     tiny: Tiny, cache: Path, cut_off: Outside, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     load(tiny.spec, tiny.write(cache), cut_off)
     path = cache / DECODED_NAME
     whole = path.read_bytes()
-    if damage == "a folder":
+    if damage in ("a folder", "a pipe"):
         path.unlink()
-        path.mkdir()
+        path.mkdir() if damage == "a folder" else os.mkfifo(path)
     else:
         flipped = whole[:5000] + bytes([whole[5000] ^ 1]) + whole[5001:]
         path.write_bytes({"truncated": whole[:-1], "longer": whole + b"\0", "flipped": flipped, "empty": b""}[damage])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from fmnist_zoo.data import DataError, DataFileError, MissingFileError, SourceError, load_dataset
+from fmnist_zoo.data import CacheWriteError, DataError, DataFileError, MissingFileError, SourceError, load_dataset
 from fmnist_zoo.data.catalog import SPECS
 from fmnist_zoo.data.sources import read_folder
 from tests.data.tiny import TEST_IMAGES, TEST_LABELS, TRAIN_IMAGES, TRAIN_LABELS, Tiny, has_data_of, idx, make_tiny
@@ -29,7 +29,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "oversized": (
         lambda tiny: {f"{TEST_LABELS}.gz": bytes(100_000)},
         TEST_LABELS,
-        "at most 65,564 bytes, found 100,000",
+        "found 100,000 bytes, more than the 65,564",
     ),
     "bomb": (
         lambda tiny: {f"{TEST_LABELS}.gz": gzip.compress(idx(np.zeros(20, np.uint8)) + bytes(1_000_000))},
@@ -79,7 +79,14 @@ def test_a_good_plain_file_does_not_excuse_a_bad_gz(tiny: Tiny, tmp_path: Path) 
 def test_a_pipe_is_not_waited_for(tiny: Tiny, tmp_path: Path) -> None:
     folder = tiny.write(tmp_path, changed={f"{TRAIN_LABELS}.gz": None})
     os.mkfifo(folder / f"{TRAIN_LABELS}.gz")
-    with pytest.raises(MissingFileError):
+    with pytest.raises(DataFileError, match="found not a regular file"):
+        read_folder(tiny.spec, folder)
+
+
+def test_a_file_that_can_not_be_read_is_refused_by_name(tiny: Tiny, tmp_path: Path) -> None:
+    folder = tiny.write(tmp_path, changed={f"{TRAIN_LABELS}.gz": None})
+    (folder / f"{TRAIN_LABELS}.gz").symlink_to("/proc/self/mem")  # which not even root may read from its beginning
+    with pytest.raises(DataFileError, match=rf"{TRAIN_LABELS}\.gz: .*found \[Errno 5\]"):
         read_folder(tiny.spec, folder)
 
 
@@ -107,7 +114,7 @@ def test_the_variable_goes_before_the_cache(known: Tiny, tmp_path: Path, monkeyp
 
 
 @pytest.mark.parametrize("by_variable", [True, False])
-@pytest.mark.parametrize("what", ["nothing", "a file", "an empty folder"])
+@pytest.mark.parametrize("what", ["nothing", "a file", "an empty folder", "a name too long", "nobody's home"])
 def test_a_useless_folder_is_refused_though_the_cache_is_good(
     known: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, what: str, by_variable: bool
 ) -> None:
@@ -116,12 +123,22 @@ def test_a_useless_folder_is_refused_though_the_cache_is_good(
         root.touch()
     elif what == "an empty folder":
         root.mkdir()
+    elif what == "a name too long":
+        root /= "x" * 300
+    elif what == "nobody's home":
+        root = Path("~nobody-of-this-name")
     if by_variable:
         monkeypatch.setenv("FMNIST_ZOO_DATA", str(root))
     with pytest.raises(DataError, match=str(root)) as caught:
         load_dataset("tiny", None if by_variable else root)
     assert isinstance(caught.value, MissingFileError if what == "an empty folder" else SourceError)
     assert TRAIN_IMAGES in str(caught.value)
+
+
+def test_a_cache_in_nobodys_home_is_an_error_with_a_remedy(known: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FMNIST_ZOO_CACHE", "~nobody-of-this-name/cache")
+    with pytest.raises(CacheWriteError, match=r"~nobody-of-this-name/cache: .*FMNIST_ZOO_CACHE=FOLDER"):
+        load_dataset("tiny")
 
 
 def test_a_named_folder_needs_no_cache(known: Tiny, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -57,6 +57,27 @@ def test_only_http_is_fetched(tmp_path: Path) -> None:
         open_url((tmp_path / "file").as_uri(), 1.0)
 
 
+def test_a_server_may_send_on_to_another_place(tiny: Tiny, mirror: Mirror) -> None:
+    mirror.elsewhere["/old"] = f"{mirror.url}{TRAIN_IMAGES}.gz"
+    assert get(f"{mirror.url}old") == tiny.gz[TRAIN_IMAGES]
+
+
+@pytest.mark.parametrize(
+    "place", ["file:///etc/passwd", "ftp://127.0.0.1/x", "data:,x", "http://[::1", "/loop", "http://"]
+)
+def test_a_server_can_not_send_on_to_what_is_no_web(mirror: Mirror, place: str) -> None:
+    mirror.elsewhere["/loop"] = place
+    with pytest.raises((SourceError, MissingFileError)):
+        get(f"{mirror.url}loop")
+
+
+@pytest.mark.parametrize("garbage", [b"", b"\0\xff" * 100, b"HTTP/1.1 999999999999 x\r\n\r\n", b"SSH-2.0-x\r\n"])
+def test_what_does_not_speak_http_is_given_up(mirror: Mirror, garbage: bytes) -> None:
+    mirror.garbage = garbage
+    with pytest.raises(SourceError, match="can't be reached"):
+        get(f"{mirror.url}{TRAIN_IMAGES}.gz")
+
+
 def test_a_terminal_gets_a_bar(mirror: Mirror) -> None:
     stream = io.StringIO()
     console = Console(file=stream, force_terminal=True, width=200)

@@ -135,6 +135,10 @@ class Mirror:
     """Only while this is set does the second half of a body follow the first."""
     cut_to_bytes: int | None = None
     """Close the connection after so many bytes of a body."""
+    elsewhere: dict[str, str] = field(default_factory=dict)
+    """Where it sends on to, by path."""
+    garbage: bytes | None = None
+    """What it answers in the place of HTTP."""
 
 
 @contextmanager
@@ -145,6 +149,14 @@ def serve(files: dict[str, bytes]) -> Generator[Mirror, None, None]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             mirror.asked.append(self.path.removeprefix("/").removesuffix(".gz"))
+            if mirror.garbage is not None:
+                self.wfile.write(mirror.garbage)
+                return
+            if self.path in mirror.elsewhere:
+                self.send_response(302)
+                self.send_header("Location", mirror.elsewhere[self.path])
+                self.end_headers()
+                return
             body = mirror.files.get(self.path)
             if body is None:
                 self.send_error(404)

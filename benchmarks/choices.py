@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -47,6 +48,11 @@ def remembered(path: Path | None) -> Choice | None:
         return None
     fits = choice.precision in get_args(Precision) and choice.engine in get_args(Engine)
     return choice if fits and isinstance(choice.reason, str) else None
+
+
+def decided(execution: Mapping[str, str | None] | None) -> Choice | None:
+    """The choice that the record of another seed names."""
+    return None if execution is None else Choice(**execution)  # type: ignore[arg-type]
 
 
 def remember(path: Path | None, choice: Choice) -> None:

@@ -96,6 +96,16 @@ class RunConfig:
     """After each run, write down where the time of a training step goes, and a trace for Perfetto."""
     plugin: tuple[Path, ...] = ()
     """Python files that register further models."""
+    resume: bool = False
+    """Go on with a sweep where it stopped: a run that was finished, or failed, with the same code of model and
+    training, data, versions and hardware isn't done again, and one under way goes on from its checkpoint."""
+    retry_failed: bool = False
+    """The same, and do again what failed: implies --resume."""
+    checkpoint_every: int | None = None
+    """Keep the state of the running training after so many epochs, and after the last."""
+    deterministic: bool = False
+    """The same bits in each run: only deterministic kernels, and auto means fp32 and eager, nothing measured.
+    `python -m benchmarks.determinism` tells what that costs."""
     quiet: bool = False
     """Say only which runs aren't ok, and at the end how many are and where the tables are."""
     json: bool = False

@@ -13,14 +13,15 @@ import torch
 from torch import nn
 
 from benchmarks.batch_sizes import batch_sweep
-from benchmarks.choices import remember, remembered
+from benchmarks.checkpoints import begun_with, open_checkpoints, resumed_flag
+from benchmarks.choices import decided, remember, remembered
 from benchmarks.compilation import CompilerWatch
 from benchmarks.energy import EnergyMeter
 from benchmarks.labels import keep_labels
 from benchmarks.load import LoadWatch
 from benchmarks.memory import forget_peaks, in_use_mib, memory
 from benchmarks.roofline import measured_roofline
-from benchmarks.schema import Roofline
+from benchmarks.schema import Execution, Roofline
 from benchmarks.store import RecordStore
 from benchmarks.throughput import latency, step_shares, throughput
 from benchmarks.traffic import step_traffic
@@ -35,6 +36,7 @@ from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import EpochStats, FitResult, fit, place, split_dataset
 from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
     from benchmarks.display.state import Phase
@@ -77,13 +79,14 @@ class Experiment:
         with ledger.section("build"):
             torch.manual_seed(job["seed"])
             model = place(create_model(config["model"], **config["model_options"]), device)
+            checkpoints = open_checkpoints(job)
         with _phase("choosing", emit, ledger.section("probe")):
-            choice = self._choose(model, dataset, recipe, job)
+            choice = self._choose(model, dataset, recipe, job, checkpoints)
         with ledger.section("measure"):
             forget_peaks(device)
             compiler = CompilerWatch()
         emit({"event": "phase", "phase": "training"})
-        result = self._fit(model, dataset, recipe, job, choice, ledger=ledger, emit=emit)
+        result = self._fit(model, dataset, recipe, job, choice, checkpoints, ledger=ledger, emit=emit)
         self.found["compilation"] = compiler.found()
         with _phase("testing", emit, ledger.section("eval")):
             predictions = self._test(model, dataset, result)
@@ -91,7 +94,8 @@ class Experiment:
             self._keep(model, dataset, predictions, job)
         with _phase("measuring", emit, ledger.section("measure")):
             self.found["memory"] = memory(device, baseline_mib=baseline_mib)
-            self.found["energy"] = energy.found(result.num_steps * recipe.batch_size)
+            # Of a training that went on, only a part was measured.
+            self.found["energy"] = energy.found(result.num_steps * recipe.batch_size) if not ledger.carried_s else None
             self._measure(model, dataset, result, job, watch)
         if job["profile"]:
             # Last: it must change no other figure.
@@ -164,12 +168,14 @@ class Experiment:
         }
         return self._dataset
 
-    def _choose(self, model: nn.Module, dataset: Dataset, recipe: Recipe, job: Job) -> Choice:
-        """Precision and engine, decided once for all seeds of the variant."""
+    def _choose(
+        self, model: nn.Module, dataset: Dataset, recipe: Recipe, job: Job, checkpoints: Checkpoints | None
+    ) -> Choice:
+        """Precision and engine, decided once for all seeds of the variant, also for those of an earlier sweep."""
         config, device = job["config"], resolve_device(job["device"])
         kept = None if job["choice"] is None else Path(job["choice"])
-        self._choice = self._choice or remembered(kept)
-        if self._choice is None:
+        choice = begun_with(checkpoints) or self._choice or decided(job["decided"]) or remembered(kept)
+        if choice is None:
             train, _ = split_dataset(dataset, config["num_val"], device)
             loader = TrainLoader(
                 train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]
@@ -177,17 +183,11 @@ class Experiment:
             scale = PixelScale.of(recipe.input_scaling, dataset)
             precision = None if config["precision"] == "auto" else config["precision"]
             engine = None if config["engine"] == "auto" else config["engine"]
-            self._choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)
-            remember(kept, self._choice)
-        self.found["execution"] = {
-            "device": str(device),
-            "precision": self._choice.precision,
-            "engine": self._choice.engine,
-            "num_threads": torch.get_num_threads() if device.type == "cpu" else None,
-            "reason": self._choice.reason,
-            "fallback": None,
-        }
-        return self._choice
+            choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)
+            remember(kept, choice)
+        self._choice = choice
+        self.found["execution"] = _execution(choice, device)
+        return choice
 
     def _fit(
         self,
@@ -196,6 +196,7 @@ class Experiment:
         recipe: Recipe,
         job: Job,
         choice: Choice,
+        checkpoints: Checkpoints | None,
         *,
         ledger: Ledger,
         emit: Emit,
@@ -204,6 +205,8 @@ class Experiment:
             self.found["history"].append(asdict(stats))
             emit({"event": "epoch", **asdict(stats)})
 
+        if checkpoints is not None:
+            checkpoints.about["reason"] = choice.reason
         with warnings.catch_warnings(record=True) as caught:
             result = fit(
                 model,
@@ -216,11 +219,15 @@ class Experiment:
                 engine=choice.engine,
                 ledger=ledger,
                 on_epoch=on_epoch,
+                checkpoints=checkpoints,
             )
         for sentence in sorted({str(warning.message).partition("\n")[0] for warning in caught}):
             self._flag("warning", sentence)
         self.found["execution"] |= {"engine": result.engine, "fallback": result.fallback}
         self.found |= {"num_steps": result.num_steps, "num_epochs": len(result.history)}
+        self.found["carried_s"] = ledger.carried_s
+        if (flag := resumed_flag(result, ledger)) is not None:
+            self.found["flags"].append(flag)
         return result
 
     def _test(self, model: nn.Module, dataset: Dataset, result: FitResult) -> torch.Tensor:
@@ -257,6 +264,18 @@ class Experiment:
                 class_names=dataset.class_names,
             )
         self.found["weights"] = job["weights"]
+
+
+def _execution(choice: Choice, device: torch.device) -> Execution:
+    """What a run is about to be trained with."""
+    return {
+        "device": str(device),
+        "precision": choice.precision,
+        "engine": choice.engine,
+        "num_threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "reason": choice.reason,
+        "fallback": None,
+    }
 
 
 @contextmanager

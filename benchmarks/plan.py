@@ -10,6 +10,7 @@ from typing import Any, Literal
 import torch
 from torch import nn
 
+from benchmarks.code import code_checksum
 from benchmarks.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track
 from benchmarks.record import config_key
 from benchmarks.report.labels import variant_labels
@@ -39,6 +40,7 @@ class Variant:
         num_params: of the model.
         flops: of the model for one image, counted here: a process that is timed must not count.
         flags: go into each of its records.
+        code: `benchmarks.code.code_checksum` of the model and its training.
     """
 
     config: Config
@@ -47,6 +49,7 @@ class Variant:
     num_params: int
     flops: FlopCount
     flags: tuple[Flag, ...]
+    code: str
 
     @property
     def key(self) -> str:
@@ -62,6 +65,7 @@ class Plan:
     seeds: tuple[int, ...]
     measures: Measures
     device: str
+    deterministic: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -72,6 +76,7 @@ class _Setting:
     preset: Preset
     device: torch.device
     dataset: str
+    deterministic: bool
 
 
 def make_plan(options: RunConfig) -> Plan:
@@ -95,7 +100,9 @@ def make_plan(options: RunConfig) -> Plan:
     if not 1 <= seeds <= MOST_SEEDS:
         raise ValueError(f"--seeds {seeds} must lie between 1 and {MOST_SEEDS}")
     model_axes = _model_axes(names, options)
-    setting = _Setting(track=track, preset=preset, device=device, dataset=options.dataset)
+    setting = _Setting(
+        track=track, preset=preset, device=device, dataset=options.dataset, deterministic=options.deterministic
+    )
     variants = [
         _variant(name, model_options, recipe, execution, setting)
         for name in names
@@ -110,6 +117,7 @@ def make_plan(options: RunConfig) -> Plan:
         seeds=tuple(range(seeds)),
         measures=measures,
         device=str(device),
+        deterministic=options.deterministic,
     )
 
 
@@ -169,6 +177,15 @@ def _variant(
         check_precision(precision, setting.device)
     if engine != "auto":
         check_engine(engine, setting.device)
+    if setting.deterministic:
+        if recipe.budget.kind == "seconds":
+            raise ValueError(
+                f"--deterministic doesn't go with budget {recipe.budget}, whose steps are counted by a clock; use "
+                "epochs:N or flops:N"
+            )
+        # What a measurement decides is another thing another time.
+        precision = "fp32" if precision == "auto" else precision
+        engine = "eager" if engine == "auto" else engine
     model = _built(name, model_options, recipe)
     _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset], recipe.optimizer)
     config: Config = {
@@ -184,10 +201,18 @@ def _variant(
         "num_val": held_out,
         "recipe": recipe.as_dict(),
     }
+    if setting.deterministic:
+        config["deterministic"] = True
     num_params = sum(parameter.numel() for parameter in model.parameters())
     flags: tuple[Flag, ...] = ({"kind": "recipe", "evidence": flag, "advice": None},) if flag else ()
     return Variant(
-        config=config, label=name, family=spec.family, num_params=num_params, flops=count_flops(model), flags=flags
+        config=config,
+        label=name,
+        family=spec.family,
+        num_params=num_params,
+        flops=count_flops(model),
+        flags=flags,
+        code=code_checksum(spec.build, model),
     )
 
 

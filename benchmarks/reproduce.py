@@ -72,14 +72,12 @@ def sweep_step(*configs: RunConfig) -> Step:
     """A step that does those runs of some sweeps that aren't done since the reproduction began."""
 
     def step(options: ReproduceConfig, progress: Progress) -> Outcome:
-        from benchmarks.runner import finished
-
         outcomes = []
         for config in configs:
             outcome = sweep(
                 replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
                 command_of(config),
-                done=lambda machine: finished(options.out / machine, progress.since),
+                since=progress.since,
                 deadline=progress.deadline,
             )
             outcomes.append(outcome)
@@ -277,11 +275,15 @@ def reproduce(options: ReproduceConfig) -> int:
 
 
 def pack(out: Path, machine: str, tar: Path) -> None:
-    """Put a machine's records, predictions and tables, and the index, into one tar file; weights stay behind."""
+    """Put a machine's records, predictions and tables, and the index, into one tar file, without weights and states."""
     tar.parent.mkdir(parents=True, exist_ok=True)
     part = tar.with_name(f".{tar.name}.part")
     with tarfile.open(part, "w:gz" if tar.suffix == ".gz" else "w") as archive:
-        files = [path for path in sorted((out / machine).rglob("*")) if "weights" not in path.relative_to(out).parts]
+        files = [
+            path
+            for path in sorted((out / machine).rglob("*"))
+            if not {"weights", "checkpoints"} & set(path.relative_to(out).parts)
+        ]
         for path in [*files, out / "README.md"]:
             if path.is_file() and not path.name.startswith("."):
                 archive.add(path, arcname=path.relative_to(out))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import shlex
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,7 +17,6 @@ from benchmarks.config import RunConfig
 
 if TYPE_CHECKING:
     from benchmarks.display import Display
-    from benchmarks.runner import Done
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -68,7 +67,7 @@ def sweep(
     options: RunConfig,
     command: str,
     *,
-    done: Callable[[str], Done] | None = None,
+    since: str | None = None,
     deadline: float | None = None,
 ) -> Outcome:
     """Plan, run and report.
@@ -76,13 +75,13 @@ def sweep(
     Args:
         options: what to run.
         command: the command line, for the records.
-        done: given the machine's folder name, what need not be done again.
+        since: UTC, as records write it; runs that are ok since then, made in the same way, aren't done again.
         deadline: on `time.monotonic`; no run starts after it.
     """
     from benchmarks.display import make_display
 
     with make_display(quiet=options.quiet, json=options.json) as display:
-        return _sweep(options, command, display, done=done, deadline=deadline)
+        return _sweep(options, command, display, since=since, deadline=deadline)
 
 
 def _sweep(
@@ -90,15 +89,18 @@ def _sweep(
     command: str,
     display: Display,
     *,
-    done: Callable[[str], Done] | None,
+    since: str | None,
     deadline: float | None,
 ) -> Outcome:
     from benchmarks.display import SweepEnd
     from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
-    from benchmarks.runner import Done, Place, Runner
+    from benchmarks.resume import Done
+    from benchmarks.runner import Place, Runner
     from fmnist_zoo.data import load_dataset
 
+    if options.checkpoint_every is not None and options.checkpoint_every < 1:
+        raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
     plan = make_plan(options)
     # Fetched here, with a progress bar; the workers then find it in the cache.
     dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
@@ -112,16 +114,23 @@ def _sweep(
         profile=options.profile,
         plugins=options.plugin,
         command=command,
+        dataset=dataset.checksum,
+        checkpoint_every=options.checkpoint_every,
+        resumes=options.resume or options.retry_failed,
     )
     runner = Runner(plan, place, display)
-    before = done(runner.machine) if done else Done()
+    before = Done()
+    if since is not None:
+        before = runner.done_before(retry_failed=True, since=since)
+    elif place.resumes:
+        before = runner.done_before(retry_failed=options.retry_failed)
     try:
         results = runner.run(done=before, deadline=deadline)
     except KeyboardInterrupt:
         display.sweep_finished(SweepEnd(exit_code=INTERRUPTED, complete=False, machine_dir=place.out / runner.machine))
         print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)
         return Outcome(exit_code=INTERRUPTED, complete=False, machine=runner.machine)
-    good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"} | before.runs
+    good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"}
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
     exit_code = 0 if all(record.status == "ok" for record in results.records) else 1
     complete = complete and results.comparisons_complete

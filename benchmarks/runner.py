@@ -22,18 +22,26 @@ from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Worker, WorkerDiedError
 from benchmarks.record import RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
+from benchmarks.resume import Conditions, Done, checkpoint_path, decided, done_before
 from benchmarks.roofline import roofline_path
 from benchmarks.schema import Cost, Environment, Ledger
 from benchmarks.store import RecordStore
-from benchmarks.worker import Job
+from benchmarks.worker import CheckpointJob, Job
 from benchmarks.worker import environment as worker_environment
+from fmnist_zoo.training.determinism import VARIABLES
 
 PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Place:
-    """Where a sweep's results go and its data comes from, what is kept, and the command that its records name."""
+    """Where a sweep's results go and its data comes from, what is kept, and the command that its records name.
+
+    Attributes:
+        dataset: checksum of the data; None where it isn't known, and then nothing can be resumed.
+        checkpoint_every: epochs after which the state of a training is kept; None to keep none.
+        resumes: whether a run goes on from a state that an earlier sweep has kept.
+    """
 
     out: Path
     data_dir: Path | None
@@ -41,19 +49,14 @@ class Place:
     profile: bool
     plugins: tuple[Path, ...]
     command: str
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """What need not be done again: runs by configuration key and seed, comparisons of arms by their key."""
-
-    runs: frozenset[tuple[str, int]] = frozenset()
-    comparisons: frozenset[str] = frozenset()
+    dataset: str | None = None
+    checkpoint_every: int | None = None
+    resumes: bool = False
 
 
 @dataclass(slots=True)
 class Results:
-    """What a sweep did: the records of its runs, and whether each comparison of arms that it meant to make was made."""
+    """What a sweep has: the records of its runs, with those of before, and whether all arms have been compared."""
 
     records: list[RunRecord] = field(default_factory=list)
     comparisons_complete: bool = True
@@ -81,32 +84,37 @@ class Runner:
     def __init__(self, plan: Plan, place: Place, display: Display, new_worker: NewWorker = _new_worker) -> None:
         self.plan, self.place, self.display = plan, place, display
         self._new_worker = new_worker
-        variables = worker_environment(_num_threads())
+        self._variables = VARIABLES if plan.deterministic else {}
+        variables = {**worker_environment(_num_threads()), **self._variables}
         self.environment: Environment = {
             "hardware": hardware(plan.device),
             "software": software(),
             "details": details(plan.device, num_threads=int(variables["OMP_NUM_THREADS"]), variables=variables),
         }
+        self._done = Done()
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
 
-    def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # it is frozen
+    def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
         """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
 
         Returns the records of this sweep, also written to the store. Ctrl-C ends the run at hand and raises
         KeyboardInterrupt; what was finished before is in the store and in the tables.
         """
-        results = Results()
+        self._done, results = done, Results(records=list(done.runs.values()))
         self.display.sweep_started(self._announced(done))
+        if done.runs or done.again:
+            self.display.say(str(done))
+            self._tidy(done)
         for variant in self.plan.variants:
             worker: Worker | None = None
             try:
                 for seed in self.plan.seeds:
                     if (variant.key, seed) in done.runs or _is_over(deadline):
                         continue
-                    worker = worker or self._new_worker({})
+                    worker = worker or self._new_worker(self._variables)
                     record, alive = self._one(variant, seed, worker)
                     results.records.append(record)
                     if not alive:
@@ -147,9 +155,51 @@ class Runner:
             machine=self.machine,
             device=self.plan.device,
             runs=runs,
-            num_skipped=len(self.plan.variants) * len(self.plan.seeds) - len(runs),
+            num_skipped=len(done.runs),
+            skipped=tuple(done.runs.values()),
             num_comparisons=sum(group.key not in done.comparisons for group in groups),
         )
+
+    def done_before(self, *, retry_failed: bool, since: str = "") -> Done:
+        """What earlier sweeps have left of the plan; see `benchmarks.resume.done_before`."""
+        assert self._conditions is not None, "the data has to be known"
+        return done_before(
+            self.plan,
+            self._conditions,
+            self.store.read_all()[0],
+            ArmsStore(self.store.machine_dir).read_all()[0],
+            retry_failed=retry_failed,
+            since=since,
+        )
+
+    @property
+    def _conditions(self) -> Conditions | None:
+        dataset = self.place.dataset
+        return None if dataset is None else Conditions(environment=self.environment, dataset=dataset)
+
+    def _tidy(self, done: Done) -> None:
+        """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""
+        for variant in self.plan.variants:
+            for seed in self.plan.seeds:
+                if (variant.key, seed) in done.runs and (path := self._checkpoint_path(variant, seed)) is not None:
+                    path.unlink(missing_ok=True)
+        write_report(self.place.out, self.machine)
+
+    def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
+        if (conditions := self._conditions) is None:
+            return None
+        return checkpoint_path(self.store.machine_dir, conditions.parts(variant.key, seed, variant.code))
+
+    def _checkpoint(self, variant: Variant, seed: int) -> CheckpointJob | None:
+        """Where the run's state is kept; None where it isn't and none is there."""
+        path = self._checkpoint_path(variant, seed)
+        if path is None:
+            return None
+        if not self.place.resumes:
+            path.unlink(missing_ok=True)  # this run begins anew
+        if self.place.checkpoint_every is None and not path.exists():
+            return None
+        return {"path": str(path), "key": path.stem, "every_epochs": self.place.checkpoint_every}
 
     def _check_writable(self) -> None:
         """ValueError where no record could be written, before hours are spent on what can't be kept."""
@@ -182,6 +232,8 @@ class Runner:
             "profile": self.place.profile,
             "training_flops": variant.flops.training_flops,
             "plugins": [str(path) for path in self.place.plugins],
+            "decided": decided(variant, self._done),
+            "checkpoint": self._checkpoint(variant, seed),
         }
         self.display.run_started(variant.label, seed)
         fresh, alive = worker.import_s is None, True
@@ -191,14 +243,22 @@ class Runner:
             result = worker.run(job, self.display.worker_event)
         except WorkerDiedError as death:
             result["error"], alive = str(death), False
-        wall_s = time.perf_counter() - started
+        # What an earlier process has spent on the same run was spent on it, too.
+        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
         unknown = 0.0 if result["status"] == "ok" else None
         ledger = complete_ledger(result.get("ledger"), worker.import_s if fresh else 0.0, wall_s, unknown=unknown)
         record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
         self.store.write(record)
+        self._forget_checkpoint(variant, seed, record)
         write_report(self.place.out, self.machine)
         self.display.run_finished(record)
         return record, alive
+
+    def _forget_checkpoint(self, variant: Variant, seed: int, record: RunRecord) -> None:
+        """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
+        path = self._checkpoint_path(variant, seed)
+        if path is not None and record.status in ("ok", "diverged"):
+            path.unlink(missing_ok=True)
 
     def _record(
         self,
@@ -244,17 +304,8 @@ class Runner:
             predictions=result.get("predictions"),
             weights=result.get("weights"),
             profile=result.get("profile"),
+            code_checksum=variant.code,
         )
-
-
-def finished(machine_dir: Path, since: str) -> Done:
-    """Every run that is ok and every comparison that began at or after a time (UTC, as records write it)."""
-    records, _ = RecordStore(machine_dir).read_all()
-    comparisons, _ = ArmsStore(machine_dir).read_all()
-    return Done(
-        frozenset((run.config_key, run.seed) for run in records if run.status == "ok" and run.started_at >= since),
-        frozenset(comparison.key for comparison in comparisons if comparison.started_at >= since),
-    )
 
 
 def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:

@@ -15,12 +15,24 @@ import threading
 import time
 import traceback
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypedDict
 
 
+class CheckpointJob(TypedDict):
+    """Where a run's state is kept: see `fmnist_zoo.training.state.Checkpoints`."""
+
+    path: str
+    key: str
+    every_epochs: int | None
+
+
 class Job(TypedDict):
-    """One run, as the runner asks for it."""
+    """One run, as the runner asks for it.
+
+    `decided` are precision, engine and reason of the variant's other seeds where those were made by an earlier sweep.
+    """
 
     task: str
     config: dict[str, Any]
@@ -37,6 +49,8 @@ class Job(TypedDict):
     profile: bool
     training_flops: int
     plugins: list[str]
+    decided: dict[str, str | None] | None
+    checkpoint: CheckpointJob | None
 
 
 Emit = Callable[[dict[str, Any]], None]
@@ -62,9 +76,9 @@ def environment(num_threads: int) -> dict[str, str]:
 def main() -> None:
     """Serve jobs from standard input until it ends."""
     emit = open_answers()
+    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     from benchmarks.experiment import Experiment  # torch, timm, scikit-learn: the import that is booked as such
 
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
     experiment = Experiment()
     emit({"event": "ready"})
     for line in sys.stdin:
@@ -85,8 +99,12 @@ def open_answers() -> Emit:
 
 def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
     """What the run gave; a run that failed says how, and the worker lives on."""
+    from fmnist_zoo.training.determinism import deterministic_algorithms
+
+    as_asked = deterministic_algorithms() if job["config"].get("deterministic") else nullcontext()
     try:
-        return {"status": "ok", "error": None, **_task(experiment, job["task"])(job, emit)}
+        with as_asked:
+            return {"status": "ok", "error": None, **_task(experiment, job["task"])(job, emit)}
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
         traceback.print_exc()
         return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.found}

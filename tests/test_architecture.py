@@ -29,6 +29,7 @@ COMMANDS = (
     "benchmarks.compare",
     "benchmarks.tune",
     "benchmarks.mistakes",
+    "benchmarks.determinism",
 )
 CLOCK_CALLS = {"now", "utcnow", "today", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns"}
 

@@ -107,7 +107,7 @@ def compare(
     batch = next(subject.loader.batches(0, 1))
     reference = reference_of(subject.model, subject.recipe, batch, subject.scale)
     arms = [_parity_of(subject, job, batch, reference, report) for job in jobs]
-    chunk = _chunk(subject)
+    chunk = sample_chunk(subject)
     steps = [_ready(subject, arm, chunk, report) for arm in arms]
     with watched():
         take_turns(subject, arms, steps, chunk, rounds)
@@ -202,7 +202,7 @@ def _said(error: Exception) -> str:
     return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
 
 
-def _chunk(subject: Subject) -> tuple[Tensor, Tensor]:
+def sample_chunk(subject: Subject) -> tuple[Tensor, Tensor]:
     """The batches of a sample."""
     batch_size = subject.recipe.batch_size
     steps = CPU_STEPS if subject.device.type == "cpu" else steps_per_chunk(batch_size)

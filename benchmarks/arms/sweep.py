@@ -15,6 +15,7 @@ from benchmarks.process import NewWorker, WorkerDiedError
 from benchmarks.record import config_key, run_id
 from benchmarks.rounds import NUM_ROUNDS
 from benchmarks.schema import Config, Environment
+from fmnist_zoo.training.determinism import VARIABLES
 
 REFERENCE = {"precision": "fp32", "engine": "eager"}
 """What every arm is compared with, also where the sweep doesn't run it."""
@@ -156,7 +157,8 @@ class ArmSweep:
             ],
             "rounds": NUM_ROUNDS,
         }
-        worker = self._new_worker(variables)
+        fixed = VARIABLES if group.configs[0].get("deterministic") else {}
+        worker = self._new_worker({**variables, **fixed})
         try:
             return worker.run(job, lambda event: self._say(f"{group.configs[0]['model']}: {event['text']}"))
         except WorkerDiedError as death:

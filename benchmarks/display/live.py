@@ -84,7 +84,7 @@ class LiveDisplay(Display):
 
     def sweep_finished(self, end: SweepEnd) -> None:
         self._end()
-        records = self.sweep.records
+        records = self.sweep.all_records
         bad = [record for record in records if record.status != "ok"]  # their lines above may be cut
         print_line(self._console, summary(records, end.machine_dir, each=bad))
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -51,6 +51,7 @@ class SweepPlan:
         device: where it runs.
         runs: in their order, without those that are done already.
         num_skipped: runs of the plan that are done already.
+        skipped: their records.
         num_comparisons: of arms, after the runs.
     """
 
@@ -59,6 +60,7 @@ class SweepPlan:
     device: str
     runs: tuple[PlannedRun, ...]
     num_skipped: int = 0
+    skipped: tuple[RunRecord, ...] = ()
     num_comparisons: int = 0
 
 
@@ -72,7 +74,7 @@ class SweepEnd:
 
 
 def planned_runs(
-    plan: Plan, *, done: frozenset[tuple[str, int]], earlier: Iterable[RunRecord]
+    plan: Plan, *, done: Container[tuple[str, int]], earlier: Iterable[RunRecord]
 ) -> tuple[PlannedRun, ...]:
     """The runs of a plan that aren't done yet.
 

@@ -154,6 +154,11 @@ class SweepState:
         return [run.record for run in self.runs if run.record is not None]
 
     @property
+    def all_records(self) -> list[RunRecord]:
+        """The same, after those that an earlier sweep has done: what a sweep that was never stopped would have."""
+        return [*self.plan.skipped, *self.records]
+
+    @property
     def elapsed_s(self) -> float | None:
         """Since the sweep began."""
         return None if self._started_at_s is None else self._clock() - self._started_at_s

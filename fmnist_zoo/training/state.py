@@ -124,8 +124,10 @@ def read_state(path: Path, *, key: str) -> TrainingState:
     """
     from safetensors import SafetensorError, safe_open
 
-    if not path.is_file():
+    if not path.exists():
         raise FileNotFoundError(path)
+    if not path.is_file():
+        raise ValueError("it is no regular file")
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}

@@ -27,7 +27,7 @@ from benchmarks.config import RunConfig
 from benchmarks.display import Display
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
-from benchmarks.runner import Place, Runner, finished
+from benchmarks.runner import Place, Runner
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Augmentation, Engine, Optimizer, Precision, Recipe
@@ -110,7 +110,9 @@ def die(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def arms_runner(plan: Plan, out: Path, answers: dict[str, Any], log: list[Any]) -> Runner:
-    place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
+    place = Place(
+        out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run", dataset="5f1c0e"
+    )
     return Runner(
         plan,
         place,
@@ -134,7 +136,7 @@ def test_a_sweep_over_engines_ends_with_a_comparison_that_is_kept_and_not_made_a
     assert "Precision and engine" in page and "2.00 [2.00, 2.00]" in page
 
     log.clear()
-    done = finished(tmp_path / runner.machine, since="2000-01-01T00:00:00Z")
+    done = runner.done_before(retry_failed=False)
     assert done.comparisons == {record.key}
     again = arms_runner(plan, tmp_path, {}, log)
     assert again.run(done=done).comparisons_complete and log == []

@@ -10,7 +10,7 @@ from benchmarks.config import RunConfig
 from benchmarks.display import Display
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
-from benchmarks.runner import Done, Place, Runner, complete_ledger, finished
+from benchmarks.runner import Place, Runner, complete_ledger
 from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_record
 
@@ -63,7 +63,9 @@ def two_models_two_seeds() -> Plan:
 
 
 def runner(plan: Plan, out: Path, script: list[Any], log: list[str], display: Display | None = None) -> Runner:
-    place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
+    place = Place(
+        out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run", dataset="5f1c0e"
+    )
     return Runner(plan, place, display or Display(), new_worker=lambda variables: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
 
 
@@ -121,12 +123,19 @@ def test_finished_runs_are_not_done_again(tmp_path: Path) -> None:
     plan, log = two_models_two_seeds(), []  # type: ignore[var-annotated]
     first = runner(plan, tmp_path, [good_result, die, good_result, good_result], log)
     first.run()
-    done = finished(tmp_path / first.machine, since="2000-01-01T00:00:00Z")
+    done = first.done_before(retry_failed=True)
     assert len(done.runs) == 3
-    assert finished(tmp_path / first.machine, since="2999-01-01T00:00:00Z") == Done()
+    assert not first.done_before(retry_failed=True, since="2999-01-01T00:00:00Z").runs
     log.clear()
     records = runner(plan, tmp_path, [good_result], log).run(done=done).records
-    assert log == ["start", "mlp 1", "close"] and len(records) == 1
+    assert log == ["start", "mlp 1", "close"]
+    assert sorted((record.model, record.seed) for record in records) == [
+        ("lstm", 0),
+        ("lstm", 1),
+        ("mlp", 0),
+        ("mlp", 1),
+    ]
+    assert {record.status for record in records} == {"ok"}
 
 
 def test_after_the_deadline_no_run_starts(tmp_path: Path) -> None:

@@ -78,7 +78,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
         "measure": list[str](), "limit_s": 0.1, "choice": None, "data_dir": None, "weights": None,
         "roofline": None,
         "machine_dir": str(tmp_path / "machine"),
-        "profile": False, "training_flops": 76_000, "plugins": list[str](),
+        "profile": False, "training_flops": 76_000, "plugins": list[str](), "decided": None, "checkpoint": None,
         **changes,
     }  # fmt: skip
 

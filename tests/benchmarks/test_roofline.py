@@ -132,7 +132,7 @@ def test_it_belongs_to_a_machine_its_software_and_its_settings(monkeypatch: pyte
     ["", "{", "[]", "null", "{}", '{"copy_gb_per_s": 3.0}',
      json.dumps(fresh_roofline()).replace("40.5", "NaN"), json.dumps({**fresh_roofline(), "gemm_size": "large"}),
      json.dumps(fresh_roofline())[:-9], "\udc80"],
-    ids=["empty", "half", "a list", "null", "no fields", "few fields", "not finite", "no number", "cut short", "no UTF-8"],
+    ids=["empty", "half", "list", "null", "no fields", "few fields", "not finite", "a word", "cut short", "no UTF-8"],
 )  # fmt: skip
 def test_a_damaged_file_is_measured_again(path: Path, text: str) -> None:
     path.parent.mkdir(parents=True)

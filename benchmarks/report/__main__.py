@@ -1,22 +1,28 @@
 """`python -m benchmarks.report DIR`: make tables and pages again from the records, byte for byte.
 
-With `--pair A B` it says instead which of two models is better, and how sure that is.
+With `--pair A B` it says instead which of two models is better, and how sure that is; with `--html` it makes one page
+to explore in a browser.
 """
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import tyro
 
+if TYPE_CHECKING:
+    from benchmarks.report.files import Found
 
-def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | None = None) -> int:
+
+def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | None = None, html: bool = False) -> int:
     """Make README.md and CSV files again from the records, byte for byte.
 
     Args:
         directory: a results folder, or the folder of one machine in it.
         pair: two rows or models: say which is better and how sure that is, and write nothing.
+        html: write index.html alone, a page to explore that works from disk; needs Plotly (the extra `html`).
 
     Returns:
         The exit code: 0, or 2 where there is nothing to make a report of.
@@ -32,18 +38,31 @@ def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | 
         if pair is not None:
             print("\n\n".join(pair_verdicts(directory, pair)))
             return 0
-        found = regenerate(directory)
+        found = _write_html(directory) if html else regenerate(directory)
     except (ValueError, OSError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2
     for folder, (records, problems) in found.items():
         name = printable(str(folder))
-        print(f"{name}/README.md: {len(records)} runs" if records else f"{name}: no readable record")
+        page = name if html else f"{name}/README.md"
+        print(f"{page}: {len(records)} runs" if records else f"{name}: no readable record")
         for problem in problems:
             print(f"  skipped {name}/{printable(f'runs/{problem.name}: {problem.reason}')}", file=sys.stderr)
         for fault in (*ArmsStore(folder).read_all()[1], *read_outcomes(folder)[1], *filter(None, [read(folder)[1]])):
             print(f"  skipped {name}/{printable(f'{fault.name}: {fault.reason}')}", file=sys.stderr)
     return 0
+
+
+def _write_html(directory: Path) -> Found:
+    """Write the page of a folder's records; what was read, by machine folder."""
+    from benchmarks.report.files import read_folders
+    from benchmarks.report.html.page import write_page
+    from benchmarks.report.text import printable
+
+    found = read_folders(directory)
+    path = write_page(directory, found)
+    print(f"{printable(str(path))}: {path.stat().st_size / 1e6:.1f} MB")
+    return found
 
 
 if __name__ == "__main__":

@@ -61,9 +61,7 @@ def pair_verdicts(directory: Path, pair: tuple[str, str]) -> list[str]:
     Raises:
         ValueError: there is no readable record, or no section has both.
     """
-    folders = [directory] if (directory / "runs").is_dir() else machine_folders(directory)
-    found = {folder: RecordStore(folder).read_all() for folder in folders}
-    _check_found(directory, found)
+    found = read_folders(directory)
     paragraphs: list[str] = []
     everything: list[Section] = []
     for folder, (records, _) in found.items():
@@ -76,6 +74,18 @@ def pair_verdicts(directory: Path, pair: tuple[str, str]) -> list[str]:
         hints = "".join(dict.fromkeys(name_hint(everything, name) for name in pair))
         raise ValueError(f"no section of {directory} has both {pair[0]} and {pair[1]}, each as one row{hints}")
     return paragraphs
+
+
+def read_folders(directory: Path) -> Found:
+    """The records and unreadable files of a results folder, or of one machine's folder, by machine folder.
+
+    Raises:
+        ValueError: there is no readable record.
+    """
+    folders = [directory] if (directory / "runs").is_dir() else machine_folders(directory)
+    found = {folder: RecordStore(folder).read_all() for folder in folders}
+    _check_found(directory, found)
+    return found
 
 
 def _check_found(directory: Path, found: Found) -> None:

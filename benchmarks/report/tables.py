@@ -31,7 +31,7 @@ def accuracy_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
         "model": lambda row: _variant(row, marks),
         "params": lambda row: number(row["num_params"]),
         "seeds": lambda row: number(row["num_seeds"]),
-        TOP1_HEADERS[interval_kinds(frame)]: _top1,
+        TOP1_HEADERS[interval_kinds(frame)]: top1_text,
         "group": lambda row: row["group"] or MISSING,
         "val top-1, %": lambda row: number(row["val_top1_pct"], 2),
         "test NLL": lambda row: number(row["test_nll"], 3),
@@ -48,8 +48,8 @@ def throughput_table(frame: pd.DataFrame, marks: Mapping[str, str]) -> str:
     """The throughput table of one section; `marks` are footnote marks by configuration key."""
     columns: dict[str, Cell] = {
         "model": lambda row: _variant(row, marks),
-        "train, img/s": lambda row: _rate(row, "train"),
-        "infer, img/s": lambda row: _rate(row, "infer"),
+        "train, img/s": lambda row: rate_text(row, "train"),
+        "infer, img/s": lambda row: rate_text(row, "infer"),
         "batch (train / infer)": _batch_sizes,
         "precision": lambda row: escape(row["precision"] or MISSING),
         "engine": lambda row: escape(row["engine"] or MISSING),
@@ -116,7 +116,7 @@ def interval_kinds(frame: pd.DataFrame) -> frozenset[str]:
     return frozenset(kind for kind in frame["interval_95"] if kind is not None)
 
 
-def _top1(row: Mapping[str, Any]) -> str:
+def top1_text(row: Mapping[str, Any]) -> str:
     """`92.31 ± 0.21` for the interval over seeds, `92.31 [91.77, 92.82]` for the binomial one: it isn't symmetric."""
     mean, low, high = row["test_top1_pct"], row["test_top1_low_pct"], row["test_top1_high_pct"]
     if mean is None:
@@ -126,7 +126,7 @@ def _top1(row: Mapping[str, Any]) -> str:
     return f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def _rate(row: Mapping[str, Any], kind: str) -> str:
+def rate_text(row: Mapping[str, Any], kind: str) -> str:
     """`9,655 ± 1.2%`: the median, and how far the 95% interval of one run's samples reaches, of the widest."""
     spread = row[f"{kind}_spread_pct"]
     return number(row[f"{kind}_img_per_s"]) + ("" if spread is None else f" ± {spread:.1f}%")

@@ -1,0 +1,73 @@
+"""What the plots of a set show: a point and learning curves for each row, and where its time went."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any, get_type_hints
+
+from benchmarks.record import RunRecord
+from benchmarks.report.frames import SectionFrames, average, entries
+from benchmarks.report.rows import Row
+from benchmarks.schema import Epoch, Ledger
+
+CURVES = ("val_top1_pct", "train_top1_pct", "val_loss", "train_loss")
+LEDGER_PARTS = tuple(name for name in get_type_hints(Ledger) if name != "wall_s")
+
+
+def points(part: SectionFrames) -> list[dict[str, float | None]]:
+    """For each row its accuracy with the interval, and what that costs."""
+    accuracy, throughput = entries(part.accuracy), entries(part.throughput)
+    return [
+        {
+            "top1_pct": good["test_top1_pct"],
+            "low_pct": good["test_top1_low_pct"],
+            "high_pct": good["test_top1_high_pct"],
+            "num_seeds": good["num_seeds"],
+            "num_params": good["num_params"],
+            "train_s": good["train_s"],
+            "train_img_per_s": fast["train_img_per_s"],
+            "infer_img_per_s": fast["infer_img_per_s"],
+        }
+        for good, fast in zip(accuracy, throughput, strict=True)
+    ]
+
+
+def learning_curves(row: Row) -> dict[str, Any] | None:
+    """Means over a row's runs by epoch, with the least and the greatest; None where no run kept its history.
+
+    Runs of one budget in seconds end in different epochs: the curves end with the first of them.
+    """
+    histories = [record.history for record in row.ok if record.history]
+    if not histories:
+        return None
+    num_epochs = min(map(len, histories))
+    by_epoch = [[history[place] for history in histories] for place in range(num_epochs)]
+    return {
+        "num_runs": len(histories),
+        "epoch": [epochs[0]["epoch"] for epochs in by_epoch],
+        "elapsed_s": [average(epoch["elapsed_s"] for epoch in epochs) for epochs in by_epoch],
+        **{name: _band(by_epoch, name) for name in CURVES},
+    }
+
+
+def _band(by_epoch: Sequence[Sequence[Epoch]], name: str) -> dict[str, list[float | None]] | None:
+    """Mean, least and greatest of one number by epoch; None where no epoch has it."""
+    values = [[value for epoch in epochs if (value := dict(epoch)[name]) is not None] for epochs in by_epoch]
+    if not any(values):
+        return None
+    return {
+        "mean": [average(found) for found in values],
+        "low": [min(found, default=None) for found in values],
+        "high": [max(found, default=None) for found in values],
+    }
+
+
+def ledger(row: Row) -> list[float | None] | None:
+    """Seconds by part (`LEDGER_PARTS`), mean over the runs that count; None where there are none."""
+    return [_mean_part(row.ok, name) for name in LEDGER_PARTS] if row.ok else None
+
+
+def _mean_part(records: Sequence[RunRecord], name: str) -> float | None:
+    known = [value for record in records if (value := dict(record.ledger)[name]) is not None]
+    return fmean(known) if known else None

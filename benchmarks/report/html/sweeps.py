@@ -1,0 +1,50 @@
+"""What the page compares: the runs of a set, of all days or of one, in few numbers a row."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from benchmarks.report.frames import accuracy_frame, entries, throughput_frame
+from benchmarks.report.rows import Row, Section
+
+COMPARED = ("test_top1_pct", "test_top1_low_pct", "test_top1_high_pct", "num_seeds")
+SPEEDS = ("train_img_per_s", "infer_img_per_s", "train_s", "wall_s", "peak_mem_mib")
+
+
+def sweeps(section: Section, title: str) -> list[dict[str, Any]]:
+    """The latest runs of a section, and where runs are of several days those of each, replaced ones included.
+
+    Args:
+        section: of one machine.
+        title: of the section.
+    """
+    found = [{"name": f"{title}: latest runs", "rows": _rows(section, section.rows)}]
+    days = sorted({run.started_at[:10] for row in section.rows for run in (*row.records, *row.replaced)})
+    if len(days) > 1:
+        for day in days:
+            rows = [part for row in section.rows if (part := _of_day(row, day)).records]
+            found.append({"name": f"{title}: runs of {day}", "rows": _rows(section, rows)})
+    return [sweep for sweep in found if sweep["rows"]]
+
+
+def _of_day(row: Row, day: str) -> Row:
+    """A row's latest run of each seed on one day (UTC)."""
+    runs = sorted((*row.replaced, *row.records), key=lambda run: run.run_id)
+    latest = {run.seed: run for run in runs if run.started_at[:10] == day}
+    return Row(row.label, [run for _, run in sorted(latest.items())])
+
+
+def _rows(section: Section, rows: Sequence[Row]) -> list[dict[str, Any]]:
+    """Each row that has a run which counts, by what is compared."""
+    part = Section(section.conditions, [row for row in rows if row.ok])
+    accuracy, speed = entries(accuracy_frame(part)), entries(throughput_frame(part))
+    return [
+        {
+            "label": row.label,
+            "model": row.config["model"],
+            **{name: good[name] for name in COMPARED},
+            **{name: fast[name] for name in SPEEDS},
+        }
+        for row, good, fast in zip(part.rows, accuracy, speed, strict=True)
+    ]

@@ -1,0 +1,49 @@
+"""Start the Chromium that is on this machine, without any network of its own."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from playwright.sync_api import Browser, sync_playwright
+
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+FLAGS = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+def chromium_path() -> Path:
+    """The browser: what FMNIST_ZOO_CHROMIUM names, else the first of `NAMES` on the path.
+
+    Raises:
+        RuntimeError: there is none; says what to install.
+    """
+    named = os.environ.get("FMNIST_ZOO_CHROMIUM")
+    found = named or next(filter(None, map(shutil.which, NAMES)), None)
+    if not found or not Path(found).is_file():
+        missing = f"FMNIST_ZOO_CHROMIUM={named} is no file" if named else f"none of {', '.join(NAMES)} is on the path"
+        raise RuntimeError(
+            f"the browser tests need Chromium, and {missing}. On Debian or Ubuntu: sudo apt-get install chromium. "
+            "Elsewhere: install Chromium or Chrome and name its program in FMNIST_ZOO_CHROMIUM"
+        )
+    return Path(found)
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """A headless browser with an empty profile, ended with the context."""
+    path = chromium_path()
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
+        try:
+            yield browser
+        finally:
+            browser.close()

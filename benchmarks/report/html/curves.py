@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from statistics import fmean
-from typing import Any, get_type_hints
+from typing import Any, Literal, cast, get_args, get_type_hints
 
 from benchmarks.record import RunRecord
 from benchmarks.report.frames import SectionFrames, average, entries
 from benchmarks.report.rows import Row
 from benchmarks.schema import Epoch, Ledger
 
-CURVES = ("val_top1_pct", "train_top1_pct", "val_loss", "train_loss")
+Curve = Literal["val_top1_pct", "train_top1_pct", "val_loss", "train_loss"]
+CURVES: tuple[Curve, ...] = get_args(Curve)
 LEDGER_PARTS = tuple(name for name in get_type_hints(Ledger) if name != "wall_s")
 
 
@@ -51,9 +51,9 @@ def learning_curves(row: Row) -> dict[str, Any] | None:
     }
 
 
-def _band(by_epoch: Sequence[Sequence[Epoch]], name: str) -> dict[str, list[float | None]] | None:
+def _band(by_epoch: Sequence[Sequence[Epoch]], name: Curve) -> dict[str, list[float | None]] | None:
     """Mean, least and greatest of one number by epoch; None where no epoch has it."""
-    values = [[value for epoch in epochs if (value := dict(epoch)[name]) is not None] for epochs in by_epoch]
+    values = [[value for epoch in epochs if (value := epoch[name]) is not None] for epochs in by_epoch]
     if not any(values):
         return None
     return {
@@ -69,5 +69,4 @@ def ledger(row: Row) -> list[float | None] | None:
 
 
 def _mean_part(records: Sequence[RunRecord], name: str) -> float | None:
-    known = [value for record in records if (value := dict(record.ledger)[name]) is not None]
-    return fmean(known) if known else None
+    return average(cast("dict[str, float | None]", record.ledger)[name] for record in records)

@@ -87,8 +87,8 @@ def html_page(content: Content, plotly: str) -> bytes:
     free = LIMIT_BYTES - RESERVE_BYTES - len(_filled(plotly, own, embedded(content.data)))
     if free < 0:
         raise ValueError(
-            f"the page would be larger than {LIMIT_BYTES:,} bytes by {-free:,}; give the folder of one machine, or move "
-            "older runs elsewhere"
+            f"the page would be larger than {LIMIT_BYTES:,} bytes by {-free:,}; give the folder of one machine, or "
+            "move older runs elsewhere"
         )
     errors, free = _fitting(content.errors, free)
     for entry, found in zip(content.data["sets"], errors, strict=True):

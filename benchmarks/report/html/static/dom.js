@@ -54,8 +54,9 @@ function checkbox(label, checked, changed) {
   return el("label", {}, el("input", { type: "checkbox", checked, onchange: (event) => changed(event.target.checked) }), label);
 }
 
-function swatch(color) {
-  const mark = el("span", { class: "swatch", "aria-hidden": "true" });
+/** A small shape in a colour, as points have it in plots. */
+function swatch(color, symbol = "circle") {
+  const mark = el("span", { class: `swatch ${symbol}`, "aria-hidden": "true" });
   mark.style.background = shownColor(color);
   return mark;
 }

@@ -30,7 +30,7 @@ function galleryPart(title, text, images, set, data, value) {
     const truth = set.classes[data.labels[one.image]];
     const named = one.named.slice(0, 3).map(([label, runs]) => `${set.classes[label]} ${runs}`);
     const name = `Test image ${one.image}, labelled ${truth}; runs say ${named.join(", ")}`;
-    return { canvas: () => picture(data, one.image, name), title: truth, lines: [named.join(", "), `#${one.image}, ${value(one)}`] };
+    return { canvas: () => picture(data, one.image, name), title: truth, lines: [named.join(", "), `#${one.image}`, value(one)] };
   });
   const left = chosen.length ? pictureList(tiles, 15) : [el("p", { class: "hint" }, "None of the first ones is of this class.")];
   return el("div", { class: "card" }, el("h3", {}, title), el("p", { class: "hint" }, text), ...(images.length ? left : []));

@@ -20,12 +20,13 @@ function renderLedger(set, isShown) {
   const chart = el("div", { class: "chart", role: "img", "aria-label": `Seconds of a run by part, of ${shown.map((row) => row.label).join(", ")}; the table below has the numbers` });
   chart.style.height = `${Math.max(9, 5 + 1.9 * shown.length)}rem`;
   const total = (row) => row.ledger.reduce((sum, value) => sum + (value ?? 0), 0);
-  const key = el("div", { class: "controls" }, parts.map(({ name }) => el("span", { class: "hint" }, swatch(PART_COLORS[name]), PART_TITLES[name] ?? name)));
+  const key = el("div", { class: "controls" }, parts.map(({ name }) => el("span", { class: "hint" }, swatch(PART_COLORS[name], "square"), PART_TITLES[name] ?? name)));
+  const styles = looks(set.rows);
   const table = sortableTable(
     `Seconds by part: ${set.title}`,
     [{ title: "model", is_word: true }, ...parts.map(({ name }) => ({ title: PART_TITLES[name] ?? name })), { title: "together" }],
     rows.map((row) => ({
-      header: row.label, color: row.color,
+      header: row.label, look: styles[row.at],
       texts: [...parts.map(({ at }) => significant(row.ledger[at])), significant(total(row))], keys: [...parts.map(({ at }) => row.ledger[at]), total(row)],
     })),
   );

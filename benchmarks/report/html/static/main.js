@@ -13,9 +13,10 @@ function bestOfEach(set) {
 }
 
 function renderToggles(set) {
+  const styles = looks(set.rows);
   const boxes = set.rows.map((row, at) => {
     const input = el("input", { type: "checkbox", checked: pageState.shown.has(at), onchange: (event) => toggle([at], event.target.checked) });
-    return el("label", {}, input, swatch(row.color), row.label);
+    return el("label", {}, input, swatch(row.color, styles[at].symbol), row.label);
   });
   const button = (text, places) => el("button", { type: "button", class: "plain", onclick: () => {
     pageState.shown = new Set(places());
@@ -24,7 +25,7 @@ function renderToggles(set) {
   } }, text);
   const buttons = [button("All", () => set.rows.keys()), button("None", () => []), button("Best of each model", () => bestOfEach(set))];
   byId("toggles").replaceChildren(el("fieldset", { class: "toggles" },
-    el("legend", {}, "Models in the plots"), el("div", { class: "choices" }, boxes, buttons)));
+    el("legend", {}, "Models in the plots"), el("div", { class: "line" }, el("div", { class: "buttons" }, buttons), el("div", { class: "choices" }, boxes))));
 
   function toggle(places, shown) {
     for (const at of places) {

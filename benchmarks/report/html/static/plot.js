@@ -1,6 +1,6 @@
 const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true };
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
-const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "pentagon", "triangle-down", "bowtie", "hourglass"];
+const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "pentagon", "triangle-down", "triangle-left", "triangle-right"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 
 /** Text for Plotly, which reads a few tags in what it writes. */
@@ -14,7 +14,7 @@ function looks(rows) {
   return rows.map((row) => {
     const place = seen.get(row.color) ?? 0;
     seen.set(row.color, place + 1);
-    return { color: shownColor(row.color), symbol: SYMBOLS[place % SYMBOLS.length], dash: DASHES[place % DASHES.length] };
+    return { ownColor: row.color, color: shownColor(row.color), symbol: SYMBOLS[place % SYMBOLS.length], dash: DASHES[place % DASHES.length] };
   });
 }
 

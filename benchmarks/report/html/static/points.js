@@ -72,6 +72,9 @@ function pointTrace(point, cost) {
   };
 }
 
+const PLACES = [[12, 0], [-12, 0], ...[14, -14, 28, -28, 44, -44, 60, -60].flatMap((up) => [[14, up], [-14, up]])];
+const NEAR = 14;
+
 /** Labels beside their points, each in the first of its places where it meets no point, bar or other label. */
 function placedLabels(points, ranges, chart) {
   const width = Math.max(200, chart.clientWidth - 80), height = Math.max(150, chart.clientHeight - 60);
@@ -84,16 +87,19 @@ function placedLabels(points, ranges, chart) {
   ]);
   return points.map((point) => {
     const size = { wide: point.label.length * 6.8 + 4, high: 15 }, x = across(point.x), y = up(point.y);
-    const places = [[12, 0], [-12, 0], [10, 14], [-10, 14], [10, -14], [-10, -14], [10, 28], [-10, 28], [10, -28], [-10, -28]].map(([dx, dy]) => {
+    const places = PLACES.map(([dx, dy]) => {
       const left = dx > 0 ? x + dx : dx < 0 ? x + dx - size.wide : x - size.wide / 2;
       return { dx, dy, left, right: left + size.wide, bottom: y + dy - size.high / 2, top: y + dy + size.high / 2 };
     });
-    const inside = places.filter((box) => box.left >= 0 && box.right <= width);
+    const inside = places.filter((box) => box.left >= 0 && box.right <= width && box.bottom >= 0 && box.top <= height);
     const meets = (box) => taken.filter((other) => box.left < other.right && other.left < box.right && box.bottom < other.top && other.bottom < box.top).length;
     const box = (inside.length ? inside : places).reduce((best, one) => (meets(one) < meets(best) ? one : best));
     taken.push(box);
     return {
-      x: Math.log10(point.x), y: point.y, text: plotText(point.label), showarrow: false, xshift: box.dx, yshift: box.dy,
+      x: Math.log10(point.x), y: point.y, text: plotText(point.label),
+      ...(Math.abs(box.dy) <= NEAR
+        ? { showarrow: false, xshift: box.dx, yshift: box.dy }
+        : { showarrow: true, arrowhead: 0, arrowwidth: 0.8, arrowcolor: themeColor("muted"), ax: box.dx, ay: -box.dy }),
       xanchor: box.dx > 0 ? "left" : box.dx < 0 ? "right" : "center", font: { size: 12, color: themeColor("ink") },
     };
   });

@@ -1,13 +1,13 @@
 /**
  * A table whose columns can be sorted, in a container that scrolls by itself.
  *
- * columns: {title, is_word}, the first one of row headers. rows: {header, texts, keys, color?, classes?}; keys are what a column
+ * columns: {title, is_word}, the first one of row headers. rows: {header, texts, keys, look?, classes?}; keys are what a column
  * is sorted by, missing ones always last.
  */
 function sortableTable(caption, columns, rows) {
   const body = el("tbody");
   const lines = rows.map((row, place) => {
-    const header = el("th", { scope: "row" }, row.color ? swatch(row.color) : null, row.header);
+    const header = el("th", { scope: "row" }, row.look ? swatch(row.look.ownColor, row.look.symbol) : null, row.header);
     const cells = row.texts.map((text, at) => {
       const kind = [columns[at + 1].is_word ? "word" : null, row.classes?.[at]].filter(Boolean).join(" ");
       return el("td", { class: kind || null }, text);
@@ -46,11 +46,11 @@ function compareKeys(one, other, down) {
 const tableState = { chosen: "Accuracy", filter: "" };
 
 function renderTables(set) {
-  const colors = new Map(set.rows.map((row) => [row.label, row.color]));
+  const styles = looks(set.rows), lookOf = new Map(set.rows.map((row, at) => [row.label, styles[at]]));
   const status = el("span", { role: "status", class: "hint" });
   const made = set.tables.map((table) => {
     const columns = [{ title: "model", is_word: true }, ...table.columns];
-    const rows = table.labels.map((header, at) => ({ header, texts: table.texts[at], keys: table.keys[at], color: colors.get(header) }));
+    const rows = table.labels.map((header, at) => ({ header, texts: table.texts[at], keys: table.keys[at], look: lookOf.get(header) }));
     return { table, ...sortableTable(`${table.name}: ${set.title}`, columns, rows) };
   });
 

@@ -1,12 +1,17 @@
-"""Start the Chromium that is on this machine, without any network of its own."""
+"""Start the Chromium that is on this machine, without any network of its own.
+
+`python -m tests.browser.launch` says where it is, or what to install.
+"""
+
+from __future__ import annotations
 
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-
-from playwright.sync_api import Browser, sync_playwright
+from typing import Any
 
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 FLAGS = (
@@ -31,19 +36,36 @@ def chromium_path() -> Path:
     if not found or not Path(found).is_file():
         missing = f"FMNIST_ZOO_CHROMIUM={named} is no file" if named else f"none of {', '.join(NAMES)} is on the path"
         raise RuntimeError(
-            f"the browser tests need Chromium, and {missing}. On Debian or Ubuntu: sudo apt-get install chromium. "
+            f"the tests of the page need Chromium, and {missing}. On Debian or Ubuntu: sudo apt-get install chromium. "
             "Elsewhere: install Chromium or Chrome and name its program in FMNIST_ZOO_CHROMIUM"
         )
     return Path(found)
 
 
 @contextmanager
-def chromium() -> Iterator[Browser]:
-    """A headless browser with an empty profile, ended with the context."""
+def chromium() -> Iterator[Any]:
+    """A headless browser (Playwright's `Browser`) with an empty profile, ended with the context.
+
+    Raises:
+        RuntimeError: Chromium or Playwright is missing; says what to install.
+    """
     path = chromium_path()
+    try:
+        from playwright.sync_api import sync_playwright
+    except ImportError as error:
+        raise RuntimeError(
+            "the tests of the page need Playwright: pip install --group browser, or tox -e browser"
+        ) from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:
             yield browser
         finally:
             browser.close()
+
+
+if __name__ == "__main__":
+    try:
+        print(chromium_path())
+    except RuntimeError as error:
+        sys.exit(str(error))

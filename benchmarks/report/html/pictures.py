@@ -23,6 +23,8 @@ from fmnist_zoo.data.transport import Outside
 
 COLUMNS = 64
 SIDE = 28
+INDEX_BYTES = 6
+"""Of an index in JSON, with its comma."""
 
 
 def read_test_images(name: str, checksum: str) -> NDArray[np.uint8]:
@@ -54,14 +56,15 @@ def atlas(images: NDArray[np.uint8], order: NDArray[np.int64], *, limit_bytes: i
     Args:
         images: grey values from 0 (background) to 255 `(n, 28, 28)`.
         order: their indices, the most wanted first.
-        limit_bytes: of the base64 text.
+        limit_bytes: of the base64 text and the list of indices.
     """
     count = min(len(order), limit_bytes // 200)  # no picture takes less
     while count >= COLUMNS:
         text = base64.b64encode(_png(images[order[:count]])).decode()
-        if len(text) <= limit_bytes:
+        size = len(text) + INDEX_BYTES * count
+        if size <= limit_bytes:
             return {"columns": COLUMNS, "side": SIDE, "images": order[:count].tolist(), "png": text}
-        count = min(count - 1, int(count * limit_bytes / len(text) * 0.98))
+        count = min(count - 1, int(count * limit_bytes / size * 0.98))
     return None
 
 

@@ -1,4 +1,4 @@
-"""A page of known results, opened in a real browser; a test fails where the page logs an error or asks for a network."""
+"""A page of known results in a real browser; a test fails where the page logs an error or asks for a network."""
 
 from __future__ import annotations
 
@@ -50,7 +50,7 @@ def open_page(browser: Browser, page_file: Path) -> Iterator[Callable[..., Page]
         page.on("dialog", lambda dialog: said.append(f"dialog: {dialog.message}") or dialog.dismiss())
         page.on("request", lambda request: request.url.startswith(LOCAL) or said.append(f"network: {request.url}"))
         page.goto(file.as_uri())
-        page.wait_for_function("window.fmnistZooIsShown === true")
+        page.evaluate("fmnistZooShown")
         return page
 
     yield open_it

@@ -53,9 +53,7 @@ def chromium() -> Iterator[Any]:
     try:
         from playwright.sync_api import sync_playwright
     except ImportError as error:
-        raise RuntimeError(
-            "the tests of the page need Playwright: pip install --group browser, or tox -e browser"
-        ) from error
+        raise RuntimeError("the tests of the page need Playwright: tox -e browser brings it") from error
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(FLAGS))
         try:

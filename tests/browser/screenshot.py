@@ -44,7 +44,7 @@ def screenshot(
                 viewport={"width": width, "height": height}, color_scheme="dark" if dark else "light"
             )
             tab.goto(page.resolve().as_uri())
-            tab.wait_for_function("window.fmnistZooIsShown === true")
+            tab.evaluate("fmnistZooShown")
             if at is not None:
                 tab.locator(f"#{at}").evaluate("part => part.scrollIntoView({behavior: 'instant'})")
             tab.screenshot(path=picture, full_page=whole)

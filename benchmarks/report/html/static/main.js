@@ -84,4 +84,6 @@ picker.addEventListener("change", () => show(Number(picker.value)));
 DARK.addEventListener("change", render);
 show(0);
 // For whoever takes a picture: all is drawn, pictures of test images included.
-Promise.all(Object.values(datasets).map((data) => data.sheet)).then(() => requestAnimationFrame(() => (window.fmnistZooIsShown = true)));
+window.fmnistZooShown = Promise.all(Object.values(datasets).map((data) => data.sheet)).then(() => new Promise((done) => {
+  requestAnimationFrame(() => requestAnimationFrame(() => done(true)));
+}));

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import Problem, RecordStore, RunRecord
+from benchmarks.reading import Problem
+from benchmarks.record import RunRecord
 from benchmarks.report import noise
 from benchmarks.report.answers import read_answers
 from benchmarks.report.frames import SectionFrames, class_names, entries, matching, section_frames
@@ -29,6 +30,7 @@ from benchmarks.report.markdown import conditions_text
 from benchmarks.report.pairs import letters, section_groups
 from benchmarks.report.rows import Row, Section, sections
 from benchmarks.selfcheck import results as selfcheck
+from benchmarks.store import RecordStore
 from fmnist_zoo.figures import model_color
 
 Found = Mapping[Path, tuple[Sequence[RunRecord], Sequence[Problem]]]

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.record import Problem, RunRecord
+from benchmarks.reading import Problem
+from benchmarks.record import RunRecord
 from benchmarks.report.provenance import date_range, hardware_text
 
 PARTS = ("hardware", "software", "details")

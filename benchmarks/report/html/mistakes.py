@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.mistakes.votes import Voter, Votes, read_votes
-from benchmarks.record import RecordStore, RunRecord
+from benchmarks.record import RunRecord
 from benchmarks.report.answers import Answers
 from benchmarks.report.rows import Section
+from benchmarks.store import RecordStore
 
 MOST_SHOWN = 60
 """Images in each part of the gallery."""

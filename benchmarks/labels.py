@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from benchmarks.store import RecordStore
+from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
     from fmnist_zoo.data.datasets import Dataset
@@ -54,7 +55,7 @@ def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | Non
                     raise ValueError(f"{name} here has the checksum {dataset.checksum}, the records say {checksum}")
                 written = keep_labels(store, dataset)
                 print(f"{store.labels_path(checksum)}: {'written' if written else 'was there'}")
-            except (ValueError, DataError) as error:
+            except (ValueError, DataError, WriteError) as error:
                 print(f"error: {store.machine_dir}: {error}", file=sys.stderr)
                 missing += 1
     return 2 if missing else 0

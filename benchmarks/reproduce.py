@@ -26,7 +26,7 @@ from benchmarks.peers import __main__ as peers
 from benchmarks.run import INTERRUPTED, Outcome, sweep
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck.config import SelfcheckConfig
-from fmnist_zoo.files import write_atomically
+from fmnist_zoo.files import WriteError, write_atomically
 from fmnist_zoo.recipe import Engine, Precision
 from fmnist_zoo.registry import FAMILIES
 
@@ -239,7 +239,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return reproduce(options)
-    except (ValueError, DataError) as error:
+    except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

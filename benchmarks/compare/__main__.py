@@ -43,7 +43,7 @@ def compare(
         before, now = read_side(old), read_side(new)
         matching = match(before, now, allow)
         floor = noise_floor([*before.folders, *now.folders])
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     judgements = judge(matching.rows, (before.answers, now.answers), limits=limits, floor=floor)

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = tyro.cli(MistakesConfig, args=arguments, prog="python -m benchmarks.mistakes")
+    from benchmarks.report.text import without_controls
     from fmnist_zoo.data import DataError
 
     try:
-        print(mistakes(options))
+        print("\n".join(map(without_controls, mistakes(options).split("\n"))))
     except (ValueError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -27,6 +27,7 @@ from benchmarks.peers.serve import framework_environment
 from benchmarks.peers.task import LR, Task
 from benchmarks.reading import read_json
 from benchmarks.worker import environment
+from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
     from fmnist_zoo.data.datasets import Split
@@ -45,7 +46,7 @@ def main() -> int:
 
     try:
         found = compare(options)
-    except (ValueError, DataError) as error:
+    except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     print(page(found))

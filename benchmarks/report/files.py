@@ -21,7 +21,7 @@ from benchmarks.report.verdict import name_hint, pair_sentence
 from benchmarks.selfcheck import results as selfcheck
 from benchmarks.store import RecordStore
 from benchmarks.tune.outcome import read_outcomes
-from fmnist_zoo.files import read_regular, write_atomically
+from fmnist_zoo.files import read_regular, remove_leftovers, write_atomically
 
 FIGURES = "figures"
 _PAGE_LIMIT_BYTES = 1 << 26
@@ -121,6 +121,8 @@ def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], i
     Without a lock: whoever writes a file last has seen every record that was there when it had finished, and a record
     that came later has a writer of its own, who writes later still.
     """
+    for folder in filter(pages, folders()):
+        remove_leftovers(folder)
     while True:
         listing = _listing(folders())
         found = {folder: RecordStore(folder).read_all() for folder in folders()}

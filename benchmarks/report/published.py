@@ -52,10 +52,29 @@ class Published:
 def published_results() -> tuple[Published, ...]:
     """The results that come with the package, by family and accuracy as the file has them."""
     text = files("benchmarks").joinpath("data", "published.csv").read_text(encoding="utf-8")
-    return tuple(_result(row) for row in csv.DictReader(io.StringIO(text)))
+    return parse_published(text)
+
+
+def parse_published(text: str) -> tuple[Published, ...]:
+    """The rows of a table such as published.csv.
+
+    Raises:
+        ValueError: it isn't one; the message names the line.
+    """
+    results: list[Published] = []
+    rows = csv.DictReader(io.StringIO(text), strict=True)
+    try:
+        results.extend(map(_result, rows))
+    except (csv.Error, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"published.csv, line {rows.line_num}: {error}") from error
+    return tuple(results)
 
 
 def _result(row: Mapping[str, str]) -> Published:
+    if None in row.values() or not 0 < float(row["top1_pct"]) <= 100:
+        raise ValueError(f"{row} lacks a column, or has no accuracy between 0 and 100")
+    if row["data_release"] not in DATA_RELEASES or row["epoch_choice"] not in EPOCH_CHOICES:
+        raise ValueError(f"{row} has a data_release or epoch_choice that there is no sentence for")
     return Published(
         family=row["family"],
         model=row["model"],

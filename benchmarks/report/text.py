@@ -26,11 +26,12 @@ def escape(text: str) -> str:
 
 
 def printable(text: str) -> str:
-    """Foreign text for one line of a terminal: control characters, which could act on it, and breaks become spaces."""
-    return " ".join(_without_controls(text).split())
+    """Foreign text for one line of a terminal: as `without_controls`, and no space beside another."""
+    return " ".join(without_controls(text).split())
 
 
-def _without_controls(text: str) -> str:
+def without_controls(text: str) -> str:
+    """Foreign text with a space for each control character, which could act on a terminal, and for each line break."""
     return "".join(character if character.isprintable() else " " for character in text)
 
 
@@ -50,7 +51,7 @@ def shorten(text: str, limit: int = 240) -> str:
 
 def code_block(lines: Sequence[str]) -> str:
     """Lines as they are, in a fence that they can't close; control characters in them become spaces."""
-    text = "\n".join(_without_controls(line) for line in lines)
+    text = "\n".join(without_controls(line) for line in lines)
     fence = "`" * max(3, *(len(run) + 1 for run in re.findall("`+", text)), 0)
     return f"{fence}text\n{text}\n{fence}"
 

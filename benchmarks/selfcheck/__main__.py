@@ -21,6 +21,7 @@ from benchmarks.run import INTERRUPTED, repeated_option
 from benchmarks.selfcheck.config import SelfcheckConfig, check
 from benchmarks.selfcheck.serve import Job
 from benchmarks.worker import environment
+from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
     from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck
@@ -39,7 +40,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         path, found = selfcheck(options, shlex.join(["python", "-m", "benchmarks.selfcheck", *arguments]))
-    except (ValueError, DataError) as error:
+    except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except WorkerDiedError as error:

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 import tyro
 
 from benchmarks.tune.config import TuneConfig
+from fmnist_zoo.files import WriteError
 
 NO_OPTUNA = "tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
 
@@ -30,7 +31,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return tune(options, shlex.join(["python", "-m", "benchmarks.tune", *arguments]))
-    except (ValueError, DataError) as error:
+    except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -1,11 +1,14 @@
 """What a report says beyond measured numbers: who differs, scores, fronts, times, rankings, and others' results."""
 
 import re
+from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
 from benchmarks.report import frames
@@ -13,7 +16,7 @@ from benchmarks.report.__main__ import report
 from benchmarks.report.answers import read_answers
 from benchmarks.report.files import pair_verdicts
 from benchmarks.report.findings import page_findings
-from benchmarks.report.published import published_results, published_text
+from benchmarks.report.published import parse_published, published_results, published_text
 from benchmarks.report.rows import sections
 from benchmarks.schema import Config
 from benchmarks.store import RecordStore
@@ -235,3 +238,30 @@ def test_published_results_stand_apart_with_what_is_known_against_them(machine: 
 def test_other_datasets_have_no_published_table() -> None:
     config: Config = make_config(dataset="kmnist")
     assert published_text(sections([make_record(config)])) == []
+
+
+PUBLISHED = files("benchmarks").joinpath("data", "published.csv").read_text(encoding="utf-8")
+
+
+@given(data=st.data())
+def test_a_published_table_is_read_or_its_line_is_named(data: st.DataObject) -> None:
+    at = data.draw(st.integers(0, len(PUBLISHED) - 1))
+    change = data.draw(st.text(max_size=3))
+    text = PUBLISHED[:at] + change + PUBLISHED[at + data.draw(st.integers(0, 40)) :]
+    try:
+        results = parse_published(text)
+    except ValueError as error:
+        reason = str(error)
+    else:
+        reason = ""
+        assert all(0 < result.top1_pct <= 100 and result.remarks is not None for result in results)
+    assert not reason or reason.startswith("published.csv, line ")
+
+
+@pytest.mark.parametrize(
+    "line", ["mlp,x,nan,,,,,", "mlp,x,101,,none,unknown,final,y", "mlp,x", "mlp,x,90,,none,new,,y", 'mlp,"x']
+)
+def test_a_line_of_a_published_table_that_makes_no_sense_is_named(line: str) -> None:
+    header = PUBLISHED.splitlines()[0]
+    with pytest.raises(ValueError, match=r"published\.csv, line 2"):
+        parse_published(f"{header}\n{line}\n")

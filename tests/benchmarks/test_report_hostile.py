@@ -128,7 +128,7 @@ def test_no_text_of_a_record_acts_on_a_page_or_a_spreadsheet(
     for page in (machine / "README.md", tmp_path / "README.md"):
         text = page.read_text(encoding="utf-8")
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
-        assert "$" not in re.sub("```.*?```", "", text, flags=re.DOTALL)
+        assert "$" not in re.sub(r"(`{3,})text\n.*?\n\1\n", "", text, flags=re.DOTALL)
         tags = Tags()
         tags.feed(MarkdownIt("commonmark").enable("table").render(text))
         assert not tags.foreign and not tags.open
@@ -189,6 +189,17 @@ def test_without_room_a_report_says_so_and_leaves_whole_files(
     assert (machine / "README.md").read_bytes() == before[machine / "README.md"]
     assert set(after) == {*before, RecordStore(machine).runs_dir / f"{make_record(seed=1).run_id}.json"}
     assert report(tmp_path) == 0
+
+
+def test_a_report_removes_what_killed_writers_left_long_ago(tmp_path: Path) -> None:
+    machine = tmp_path / "machine"
+    write_records(machine, make_record(cost=None))
+    old, new = machine / "runs" / ".0123456789abcdef.tmp", machine / "runs" / ".fedcba9876543210.tmp"
+    for path in (old, new):
+        path.write_bytes(b"half")
+    os.utime(old, (0.0, 0.0))
+    assert report(tmp_path) == 0
+    assert not old.exists() and new.exists()
 
 
 @pytest.mark.parametrize(

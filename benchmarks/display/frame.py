@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from rich.cells import cell_len
+from rich.cells import cell_len, set_cell_size
 from rich.text import Text
 
 from benchmarks.display.state import RunView, SweepState
@@ -144,11 +144,15 @@ def _line(sweep: SweepState, run: RunView, columns: Sequence[Column], name_width
 
 
 def _name(run: RunView, width: int) -> Text:
-    """The run's name; where it is too long, its variant is cut, and the seed stays."""
-    seed = f" seed {run.planned.seed}"
-    name = Text(visible(run.planned.variant))
-    name.truncate(max(1, width - len(seed)), overflow="ellipsis")
-    return _cell(name.plain + seed, width, "left")
+    """The run's name; where it is too long, its variant lacks its middle: what tells rows apart is at its ends."""
+    seed, variant = f" seed {run.planned.seed}", visible(run.planned.variant)
+    room = max(1, width - len(seed))
+    if cell_len(variant) > room:
+        tail = variant[-((room - 1) // 2) :] if room > 2 else ""
+        while cell_len(tail) > (room - 1) // 2:
+            tail = tail[1:]
+        variant = f"{set_cell_size(variant, room - 1 - cell_len(tail))}…{tail}"
+    return _cell(variant + seed, width, "left")
 
 
 def _cell(text: str, width: int, align: Align, style: str = "") -> Text:

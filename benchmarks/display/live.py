@@ -84,9 +84,8 @@ class LiveDisplay(Display):
 
     def sweep_finished(self, end: SweepEnd) -> None:
         self._end()
-        records = self.sweep.all_records
-        bad = [record for record in records if record.status != "ok"]  # their lines above may be cut
-        print_line(self._console, summary(records, end.machine_dir, each=bad))
+        bad = [record for record in self.sweep.all_records if record.status != "ok"]  # their lines above may be cut
+        print_line(self._console, summary(self.sweep, end.machine_dir, each=bad))
 
     def refresh(self) -> None:
         """Draw it now."""

@@ -50,7 +50,7 @@ class PlainDisplay(Display):
         print_line(self._console, visible(text))
 
     def sweep_finished(self, end: SweepEnd) -> None:
-        print_line(self._console, "\n" + summary(self.sweep.all_records, end.machine_dir))
+        print_line(self._console, "\n" + summary(self.sweep, end.machine_dir, each=self.sweep.all_records))
 
     def _running_name(self) -> str:
         run = self.sweep.running
@@ -78,4 +78,4 @@ class QuietDisplay(Display):
         print_line(self._errors, visible(text))
 
     def sweep_finished(self, end: SweepEnd) -> None:
-        print_line(self._console, summary(self.sweep.all_records, end.machine_dir, each=()))
+        print_line(self._console, summary(self.sweep, end.machine_dir, each=()))

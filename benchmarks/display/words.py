@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.display.state import RunView
+from benchmarks.display.state import RunView, SweepState
 from benchmarks.record import RunRecord
 
 
@@ -44,18 +44,23 @@ def error_line(record: RunRecord) -> str:
     return visible((record.error or "no metrics").strip().partition("\n")[0])
 
 
-def summary(records: Sequence[RunRecord], machine_dir: Path, *, each: Sequence[RunRecord] | None = None) -> str:
-    """How many runs of a sweep are ok, and where the tables are.
+def summary(sweep: SweepState, machine_dir: Path, *, each: Sequence[RunRecord]) -> str:
+    """How many runs of a sweep are ok, done before or now, and where the tables are, if there are any.
 
     Args:
-        records: of the sweep.
+        sweep: at its end.
         machine_dir: the machine's folder of results.
-        each: the runs that get a line of their own; all of them if not given.
+        each: the runs that get a line of their own.
     """
+    records, left = sweep.all_records, len(sweep.runs) - len(sweep.records)
     good = sum(record.status == "ok" for record in records)
-    shown = records if each is None else each
-    lines = [f"  {visible(record.variant)} seed {record.seed}: {result_words(record)}" for record in shown]
-    return "\n".join([f"{good} of {len(records)} runs ok", *lines, f"tables: {machine_dir / 'README.md'}"])
+    return "\n".join(
+        [
+            f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else ""),
+            *(f"  {visible(record.variant)} seed {record.seed}: {result_words(record)}" for record in each),
+            *([f"tables: {machine_dir / 'README.md'}"] if records else []),
+        ]
+    )
 
 
 def figure(value: float | None, form: str) -> str:

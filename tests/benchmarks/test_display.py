@@ -188,7 +188,8 @@ def test_narrow_terminals_lack_columns_and_break_no_line(width: int) -> None:
     display.sweep_started(make_plan("lstm rows_per_step=2 optimizer=adamw lr=0.003", "mlp"))
     tell_run(display, "lstm rows_per_step=2 optimizer=adamw lr=0.003")
     header, lstm = lines(display, width=width)[1:3]
-    assert len(header) <= width and lstm.split("…")[1].startswith(" seed 0 ok")
+    head, tail = lstm.split("…")
+    assert len(header) <= width and head.startswith("lstm r") and "=0.003 seed 0 ok" in tail
     assert ("loss" in header, "left" in header) == ((True, True) if width == 80 else (False, False))
     assert "val %" in header and "test %" in header
 
@@ -278,6 +279,15 @@ def test_quiet_says_what_went_wrong_and_where_the_tables_are() -> None:
         display.sweep_finished(END)
     assert out.getvalue() == "1 of 2 runs ok\ntables: results/here/README.md\n"
     assert errors.getvalue() == "cnn seed 0: failed: it broke\nthe tables can't be written\n"
+
+
+def test_a_sweep_that_was_stopped_says_what_is_not_done_and_names_no_tables_that_it_has_not_made() -> None:
+    display, text = plain()
+    with display:
+        display.sweep_started(make_plan("mlp", "cnn"))
+        display.run_started("mlp", 0)
+        display.sweep_finished(END)
+    assert text.getvalue().endswith("\n0 of 0 runs ok, 2 not done\n")
 
 
 def test_a_run_that_begins_anew_with_a_smaller_batch_is_counted_with_it() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
+from PIL import Image
 
 # The colours of Okabe & Ito (2008), Color Universal Design, which people with any kind of colour vision tell apart.
 # Yellow is left out: on white it is hardly seen.
@@ -53,6 +55,8 @@ _OTHERS = {
 
 INK, MUTED, GRID = "#1F2328", "#59636E", "#D1D9E0"
 """Of text, of what stays in the background, and of grid lines."""
+
+SMALL_DPI = 120
 
 LOOKS = {
     # White, not transparent: text and points are as readable on a page with a dark background.
@@ -125,15 +129,37 @@ def new_panels(
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
-def saved(figure: Figure) -> dict[str, bytes]:
-    """A figure as files, by suffix: `svg` and `png`, without a date or a version in them. To be called in `looks`."""
+def saved(figure: Figure, *, small: bool = False) -> dict[str, bytes]:
+    """A figure as files, by suffix: `svg` and `png`, without a date or a version in them. To be called in `looks`.
+
+    Args:
+        figure: to be written.
+        small: for figures that are kept under version control: a PNG of 256 colours and an SVG without needless digits,
+            which look the same and take half the room.
+    """
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # it is laid out once, and not for each file
+    dpi = SMALL_DPI if small else float(mpl.rcParams["savefig.dpi"])
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
     files = {}
     for suffix, fields in metadata.items():
         buffer = io.BytesIO()
-        figure.savefig(buffer, format=suffix, metadata=fields)
+        figure.savefig(buffer, format=suffix, metadata=fields, dpi=dpi)
         files[suffix] = buffer.getvalue()
-    return files
+    return {"svg": _fewer_digits(files["svg"]), "png": _fewer_colors(files["png"])} if small else files
+
+
+def _fewer_digits(svg: bytes) -> bytes:
+    """Lengths of 10 points and more to a hundredth of a point, and lines that begin at their beginning."""
+    return re.sub(rb"\n\s+", b"\n", re.sub(rb"(?<![\w#.])(\d{2,}\.\d\d)\d+", rb"\1", svg))
+
+
+def _fewer_colors(png: bytes) -> bytes:
+    buffer = io.BytesIO()
+    Image.open(io.BytesIO(png)).convert("RGB").quantize(256, dither=Image.Dither.NONE).save(
+        buffer, "png", optimize=True
+    )
+    return buffer.getvalue()
 
 
 def drawable(text: str, limit: int = 48) -> str:

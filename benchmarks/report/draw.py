@@ -62,16 +62,21 @@ def sketched(
 ) -> Iterator[tuple[SectionFrames, str, Iterator[Sketch]]]:
     """Each section with the beginning of its files' names and its figures, which are not yet drawn.
 
-    The first section of each dataset and track, which has its largest budget, is the main one, with all figures.
+    The first section of each dataset and track, which has its largest budget, is the main one, with all figures;
+    a model's confusion matrix is in the first of them that has the model.
     """
     tracks: set[tuple[str, str]] = set()
+    known: set[str] = set()
     for part in parts:
         conditions = part.section.conditions
         words = html.unescape(conditions_text(conditions))
         is_main = (conditions.dataset, conditions.track) not in tracks
         tracks.add((conditions.dataset, conditions.track))
         frames = findings.by_section[conditions].frames
-        yield part, f"{_prefix(conditions)}-", section_sketches(part, frames, words, is_main=is_main)
+        models = {row.config["model"] for row in part.section.rows if row.ok}
+        new_models = models - known if is_main else None
+        known |= new_models or set()
+        yield part, f"{_prefix(conditions)}-", section_sketches(part, frames, words, new_models=new_models)
 
 
 def _prefix(conditions: Conditions) -> str:
@@ -86,7 +91,7 @@ def _prefix(conditions: Conditions) -> str:
 def _write(folder: Path, prefix: str, sketch: Sketch) -> Picture:
     name = f"{FIGURES}/{prefix}{sketch.name}"
     with looks():
-        for suffix, content in saved(sketch.draw()).items():
+        for suffix, content in saved(sketch.draw(), small=True).items():
             write_atomically(folder / f"{name}.{suffix}", content)
     return Picture(kind=sketch.kind, path=f"{name}.svg", alt=sketch.alt)
 

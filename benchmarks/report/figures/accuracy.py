@@ -8,11 +8,11 @@ from typing import Any
 import pandas as pd
 from matplotlib.figure import Figure
 
-from benchmarks.report.figures.drawn import MOST_ROWS, quiet, titled
+from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, quiet, titled
 from benchmarks.report.frames import T_INTERVAL, entries
 from fmnist_zoo.figures import INK, drawable, model_look, new_figure
 
-WORDS = {True: "t interval over seeds; small dots: the seeds", False: "binomial interval over the test images"}
+WORDS = {True: "t over seeds, the small dots", False: "binomial over test images"}
 
 
 def accuracy_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
@@ -45,6 +45,6 @@ def accuracy_figure(rows: Sequence[Mapping[str, Any]], seeds: Mapping[str, Seque
     axes.set_ylim(len(shown) - 0.4, -0.6)
     quiet(axes, "y")
     kinds = dict.fromkeys(WORDS[row["interval_95"] == T_INTERVAL] for row in shown)
-    axes.set_xlabel(f"test top-1, % (bars: 95% {' or '.join(kinds)})", fontsize=8.5)
-    titled(figure, "Test accuracy", conditions, num_shown=len(shown), num_rows=len(rows))
+    axes.set_xlabel(f"test top-1, % (95% interval: {' or '.join(kinds)})", fontsize=8.5)
+    titled(figure, "Test accuracy", conditions, best_rows(len(shown), len(rows)))
     return figure

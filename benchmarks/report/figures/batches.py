@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from benchmarks.report.figures.drawn import MOST_CURVES, is_drawn, legend, plain_number, row_looks, titled
+from benchmarks.report.figures.drawn import chosen, is_drawn, legend, plain_number, row_looks, titled
 from benchmarks.report.rows import Section
 from benchmarks.report.speed import swept_rows
 from benchmarks.schema import BatchPoint
@@ -24,11 +24,14 @@ def batches_figure(section: Section, conditions: str) -> Figure:
         section: with at least one row in `swept_rows`.
         conditions: of it, in words.
     """
-    swept = dict(list(swept_rows(section).items())[:MOST_CURVES])
-    looks_of = row_looks({row.label: row.config["model"] for row in section.rows})
+    found = swept_rows(section)
+    models = {row.label: row.config["model"] for row in section.rows if row.label in found}
+    labels, note = chosen(models)
+    looks_of = row_looks({label: models[label] for label in labels})
     figure, panels = new_panels(9.5, 4.2, columns=2)
     for axes, title in zip(panels, ("train", "infer"), strict=True):
-        for label, sweep in swept.items():
+        for label in labels:
+            sweep = found[label]
             points = known(sweep["train"] if title == "train" else sweep["infer"])
             knee = sweep["train_knee"] if title == "train" else sweep["infer_knee"]
             axes.plot(list(points), list(points.values()), **looks_of[label].style())
@@ -41,9 +44,9 @@ def batches_figure(section: Section, conditions: str) -> Figure:
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_locator(NullLocator())
             axis.set_major_formatter(FuncFormatter(lambda value, _: plain_number(value)))
-    legend(figure, [looks_of[label].handle(label) for label in swept])
+    legend(figure, [looks_of[label].handle(label) for label in labels])
     title = "Throughput by batch size; ring: the smallest batch with 90% of the highest rate"
-    titled(figure, title, conditions)
+    titled(figure, title, conditions, note)
     return figure
 
 

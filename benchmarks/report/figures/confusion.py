@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.colors import PowerNorm
+from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from benchmarks.report.figures.drawn import titled
+from benchmarks.report.figures.drawn import readable_on, titled
 from benchmarks.report.frames import entries, predicted_column
-from fmnist_zoo.figures import INK, drawable, new_figure
+from fmnist_zoo.figures import drawable, new_figure
 
 SHADES, DIFFERENCES = "Blues", "PuOr"
 """Of one hue, and of two that every kind of colour vision tells apart."""
-DARK = 0.55
-"""From this share of the scale on, numbers are written in white."""
 LIMIT_PCT = 10.0
 """Of the scale of differences, at most: points of a class."""
 
@@ -53,15 +52,14 @@ def confusions(frame: pd.DataFrame) -> dict[str, Confusion]:
 
 def confusion_figure(matrix: Confusion, conditions: str) -> Figure:
     """The matrix as a heat map with its numbers. To be called in `looks`."""
-    figure, axes = _square(matrix.class_names)
-    norm = PowerNorm(0.4, 0, 100)
+    of_runs = f", mean of {matrix.num_runs} seeds" if matrix.num_runs > 1 else ""
+    figure, axes = _square(matrix.class_names, f"numbers: % of the true class{of_runs}")
+    norm, colors = PowerNorm(0.4, 0, 100, clip=True), mpl.colormaps[SHADES]
     axes.pcolormesh(matrix.percent, cmap=SHADES, norm=norm, edgecolor="white", linewidth=0.5)
     for (row, column), value in np.ndenumerate(matrix.percent):
         if value > 0:
-            color = "white" if float(norm(value)) > DARK else INK
-            _write(axes, row, column, f"{value:.1f}" if value < 99.95 else "100", color)
-    of_runs = f", mean of {matrix.num_runs} seeds" if matrix.num_runs > 1 else ""
-    titled(figure, f"{matrix.label}: what test images are taken for, % of the true class{of_runs}", conditions)
+            _write(axes, row, column, f"{value:.1f}" if value < 99.95 else "100", readable_on(colors(norm(value))))
+    titled(figure, f"{matrix.label}: what test images are taken for", conditions)
     return figure
 
 
@@ -80,14 +78,14 @@ def difference_figure(first: Confusion, second: Confusion, conditions: str) -> F
     difference = first.percent - second.percent
     better = np.where(np.eye(len(difference), dtype=bool), difference, -difference)
     limit = max(1.0, min(LIMIT_PCT, float(np.abs(difference).max())))
-    figure, axes = _square(first.class_names)
-    axes.pcolormesh(better, cmap=DIFFERENCES, vmin=-limit, vmax=limit, edgecolor="white", linewidth=0.5)
+    explained = "points of the true class; violet: speaks for the first, orange: for the second"
+    figure, axes = _square(first.class_names, explained)
+    norm, colors = Normalize(-limit, limit, clip=True), mpl.colormaps[DIFFERENCES]
+    axes.pcolormesh(better, cmap=DIFFERENCES, norm=norm, edgecolor="white", linewidth=0.5)
     for (row, column), value in np.ndenumerate(difference):
         if abs(value) >= 0.05:
-            dark = abs(value) > DARK * 1.3 * limit
-            _write(axes, row, column, f"{value:+.1f}", "white" if dark else INK)
-    title = f"{first.label} minus {second.label}, points of the true class; violet: speaks for the first"
-    titled(figure, title, conditions)
+            _write(axes, row, column, f"{value:+.1f}", readable_on(colors(norm(better[row, column]))))
+    titled(figure, f"{drawable(first.label, 34)} minus {drawable(second.label, 34)}", conditions)
     return figure
 
 
@@ -101,7 +99,7 @@ def best_two(matrices: Sequence[Confusion]) -> tuple[Confusion, Confusion] | Non
     return None
 
 
-def _square(class_names: Sequence[str]) -> tuple[Figure, Axes]:
+def _square(class_names: Sequence[str], explained: str) -> tuple[Figure, Axes]:
     """Axes for a cell for each pair of classes, the true ones from top to bottom."""
     count = len(class_names)
     side = 1.9 + 0.48 * count
@@ -110,7 +108,7 @@ def _square(class_names: Sequence[str]) -> tuple[Figure, Axes]:
     places = [place + 0.5 for place in range(count)]
     axes.set_xticks(places, names, rotation=40, ha="right", rotation_mode="anchor")
     axes.set_yticks(places, names)
-    axes.set(xlabel="predicted class", ylabel="true class", xlim=(0, count), ylim=(count, 0))
+    axes.set(xlabel=f"predicted class\n({explained})", ylabel="true class", xlim=(0, count), ylim=(count, 0))
     axes.tick_params(length=0)
     axes.grid(visible=False)
     for spine in axes.spines.values():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeGuard
 
@@ -18,9 +18,9 @@ from fmnist_zoo.figures import INK, drawable, model_look
 
 MOST_ROWS = 40
 """Of a figure with a line of text for each row: the best ones."""
-MOST_CURVES = 14
-"""Of a figure whose rows are lines between each other."""
-CHARACTERS_PER_INCH = 13
+MOST_CURVES = 8
+"""Of a figure whose rows are lines across each other."""
+CHARACTERS_PER_INCH = 12.5
 """Of a title, on average."""
 
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
@@ -82,35 +82,53 @@ def row_looks(models: Mapping[str, str]) -> dict[str, RowLook]:
     return found
 
 
-def best_of_each_model(rows: Iterable[Mapping[str, Any]]) -> list[str]:
-    """The label of the first row of each model: rows are in the order of their accuracy."""
+def best_of_each_model(models: Mapping[str, str]) -> list[str]:
+    """The first row of each model, from the model of each row by label, the best first."""
     first: dict[str, str] = {}
-    for row in rows:
-        first.setdefault(row["model"], row["variant"])
+    for label, model in models.items():
+        first.setdefault(model, label)
     return list(first.values())
 
 
-def titled(figure: Figure, title: str, conditions: str, *, num_shown: int | None = None, num_rows: int = 0) -> None:
+def chosen(models: Mapping[str, str]) -> tuple[list[str], str]:
+    """The rows that a figure with lines across each other shows, and what its title says where those are not all.
+
+    Args:
+        models: of the rows, by label, the best first.
+    """
+    labels = list(models)
+    if len(labels) <= MOST_CURVES:
+        return labels, ""
+    best = best_of_each_model(models)
+    if len(best) > 1:
+        return best[:MOST_CURVES], " (the best row of each model)"
+    return labels[:MOST_CURVES], f" (the best {MOST_CURVES} of {len(labels)} rows)"
+
+
+def titled(figure: Figure, title: str, conditions: str, note: str = "") -> None:
     """Head a figure with what it shows, and under which conditions that was measured.
 
     Args:
         figure: without other title.
         title: what it shows.
         conditions: of its section, in words.
-        num_shown: rows that are drawn, of `num_rows`; it is said where some are not.
-        num_rows: of the section.
+        note: follows the title, and is never cut.
     """
     room = int(CHARACTERS_PER_INCH * figure.get_figwidth())
-    left_out = f" (the best {num_shown} of {num_rows} rows)" if num_shown is not None and num_shown < num_rows else ""
-    head = f"{drawable(title, room - len(left_out))}{left_out}"
+    head = f"{drawable(title, room - len(note))}{note}"
     figure.suptitle(f"{head}\n{drawable(conditions, room)}", x=0.012, ha="left", fontsize=9.5)
+
+
+def best_rows(shown: int, rows: int) -> str:
+    """The note of a title where a figure leaves rows out."""
+    return f" (the best {shown} of {rows} rows)" if shown < rows else ""
 
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
     """To the right of all axes, where it covers nothing."""
     figure.legend(
         handles=handles,
-        loc="outside right upper",
+        loc="outside right center",
         frameon=False,
         fontsize=8.0,
         handlelength=3.0,
@@ -158,3 +176,11 @@ def file_name(text: str, identity: str | None = None) -> str:
 def is_drawn(value: float | None, *, above: float = 1e-9) -> TypeGuard[float]:
     """Whether a number is one that may have been measured: others would squeeze all that were."""
     return value is not None and above <= value <= 1e9
+
+
+def readable_on(color: tuple[float, float, float, float]) -> str:
+    """Ink or white, whichever has the higher contrast on a colour (WCAG 2.2, relative luminance)."""
+    red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3])
+    luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
+    ink = 0.016  # of INK itself
+    return INK if (luminance + 0.05) / (ink + 0.05) >= 1.05 / (luminance + 0.05) else "white"

@@ -10,9 +10,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.report.figures.drawn import RowLook, is_drawn, legend, scale_log, titled
-from benchmarks.report.figures.labels import fix_layout, label_point, to_pixels
+from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.frames import SectionFrames, entries
-from benchmarks.report.placing import along, around
+from benchmarks.report.placing import Box, Places, along, around
 from fmnist_zoo.figures import INK, MUTED, model_look, new_figure
 
 AXES = {"train_s": "training time, s", "num_params": "parameters"}
@@ -66,10 +66,13 @@ def front_figure(rows: Sequence[Priced], cost: str, conditions: str) -> Figure:
     titled(figure, f"Test accuracy against {AXES[cost].partition(',')[0]}", conditions)
     for row in rows:
         look = model_look(row.model)
+        reach = [[row.top1_pct - row.low_pct], [row.high_pct - row.top1_pct]]
         axes.errorbar(
-            row.cost, row.top1_pct, yerr=[[row.top1_pct - row.low_pct], [row.high_pct - row.top1_pct]],
-            fmt=look.marker, color=look.color, markeredgecolor=INK, markeredgewidth=0.6, markersize=7.0,
-            elinewidth=1.2, capsize=2.5, zorder=3,
+            row.cost, row.top1_pct, yerr=reach, fmt="none", ecolor=look.color, elinewidth=1.2, capsize=2.5, zorder=2
+        )
+        axes.plot(
+            row.cost, row.top1_pct, look.marker, color=look.color, markeredgecolor=INK, markeredgewidth=0.6,
+            markersize=7.0, zorder=3,
         )  # fmt: skip
     front = _draw_front(axes, rows)
     named = rows if len(rows) <= MOST_LABELS else [row for row in rows if row.on_front]
@@ -82,6 +85,7 @@ def front_figure(rows: Sequence[Priced], cost: str, conditions: str) -> Figure:
     for row in rows:
         places.lines += along([to_pixels(axes, row.cost, end) for end in (row.low_pct, row.high_pct)])
     places.lines += along([to_pixels(axes, *corner) for corner in front])
+    _name_front(axes, front[-1], places)
     for row in sorted(named, key=lambda row: (row.cost, row.top1_pct, row.label)):
         label_point(axes, row.label, row.cost, row.top1_pct, places)
     return figure
@@ -94,9 +98,16 @@ def _draw_front(axes: Axes, rows: Sequence[Priced]) -> list[tuple[float, float]]
     for cost, top1_pct in [*best, (axes.get_xlim()[1], best[-1][1])]:
         corners += [*([(cost, corners[-1][1])] if corners else []), (cost, top1_pct)]
     axes.plot(*zip(*corners, strict=True), "--", color=MUTED, linewidth=1.2, zorder=2)
-    last = axes.get_xlim()[1]
-    axes.annotate(
-        "front", (last, best[-1][1]), (-4, 3), textcoords="offset points", ha="right", va="bottom", color=MUTED,
-        fontsize=8.0,
-    )  # fmt: skip
     return corners
+
+
+def _name_front(axes: Axes, end: tuple[float, float], places: Places) -> None:
+    """Above the line, or below it, as far to the right as there is room."""
+    width, height = text_size(axes, "front")
+    x, y = to_pixels(axes, *end)
+    boxes = [
+        Box(right - width, bottom, right, bottom + height)
+        for bottom in (y + 2, y - 2 - height)
+        for right in range(int(x), int(x - 20 * width), -8)
+    ]
+    write(axes, "front", places.take_first(boxes), MUTED)

@@ -8,7 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
-from benchmarks.report.figures.drawn import MOST_ROWS, is_drawn, plain_number, quiet, titled
+from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, is_drawn, plain_number, quiet, titled
 from benchmarks.report.frames import entries
 from benchmarks.report.ledger import PARTS, ledger_frame
 from benchmarks.report.rows import Section
@@ -52,5 +52,5 @@ def ledger_figure(rows: Sequence[Mapping[str, Any]], conditions: str) -> Figure:
     axes.set_xlabel("wall time of a run, s (mean over its seeds)")
     axes.xaxis.set_major_formatter(lambda value, _: plain_number(value))
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.0, handlelength=1.2)
-    titled(figure, "Where the time goes", conditions, num_shown=len(shown), num_rows=len(rows))
+    titled(figure, "Where the time goes", conditions, best_rows(len(shown), len(rows)))
     return figure

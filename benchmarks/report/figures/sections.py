@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
 import pandas as pd
@@ -28,7 +28,7 @@ NAMED = 6
 
 
 def section_sketches(
-    part: SectionFrames, findings: Mapping[str, pd.DataFrame], words: str, *, is_main: bool
+    part: SectionFrames, findings: Mapping[str, pd.DataFrame], words: str, *, new_models: Collection[str] | None
 ) -> Iterator[Sketch]:
     """The figures of a section; the main one of a track has all kinds, the others those that rank rows.
 
@@ -36,17 +36,17 @@ def section_sketches(
         part: the section's frames.
         findings: its further frames, by the name of their file.
         words: its conditions.
-        is_main: all kinds.
+        new_models: those whose confusion matrices no section before has; None for a section that isn't the main one.
     """
     yield from _accuracy_sketches(part, findings["fronts.csv"], words)
-    if is_main:
+    if new_models is not None:
         yield from _learning_sketches(part, findings["time_to_accuracy.csv"], words)
         yield from _cost_sketches(part, words)
     if has_rates(part.section):
         alt = f"Images per second by batch size: {words}"
         yield Sketch(kind="batches", name="batch-sizes", alt=alt, draw=partial(batches_figure, part.section, words))
-    if is_main:
-        yield from _class_sketches(part, findings["reliability.csv"], words)
+    if new_models is not None:
+        yield from _class_sketches(part, findings["reliability.csv"], words, new_models)
 
 
 def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str) -> Iterator[Sketch]:
@@ -101,9 +101,12 @@ def _cost_sketches(part: SectionFrames, words: str) -> Iterator[Sketch]:
         yield Sketch(kind="roofline", name="roofline-training", alt=f"Roofline of training: {words}", draw=draw)
 
 
-def _class_sketches(part: SectionFrames, reliability: pd.DataFrame, words: str) -> Iterator[Sketch]:
+def _class_sketches(
+    part: SectionFrames, reliability: pd.DataFrame, words: str, new_models: Collection[str]
+) -> Iterator[Sketch]:
     """Figures of classes: of the best row of each model."""
-    labels = best_of_each_model(entries(part.per_class))[:MOST_MODELS]
+    models = {row["variant"]: row["model"] for row in entries(part.per_class)}
+    labels = best_of_each_model(models)[:MOST_MODELS]
     if not labels:
         return
     yield Sketch(
@@ -117,7 +120,7 @@ def _class_sketches(part: SectionFrames, reliability: pd.DataFrame, words: str) 
             draw=partial(reliability_figure, reliability, binned, words),
         )  # fmt: skip
     found = confusions(part.confusion)
-    matrices = [found[label] for label in labels]
+    matrices = [found[label] for label in labels if models[label] in new_models]
     if pair := best_two(list(found.values())):
         yield Sketch(
             kind="confusion", name="confusion-difference",

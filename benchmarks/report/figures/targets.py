@@ -8,7 +8,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.figures.drawn import MOST_CURVES, RowLook, is_drawn, legend, row_looks, scale_log, titled
+from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
 from benchmarks.report.frames import entries
 from fmnist_zoo.figures import INK, MUTED, new_figure
 
@@ -37,8 +37,10 @@ def targets_figure(profiles: Profiles, conditions: str) -> Figure:
 
     To be called in `looks`.
     """
-    shown = dict(list(profiles.items())[:MOST_CURVES])
-    looks_of = row_looks({label: profile[0]["model"] for label, profile in profiles.items()})
+    models = {label: profile[0]["model"] for label, profile in profiles.items()}
+    labels, note = chosen(models)
+    shown = {label: profiles[label] for label in labels}
+    looks_of = row_looks({label: models[label] for label in labels})
     figure, axes = new_figure(8.5, 4.6)
     for label, profile in shown.items():
         _draw(axes, profile, looks_of[label])
@@ -50,11 +52,12 @@ def targets_figure(profiles: Profiles, conditions: str) -> Figure:
     axes.set(xlabel="training time until the first epoch that reaches it, s (median run)")
     axes.set_ylabel("target: validation top-1, %")
     handles = [looks_of[label].handle(label) for label in shown]
-    censored = RowLook("white", ">", ":").handle("not reached when training\nended: takes longer")
+    censored = RowLook("white", ">", ":").handle("")
+    censored.set_label("not reached when training\nended: it takes longer")
     censored.set_color(MUTED)
     censored.set_markerfacecolor("white")
     legend(figure, [*handles, censored])
-    titled(figure, "Time to accuracy", conditions, num_shown=len(shown), num_rows=len(profiles))
+    titled(figure, "Time to accuracy", conditions, note)
     return figure
 
 

@@ -124,6 +124,8 @@ class Runner:
                 if worker is not None:
                     worker.close()
         results.comparisons_complete = self._compare_arms(done, deadline)
+        if results.records or done.runs:
+            write_report(self.place.out, self.machine)  # figures take their time: they are drawn once, at the end
         return results
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:
@@ -143,7 +145,7 @@ class Runner:
             if _is_over(deadline):
                 return False
             ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
-            write_report(self.place.out, self.machine)
+            write_report(self.place.out, self.machine, figures=False)
         return True
 
     def _announced(self, done: Done) -> SweepPlan:
@@ -250,7 +252,7 @@ class Runner:
         record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
         self.store.write(record)
         self._forget_checkpoint(variant, seed, record)
-        write_report(self.place.out, self.machine)
+        write_report(self.place.out, self.machine, figures=False)
         self.display.run_finished(record)
         return record, alive
 

@@ -12,7 +12,7 @@ from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, quiet, titled
 from benchmarks.report.frames import T_INTERVAL, entries
 from fmnist_zoo.figures import INK, drawable, model_look, new_figure
 
-WORDS = {True: "t over seeds, the small dots", False: "binomial over test images"}
+WORDS = {True: "t over seeds (small dots)", False: "binomial over test images"}
 
 
 def accuracy_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:

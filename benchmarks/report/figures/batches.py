@@ -28,7 +28,7 @@ def batches_figure(section: Section, conditions: str) -> Figure:
     models = {row.label: row.config["model"] for row in section.rows if row.label in found}
     labels, note = chosen(models)
     looks_of = row_looks({label: models[label] for label in labels})
-    figure, panels = new_panels(9.5, 4.2, columns=2)
+    figure, panels = new_panels(10.0, 4.2, columns=2)
     for axes, title in zip(panels, ("train", "infer"), strict=True):
         for label in labels:
             sweep = found[label]

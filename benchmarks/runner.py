@@ -124,8 +124,6 @@ class Runner:
                 if worker is not None:
                     worker.close()
         results.comparisons_complete = self._compare_arms(done, deadline)
-        if results.records or done.runs:
-            write_report(self.place.out, self.machine)  # figures take their time: they are drawn once, at the end
         return results
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:

@@ -143,7 +143,7 @@ class Runner:
             if _is_over(deadline):
                 return False
             ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
-            write_report(self.place.out, self.machine)
+            write_report(self.place.out, self.machine, figures=False)
         return True
 
     def _announced(self, done: Done) -> SweepPlan:
@@ -250,7 +250,7 @@ class Runner:
         record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
         self.store.write(record)
         self._forget_checkpoint(variant, seed, record)
-        write_report(self.place.out, self.machine)
+        write_report(self.place.out, self.machine, figures=False)
         self.display.run_finished(record)
         return record, alive
 

@@ -43,7 +43,7 @@ def mistakes(options: MistakesConfig) -> str:
     """
     from benchmarks.mistakes.text import all_text
     from benchmarks.mistakes.votes import read_votes
-    from benchmarks.report.markdown import conditions_text
+    from benchmarks.report.section import conditions_text
     from benchmarks.store import RecordStore
     from fmnist_zoo.data import load_dataset
 

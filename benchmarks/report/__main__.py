@@ -16,12 +16,22 @@ if TYPE_CHECKING:
     from benchmarks.report.files import Found
 
 
-def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | None = None, html: bool = False) -> int:
-    """Make README.md and CSV files again from the records, byte for byte.
+def report(
+    directory: tyro.conf.Positional[Path],
+    /,
+    *,
+    pair: tuple[str, str] | None = None,
+    pair_figure: Path | None = None,
+    figures: bool = True,
+    html: bool = False,
+) -> int:
+    """Make README.md, CSV files and figures again from the records, byte for byte.
 
     Args:
         directory: a results folder, or the folder of one machine in it.
         pair: two rows or models: say which is better and how sure that is, and write nothing.
+        pair_figure: with --pair, a file (.svg or .png) for the difference of their confusion matrices.
+        figures: draw the figures of each page, too, which takes longer than all tables.
         html: write index.html alone, a page to explore that works from disk; needs Plotly (the extra `html`).
 
     Returns:
@@ -29,16 +39,20 @@ def report(directory: tyro.conf.Positional[Path], /, *, pair: tuple[str, str] | 
     """
     # pandas and scipy load after the arguments are understood
     from benchmarks.arms.record import ArmsStore
-    from benchmarks.report.files import pair_verdicts, regenerate
+    from benchmarks.report.files import pair_verdicts, regenerate, write_pair_figure
     from benchmarks.report.text import printable
     from benchmarks.selfcheck.results import read
     from benchmarks.tune.outcome import read_outcomes
 
     try:
+        if pair_figure is not None and (pair is None or pair_figure.suffix not in (".svg", ".png")):
+            raise ValueError(f"--pair-figure {pair_figure} goes with --pair and names a .svg or .png file")
         if pair is not None:
             print("\n\n".join(pair_verdicts(directory, pair)))
+            if pair_figure is not None:
+                print(f"\nDrawn: {write_pair_figure(directory, pair, pair_figure)}")
             return 0
-        found = _write_html(directory) if html else regenerate(directory)
+        found = _write_html(directory) if html else regenerate(directory, figures=figures)
     except (ValueError, OSError) as error:
         print(f"error: {printable(str(error))}", file=sys.stderr)
         return 2

@@ -6,47 +6,54 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.arms.record import ArmsStore
+from benchmarks.arms.record import ArmsRecord, ArmsStore
 from benchmarks.reading import Problem
 from benchmarks.record import RunRecord
 from benchmarks.report.answers import read_answers
 from benchmarks.report.arms import arms_frame, latest
-from benchmarks.report.findings import FINDINGS_FILES, page_findings
+from benchmarks.report.findings import FINDINGS_FILES, PageFindings, page_findings
 from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import MARK, Material, conditions_text, machine_page
+from benchmarks.report.markdown import MARK, Material, machine_page
+from benchmarks.report.pictures import Pictures
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import Section, sections
+from benchmarks.report.section import conditions_text
 from benchmarks.report.verdict import name_hint, pair_sentence
 from benchmarks.selfcheck import results as selfcheck
 from benchmarks.store import RecordStore
 from benchmarks.tune.outcome import read_outcomes
 from fmnist_zoo.files import read_regular, remove_leftovers, write_atomically
 
-FIGURES = "figures"
 _PAGE_LIMIT_BYTES = 1 << 26
 
 Found = Mapping[Path, tuple[list[RunRecord], list[Problem]]]
 
 
-def write_report(out_dir: Path, machine: str) -> None:
+def write_report(out_dir: Path, machine: str, *, figures: bool) -> None:
     """See `benchmarks.report.write_report`."""
     folder = out_dir / machine
-    found = _make(lambda: machine_folders(out_dir), pages=lambda path: path == folder, index_dir=out_dir)
+    found = _make(
+        lambda: machine_folders(out_dir), pages=lambda path: path == folder, index_dir=out_dir, figures=figures
+    )
     if folder not in found or not found[folder][0]:
         raise ValueError(f"no readable record in {folder / 'runs'}")
 
 
-def regenerate(directory: Path) -> Found:
+def regenerate(directory: Path, *, figures: bool = True) -> Found:
     """Make all files of a results folder, or those of one machine's folder, again; what was read, by machine folder.
+
+    Args:
+        directory: a results folder, or that of one machine.
+        figures: draw them, too; without them pages say so.
 
     Raises:
         ValueError: there is no readable record, or a README.md there was written by somebody else.
     """
     if (directory / "runs").is_dir():
-        found = _make(lambda: [directory], pages=lambda _: True, index_dir=None)
+        found = _make(lambda: [directory], pages=lambda _: True, index_dir=None, figures=figures)
     else:
-        found = _make(lambda: machine_folders(directory), pages=lambda _: True, index_dir=directory)
+        found = _make(lambda: machine_folders(directory), pages=lambda _: True, index_dir=directory, figures=figures)
     _check_found(directory, found)
     return found
 
@@ -88,6 +95,30 @@ def read_folders(directory: Path) -> Found:
     return found
 
 
+def write_pair_figure(directory: Path, pair: tuple[str, str], path: Path) -> str:
+    """Draw how the confusion matrices of two rows differ, in the first section that has both with runs that count.
+
+    Args:
+        directory: as for `pair_verdicts`.
+        pair: as for `pair_verdicts`.
+        path: the file, .svg or .png.
+
+    Returns:
+        What was drawn, in words.
+
+    Raises:
+        ValueError: no section has both.
+    """
+    from benchmarks.report.draw import pair_bytes
+
+    for folder, (records, _) in read_folders(directory).items():
+        for section in sections(records):
+            if (content := pair_bytes(section, pair)) is not None:
+                write_atomically(path, content[path.suffix.removeprefix(".")])
+                return f"{path}, of {folder.name}: {html.unescape(conditions_text(section.conditions))}"
+    raise ValueError(f"no section of {directory} has runs of both {pair[0]} and {pair[1]} that count")
+
+
 def _check_found(directory: Path, found: Found) -> None:
     if not any(records for records, _ in found.values()):
         raise ValueError(
@@ -115,7 +146,9 @@ def check_page(path: Path) -> None:
         )
 
 
-def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], index_dir: Path | None) -> Found:
+def _make(
+    folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], index_dir: Path | None, figures: bool
+) -> Found:
     """Write pages and index, again until no run came meanwhile.
 
     Without a lock: whoever writes a file last has seen every record that was there when it had finished, and a record
@@ -128,7 +161,7 @@ def _make(folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], i
         found = {folder: RecordStore(folder).read_all() for folder in folders()}
         for folder, (records, problems) in found.items():
             if records and pages(folder):
-                _write_machine(folder, records, problems)
+                _write_machine(folder, records, problems, figures=figures)
         machines = {folder.name: records for folder, (records, _) in found.items() if records}
         if machines and index_dir is not None:
             _write_page(index_dir / "README.md", index_page(machines))
@@ -140,7 +173,7 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
     return {path for folder in folders for path in (*RecordStore(folder).paths(), *ArmsStore(folder).paths())}
 
 
-def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
+def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem], *, figures: bool) -> None:
     shown = sections(records)
     counted = [record for section in shown for row in section.rows for record in row.records]
     findings = page_findings(shown, read_answers(RecordStore(folder), counted))
@@ -156,23 +189,17 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     checked, fault = selfcheck.read(folder)
     searches, unread = read_outcomes(folder)
     problems = [*problems, *faults, *([fault] if fault else []), *unread]
-    material = Material(
-        comparisons=comparisons, selfcheck=checked, searches=searches, figures=_write_figures(folder, parts[0])
-    )
+    pictures = _write_figures(folder, parts, findings, comparisons) if figures else None
+    material = Material(comparisons=comparisons, selfcheck=checked, searches=searches, pictures=pictures)
     _write_page(folder / "README.md", machine_page(parts, records, problems, findings, material))
 
 
-def _write_figures(folder: Path, part: SectionFrames) -> dict[str, str]:
-    """Draw the figures of a section; the files to show, relative to the folder, by what they show."""
-    if part.cost.empty:
-        return {}
-    from benchmarks.report.figures import section_figures  # matplotlib loads only where there is something to draw
+def _write_figures(
+    folder: Path, parts: Sequence[SectionFrames], findings: PageFindings, comparisons: Sequence[ArmsRecord]
+) -> Pictures:
+    from benchmarks.report.draw import write_figures  # matplotlib loads only where figures are drawn
 
-    drawn = section_figures(part, html.unescape(conditions_text(part.section.conditions)))
-    for figure in drawn:
-        for suffix, content in figure.files.items():
-            write_atomically(folder / FIGURES / f"{figure.name}.{suffix}", content)
-    return {figure.title: f"{FIGURES}/{figure.name}.svg" for figure in drawn}
+    return write_figures(folder, parts, findings, comparisons)
 
 
 def _write_page(path: Path, text: str) -> None:

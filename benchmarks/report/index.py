@@ -7,9 +7,10 @@ from statistics import fmean
 from urllib.parse import quote
 
 from benchmarks.record import RunRecord
-from benchmarks.report.markdown import MARK, conditions_text
+from benchmarks.report.markdown import MARK
 from benchmarks.report.provenance import hardware_text
 from benchmarks.report.rows import sections
+from benchmarks.report.section import conditions_text
 from benchmarks.report.text import MISSING, escape, number, significant, table
 
 HEADERS = ("machine", "hardware", "memory, GiB", "runs", "ok", "conditions", "best model", "test top-1, %", "last run")

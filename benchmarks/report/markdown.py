@@ -2,50 +2,29 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from urllib.parse import quote
 
 from benchmarks.arms.record import ArmsRecord
 from benchmarks.reading import Problem
 from benchmarks.record import RunRecord
-from benchmarks.report import noise, tables
+from benchmarks.report import noise
 from benchmarks.report.arms import arms_section, failures
-from benchmarks.report.findings import FINDINGS_FILES, Findings, PageFindings
-from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
-from benchmarks.report.labels import setting_text, settings
-from benchmarks.report.provenance import hardware_text, headline, provenance, roofline_text
-from benchmarks.report.rows import Conditions, Row, Section
-from benchmarks.report.speed import batch_parts, repeats_note, share_parts
-from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.report.findings import FINDINGS_FILES, PageFindings
+from benchmarks.report.frames import SectionFrames
+from benchmarks.report.pictures import Pictures, images
+from benchmarks.report.provenance import hardware_text, headline, provenance
+from benchmarks.report.rows import Row
+from benchmarks.report.section import section_text
+from benchmarks.report.text import escape, shorten
 from benchmarks.report.tuning import tuning_text
 from benchmarks.selfcheck.results import Selfcheck
 from benchmarks.tune.outcome import Outcome
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
-DATASETS = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
-TRACKS = {
-    "equal": "equal recipe",
-    "best": "each model's own recipe",
-    "published": "each net with its tutorial's recipe",
-}
-
-THROUGHPUT_CAPTION = (
-    "Images per second: steady state after warm-up, median over runs; ± is the 95% interval of the median of a run's "
-    "samples. First step: compilation and warm-up, the longest over runs, and the state of the compiler's cache in the "
-    "first; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs, and what "
-    "was in use before the model was built."
-)
-
-COST_CAPTION = (
-    "Counted, not timed: matrix products, convolutions, recurrent layers and attention (1 MAC = 2 FLOPs; training = "
-    "forward and backward). MFU: achieved FLOP/s over those of large matrix products, measured on this device in the "
-    "precision of the row. FLOP/byte: those of a training step over the bytes that it has to move at least (weights, "
-    "gradients, optimizer, batch, and activations saved for the backward pass), so at most that. The bound is the "
-    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Convolutions count their padding, which "
-    "kernels may skip: on small maps a share may exceed 100%. Medians over runs."
+NOT_DRAWN = (
+    "Figures are drawn when a sweep has ended, or by `python -m benchmarks.report` with the folder of the results."
 )
 
 
@@ -57,13 +36,13 @@ class Material:
         comparisons: of arms, one for each set of arms.
         selfcheck: the machine's A/A check, where it was made.
         searches: by which the equal track was tuned.
-        figures: of the first section, relative to the folder, by what they show.
+        pictures: its figures; None where they were not drawn.
     """
 
     comparisons: Sequence[ArmsRecord] = ()
     selfcheck: Selfcheck | None = None
     searches: Sequence[Outcome] = ()
-    figures: Mapping[str, str] = field(default_factory=dict)
+    pictures: Pictures | None = field(default_factory=Pictures)
 
 
 def machine_page(
@@ -90,12 +69,8 @@ def machine_page(
         MARK,
         f"# Results on {escape(hardware_text(hardware))}",
         headline(counted),
-        *(
-            section_text(
-                part, findings.by_section[part.section.conditions], failed, material, is_first=part is parts[0]
-            )
-            for part in parts
-        ),
+        *([NOT_DRAWN] if material.pictures is None else []),
+        *(_section(part, findings, failed, material) for part in parts),
         *_arms_parts(records, material),
         *findings.blocks,
         *tuning_text(material.searches),
@@ -105,175 +80,18 @@ def machine_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def conditions_text(conditions: Conditions) -> str:
-    """What a section's rows have in common, in words."""
-    budget = "" if conditions.budget is None else f", {_budget(conditions.budget)}"
-    dataset = DATASETS.get(conditions.dataset, escape(conditions.dataset))
-    track = TRACKS.get(conditions.track, f"track {escape(conditions.track)}")
-    return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
-
-
-def section_text(
-    part: SectionFrames, findings: Findings, failed: Mapping[str, str], material: Material, *, is_first: bool
-) -> str:
-    """Heading, tables, figures, footnotes and the parts that open on a click.
-
-    Args:
-        part: the section's frames.
-        findings: what follows from its records.
-        failed: what is wrong with arms that don't compute the same, by configuration key.
-        material: of the page.
-        is_first: the page's figures are those of its first section.
-    """
-    section = part.section
-    marks, notes = _footnotes(section, failed)
-    blocks = [
-        f"## {conditions_text(section.conditions)}",
-        "### Accuracy",
-        tables.accuracy_table(part.accuracy, marks),
-        _accuracy_caption(section, tables.interval_kinds(part.accuracy), lettered=bool(findings.letters)),
-        *findings.pairs,
-        "### Throughput",
-        tables.throughput_table(part.throughput, marks),
-        f"{throughput_caption(section)} {noise.between_rows(material.selfcheck)}",
-        *_cost_parts(part, marks, material.figures if is_first else {}),
-        *notes,
-        *share_parts(section),
-        *batch_parts(section),
-        *findings.details,
-        *_class_parts(part),
-        details("Recipe and runs of each row", _runs(section)),
-    ]
-    return "\n\n".join(blocks)
+def _section(part: SectionFrames, findings: PageFindings, failed: Mapping[str, str], material: Material) -> str:
+    at = part.section.conditions
+    pictures = material.pictures.by_section.get(at, ()) if material.pictures else ()
+    return section_text(part, findings.by_section[at], failed, pictures, selfcheck=material.selfcheck)
 
 
 def _arms_parts(records: Sequence[RunRecord], material: Material) -> list[str]:
     """The comparisons of precisions and engines; nothing where there are none."""
     if not material.comparisons:
         return []
-    return [arms_section(material.comparisons, records, floor=noise.between_arms(material.selfcheck))]
-
-
-def throughput_caption(section: Section) -> str:
-    """What the numbers of the throughput table are, and what the device was measured to do by the same runs."""
-    runs = [record for row in section.rows for record in row.ok]
-    profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
-    return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, roofline_text(runs)]))
-
-
-def _cost_parts(part: SectionFrames, marks: Mapping[str, str], figures: Mapping[str, str]) -> list[str]:
-    """The table of cost and roofline with its figure; nothing where nothing was counted."""
-    if part.cost.empty:
-        return []
-    shown = [f"![{escape(what)}]({quote(path)})" for what, path in figures.items()]
-    return ["### Cost and roofline", tables.cost_table(part.cost, marks), COST_CAPTION, *shown]
-
-
-def _budget(budget: str) -> str:
-    kind, _, amount = budget.partition(":")
-    if budget == "seconds":
-        return "seconds of training"
-    if kind not in ("epochs", "seconds"):
-        return escape(budget)
-    return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
-
-
-def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool) -> str:
-    """What the numbers of the accuracy table are, of those that it has."""
-    sentences = ["Accuracy is that of the last epoch."]
-    if T_INTERVAL in kinds:
-        sentences.append("`±` is the 95% t interval of the mean over seeds.")
-    if WILSON_INTERVAL in kinds:
-        sizes = sorted({num_test_images(row.ok[0]) for row in section.rows if len(row.ok) == 1})
-        images = " or ".join(f"{size:,}" for size in sizes)
-        sentences.append(
-            f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
-            "images, which says nothing of the spread between seeds."
-        )
-    if lettered:
-        sentences.append("Rows that share a letter can't be told apart (see the pairs).")
-    if section.conditions.budget == "seconds":
-        sentences.append("Rows of one budget had the same seconds of training, compiling and evaluation not counted.")
-    if section.conditions.budget is None:
-        sentences.append("Budgets and recipes differ from row to row: this is no ranking of architectures.")
-    return " ".join(sentences)
-
-
-def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say.
-
-    Flags of a kind share a note: what to do about them, and the evidence of each row's first such run.
-    """
-    evidence: dict[str, list[str]] = {}
-    keys: dict[str, list[str]] = defaultdict(list)
-    for row in section.rows:
-        key = row.records[0].config_key
-        for note, found in _remarks(row, failed.get(key)).items():
-            keys[key].append(note)
-            evidence.setdefault(note, []).extend([f"{row.label}: {found}"] if found else [])
-    numbers = {note: place for place, note in enumerate(evidence, start=1)}
-    marks = {
-        key: f"<sup>{','.join(str(place) for place in sorted(numbers[note] for note in notes))}</sup>"
-        for key, notes in keys.items()
-    }
-    notes = [
-        f"<sup>{numbers[note]}</sup> {escape(' '.join([note, '; '.join(found)]).strip())}"
-        for note, found in evidence.items()
-    ]
-    return marks, ["<br>\n".join(notes)] if notes else []
-
-
-def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
-    """Notes of a row: sentences that say all, and for a flag with advice this row's evidence beside it."""
-    remarks: dict[str, str | None] = dict.fromkeys(filter(None, [failed, repeats_note(row)]))
-    for record in row.records:
-        for flag in record.flags:
-            if flag["advice"] is None:
-                remarks[flag["evidence"]] = None
-            else:
-                where = f" (seed {record.seed})" if len(row.records) > 1 else ""
-                remarks.setdefault(f"{flag['kind']}: {flag['advice']}", f"{flag['evidence'].rstrip('.')}{where}")
-        if record.execution and record.execution["fallback"]:
-            remarks[record.execution["fallback"]] = None
-    return remarks
-
-
-def _class_parts(part: SectionFrames) -> list[str]:
-    """Scores by class and confusion matrices, closed until clicked; nothing where no run was tested."""
-    if part.per_class.empty:
-        return []
-    scores = [
-        "Recall, % (the accuracy within each class):",
-        tables.class_table(part.per_class, "recall"),
-        "F1, %:",
-        tables.class_table(part.per_class, "f1"),
-    ]
-    return [
-        details("Scores by class", "\n\n".join(scores)),
-        details("Confusion matrices", tables.confusion_tables(part.confusion)),
-    ]
-
-
-def _runs(section: Section) -> str:
-    """The settings that all rows share, and for each row those that are its own, with a link to each record."""
-    flats = [settings(row.config) for row in section.rows]
-    shared = {name: value for name, value in flats[0].items() if all(flat.get(name) == value for flat in flats)}
-    rows = []
-    for row, flat in zip(section.rows, flats, strict=True):
-        own = ", ".join(setting_text(name, value) for name, value in flat.items() if name not in shared)
-        reasons = dict.fromkeys(record.execution["reason"] for record in row.records if record.execution)
-        choice = shorten("; ".join(filter(None, reasons)))
-        links = ", ".join(map(_links, row.records))
-        rows.append([escape(row.label), escape(own) or MISSING, escape(choice) or MISSING, links])
-    common = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in shared.items())
-    headers = ["model", "its own", "why this precision and engine", "record by seed"]
-    return f"All rows: {escape(common)}.\n\n{table(headers, rows, words=headers)}"
-
-
-def _links(record: RunRecord) -> str:
-    """To a run's record, and to its profile where it has one."""
-    link = f"[{record.seed}](runs/{record.run_id}.json)"
-    return f"{link} ([profile]({quote(record.profile['page'])}))" if record.profile else link
+    text = arms_section(material.comparisons, records, floor=noise.between_arms(material.selfcheck))
+    return [text, *images(material.pictures.arms if material.pictures else (), "arms")]
 
 
 def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:

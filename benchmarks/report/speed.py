@@ -97,9 +97,14 @@ def share_parts(section: Section) -> list[str]:
     return [details("Parts of a training step", f"{table(headers, rows)}\n\n{SHARES_CAPTION}")]
 
 
+def swept_rows(section: Section) -> dict[str, BatchSweep]:
+    """The last sweep over batch sizes of each row that has one, by its label."""
+    return {row.label: sweeps[-1] for row in section.rows if (sweeps := _sweeps(row))}
+
+
 def batch_parts(section: Section) -> list[str]:
     """Throughput over batch sizes, as tables that open on a click; nothing where none were tried."""
-    found = {row.label: sweeps[-1] for row in section.rows if (sweeps := _sweeps(row))}
+    found = swept_rows(section)
     if not found:
         return []
     train = {label: (sweep["train"], sweep["train_knee"]) for label, sweep in found.items()}

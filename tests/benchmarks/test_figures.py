@@ -1,30 +1,41 @@
 """Figures: deterministic bytes, no label over another, colours that stay, and names that nobody expected."""
 
+import io
 import random
+import re
 import sys
 import warnings
 import xml.etree.ElementTree as ET
 from typing import Any
 
 import matplotlib as mpl
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
+from PIL import Image
 
-from benchmarks.report.figures import (
-    Point,
-    Roofs,
-    roofline_figure,
-    roofline_points,
-    roofline_roofs,
-    section_figures,
-)
+from benchmarks.report.answers import Answers
+from benchmarks.report.figures.drawn import Sketch, file_name, row_looks
+from benchmarks.report.figures.roofline import Point, Roofs, roofline_figure, roofline_points, roofline_roofs
+from benchmarks.report.figures.sections import section_sketches
+from benchmarks.report.findings import section_findings
 from benchmarks.report.frames import SectionFrames, section_frames
 from benchmarks.report.placing import Box, Places, around
 from benchmarks.report.rows import sections
-from fmnist_zoo.figures import COLORS, drawable, looks, model_color, saved
+from fmnist_zoo.figures import (
+    _OTHERS,
+    COLORS,
+    OTHER_COLORS,
+    drawable,
+    looks,
+    model_color,
+    model_look,
+    new_figure,
+    saved,
+)
 from tests.benchmarks.sample_records import make_config, make_cost, make_record, make_roofline
 
 ROOFS = Roofs(gemm_tflop_per_s={"fp32": 0.21, "bf16": 0.42}, copy_gb_per_s=40.5)
@@ -39,6 +50,18 @@ def point(label: str = "mlp", **changes: Any) -> Point:
 def part(*models: str, **fields: Any) -> SectionFrames:
     (section,) = sections([make_record(make_config(model), **fields) for model in models])
     return section_frames(section)
+
+
+def sketches(frames: SectionFrames) -> dict[str, Sketch]:
+    """The figures of a main section by their names, not yet drawn."""
+    found = section_findings(frames.section, Answers()).frames
+    models = {row.config["model"] for row in frames.section.rows}
+    return {sketch.name: sketch for sketch in section_sketches(frames, found, "so and so", new_models=models)}
+
+
+def roofline_files(frames: SectionFrames) -> dict[str, bytes]:
+    with looks():
+        return saved(sketches(frames)["roofline-training"].draw(), small=True)
 
 
 def texts(axes: Axes) -> dict[str, Bbox]:
@@ -60,10 +83,11 @@ def check_apart(axes: Axes) -> None:
 
 
 def test_a_section_has_its_roofline_as_svg_and_png() -> None:
-    (drawn,) = section_figures(part("mlp", "cnn"), "so and so")
-    assert drawn.name == "roofline-training" and drawn.title == "Roofline of training: so and so"
-    assert drawn.files["png"].startswith(b"\x89PNG") and set(drawn.files) == {"svg", "png"}
-    root = ET.fromstring(drawn.files["svg"])
+    sketch = sketches(part("mlp", "cnn"))["roofline-training"]
+    assert (sketch.kind, sketch.alt) == ("roofline", "Roofline of training: so and so")
+    files = roofline_files(part("mlp", "cnn"))
+    assert files["png"].startswith(b"\x89PNG") and set(files) == {"svg", "png"}
+    root = ET.fromstring(files["svg"])
     assert root.tag.endswith("svg")
 
 
@@ -83,7 +107,7 @@ def test_points_and_roofs_are_those_of_the_records() -> None:
     ids=str,
 )  # fmt: skip
 def test_without_what_it_shows_there_is_no_figure(fields: dict[str, Any]) -> None:
-    assert section_figures(part("mlp", **fields), "") == []
+    assert "roofline-training" not in sketches(part("mlp", **fields))
 
 
 @pytest.mark.parametrize("value", [0.0, -1.0, 5e-324, 1e308, 2**62])
@@ -95,21 +119,22 @@ def test_numbers_that_nobody_measured_are_not_drawn(name: str, value: float) -> 
         if name in holder:
             holder[name] = value  # type: ignore[literal-required]
     frames = [section_frames(section) for section in sections([record, make_record(make_config("cnn"))])]
-    assert section_figures(frames[0], "x")
+    with looks():
+        sketches(frames[0])["roofline-training"].draw()
 
 
 def test_the_same_points_give_the_same_bytes_whatever_somebody_has_set() -> None:
     frames = part("mlp", "cnn", "lstm")
-    before = section_figures(frames, "x")
+    before = roofline_files(frames)
     with mpl.rc_context({"font.size": 20.0, "lines.linewidth": 9.0, "svg.fonttype": "none", "axes.facecolor": "red"}):
-        assert section_figures(frames, "x") == before
-    assert b"<dc:date>" not in before[0].files["svg"] and b"Matplotlib" not in before[0].files["png"]
+        assert roofline_files(frames) == before
+    assert b"<dc:date>" not in before["svg"] and b"Matplotlib" not in before["png"]
 
 
 def test_drawing_leaves_settings_and_pyplot_alone() -> None:
     before = dict(mpl.rcParams)
     loaded = "matplotlib.pyplot" in sys.modules
-    section_figures(part("mlp"), "x")
+    roofline_files(part("mlp"))
     assert dict(mpl.rcParams) == before and ("matplotlib.pyplot" in sys.modules) == loaded
 
 
@@ -172,10 +197,39 @@ def test_names_are_shown_as_they_are_and_what_the_font_lacks_as_a_question_mark(
         saved(roofline_figure([point(HOSTILE, model=HOSTILE)], ROOFS, HOSTILE))
 
 
-def test_a_model_keeps_its_colour() -> None:
+def test_a_model_keeps_its_colour_and_marker_whatever_stands_beside_it() -> None:
     assert len({model_color(name) for name in COLORS}) == 5
     assert model_color("gru") == model_color("gru") and model_color("gru") not in COLORS.values()
-    assert model_color("timm/\udc80")
+    assert len({model_look(name) for name in (*COLORS, *_OTHERS)}) == len(COLORS) + len(_OTHERS)
+    assert model_color("timm/\udc80") in OTHER_COLORS
+    rows = {"cnn": "cnn", "gru fp32": "gru", "gru bf16": "gru", "timm/x": "timm/x"}
+    alone = row_looks({"gru fp32": "gru", "gru bf16": "gru"})
+    for order in (rows, dict(reversed(rows.items()))):
+        found = row_looks(order)
+        assert {label: found[label] for label in alone} == alone
+        assert len({look.line for label, look in found.items() if "gru" in label}) == 2
+
+
+def test_a_small_file_has_the_colours_of_the_large_one() -> None:
+    with looks():
+        figure, axes = new_figure(6.0, 4.0)
+        for place, color in enumerate((*COLORS.values(), *OTHER_COLORS)):
+            axes.plot([0, 1], [place, place + 1], "o-", color=color, markersize=3)
+        axes.pcolormesh([[x * y / 100 for x in range(20)] for y in range(20)], cmap="viridis", alpha=0.3)
+        large, small = saved(figure), saved(figure, small=True)
+    assert len(small["png"]) < 0.6 * len(large["png"]) and len(small["svg"]) < 0.9 * len(large["svg"])
+    with Image.open(io.BytesIO(small["png"])) as image:
+        seen = np.unique(np.asarray(image.convert("RGB")).reshape(-1, 3), axis=0).astype(int)
+    for color in (*COLORS.values(), *OTHER_COLORS):
+        wanted = np.array([int(color[place : place + 2], 16) for place in (1, 3, 5)])
+        assert np.abs(seen - wanted).max(axis=1).min() <= 20, color
+
+
+@given(st.text(max_size=80), st.text(max_size=80))
+def test_names_of_files_are_plain_and_keep_names_apart(one: str, other: str) -> None:
+    assert re.fullmatch(r"[0-9A-Za-z_.=-]{0,69}", file_name(one))
+    assert (file_name(one) == file_name(other)) == (one.encode("utf-8", "replace") == other.encode("utf-8", "replace"))
+    assert file_name("tutorial_mlp_256") == "tutorial_mlp_256"
 
 
 SIZES = st.tuples(st.floats(1, 200), st.floats(1, 40))

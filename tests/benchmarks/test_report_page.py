@@ -24,6 +24,7 @@ from benchmarks.report.answers import Answers
 from benchmarks.report.findings import page_findings
 from benchmarks.report.index import index_page
 from benchmarks.report.markdown import Material, machine_page
+from benchmarks.report.pictures import Picture, Pictures
 from benchmarks.report.rows import sections
 from benchmarks.report.text import code_block, escape, shorten, significant, table
 from tests.benchmarks.sample_records import (
@@ -236,15 +237,16 @@ def test_a_section_of_runs_without_cost_has_no_such_table() -> None:
     assert "\n| cnn " in cost and "\n| mlp " not in cost
 
 
-def test_figures_stand_below_the_first_section_alone() -> None:
+def test_figures_stand_in_their_section() -> None:
     records = [make_record(), make_record(make_config(budget="epochs:20"))]
     parts = [frames.section_frames(section) for section in sections(records)]
+    picture = Picture(kind="roofline", path="figures/roofline-training.svg", alt="Roofline of [x]")
     page = machine_page(
         parts,
         records,
         [],
         page_findings([part.section for part in parts], Answers()),
-        Material(figures={"Roofline of [x]": "figures/roofline-training.svg"}),
+        Material(pictures=Pictures({parts[0].section.conditions: [picture]})),
     )
     assert page.count("![Roofline of &#91;x&#93;](figures/roofline-training.svg)") == 1
     assert page.index("![Roofline") < page.index("5 epochs")

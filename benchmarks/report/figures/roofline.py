@@ -1,40 +1,28 @@
-"""Figures from frames: so far the roofline, with each configuration as a point below the roofs of its device."""
+"""The roofline: each configuration as a point below the roofs of its device."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
-from typing import Any, TypeGuard
 
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.report.bound import GEMM_OF
+from benchmarks.report.figures.drawn import is_drawn, titled
+from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.frames import SectionFrames, entries
-from benchmarks.report.placing import FAR, Box, Places, along, around
+from benchmarks.report.placing import Box, Places, along, around
 from benchmarks.report.text import significant
 from benchmarks.schema import GEMM_PRECISIONS
-from fmnist_zoo.figures import INK, MUTED, drawable, looks, model_color, new_figure, saved
+from fmnist_zoo.figures import INK, MUTED, model_color, new_figure
 
 LINES = {"fp32": "-", "tf32": "-.", "bf16": "--", "fp16": ":"}
 MARKERS = {"fp32": "o", "tf32": "s", "bf16": "D", "fp16": "^"}
 SIGNS = {"fp32": "\u25cf", "tf32": "\u25a0", "bf16": "\u25c6", "fp16": "\u25b2"}
 """The markers as characters: a roof's label shows which points are below it."""
-LEAST, MOST = 1e-9, 1e9
-"""What is drawn of intensities and rates: a number beyond is none that was measured, and would squeeze all others."""
-LABEL_PAD = 2.0
-"""Pixels around a label that stay free."""
-
-
-@dataclass(frozen=True, slots=True)
-class Drawn:
-    """A figure: the name of its files, what it shows, and their contents by suffix."""
-
-    name: str
-    title: str
-    files: dict[str, bytes]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -60,16 +48,6 @@ class Roofs:
         return self.gemm_tflop_per_s[gemm] * 1e3 / self.copy_gb_per_s
 
 
-def section_figures(part: SectionFrames, conditions: str) -> list[Drawn]:
-    """The figures of a section, whose rows have these conditions in common; none where they lack what is shown."""
-    points, roofs = roofline_points(part), roofline_roofs(part)
-    if not points or roofs is None:
-        return []
-    title = f"Roofline of training: {conditions}"
-    with looks():
-        return [Drawn("roofline-training", title, saved(roofline_figure(points, roofs, title)))]
-
-
 def roofline_points(part: SectionFrames) -> list[Point]:
     """The rows of which both intensity and achieved rate are known."""
     return [
@@ -81,7 +59,7 @@ def roofline_points(part: SectionFrames) -> list[Point]:
             tflop_per_s=row["train_tflop_per_s"],
         )
         for row in entries(part.cost)
-        if _is_drawn(row["train_flop_per_byte"]) and _is_drawn(row["train_tflop_per_s"])
+        if is_drawn(row["train_flop_per_byte"]) and is_drawn(row["train_tflop_per_s"])
     ]
 
 
@@ -89,21 +67,21 @@ def roofline_roofs(part: SectionFrames) -> Roofs | None:
     """The roofs over a section's rows, medians over its runs, of the formats that rows use; None where unknown."""
     used = {GEMM_OF.get(row["precision"]) for row in entries(part.cost)}
     measured = [record.roofline for row in part.section.rows for record in row.ok if record.roofline]
-    copying = [rate for roofline in measured if _is_drawn(rate := roofline["copy_gb_per_s"])]
+    copying = [rate for roofline in measured if is_drawn(rate := roofline["copy_gb_per_s"])]
     gemm = {}
     for name in GEMM_PRECISIONS:
-        rates = [rate for roofline in measured if _is_drawn(rate := roofline["gemm_tflop_per_s"].get(name))]
+        rates = [rate for roofline in measured if is_drawn(rate := roofline["gemm_tflop_per_s"].get(name))]
         if rates and name in used:
             gemm[name] = median(rates)
     return Roofs(gemm_tflop_per_s=gemm, copy_gb_per_s=median(copying)) if gemm and copying else None
 
 
-def roofline_figure(points: Sequence[Point], roofs: Roofs, title: str) -> Any:
+def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> Figure:
     """Achieved TFLOP/s over arithmetic intensity, both logarithmic. To be called in `looks`."""
     figure, axes = new_figure(8.0, 5.0)
     axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity of a training step, FLOP/byte (at most)")
     axes.set_ylabel("achieved in training, TFLOP/s")
-    axes.set_title(drawable(title, 110))
+    titled(figure, "Roofline of training", conditions)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axis.set_minor_locator(NullLocator())
@@ -122,15 +100,13 @@ def roofline_figure(points: Sequence[Point], roofs: Roofs, title: str) -> Any:
             zorder=3,
         )
     lines = _draw_roofs(axes, roofs)
-    figure.draw_without_rendering()  # the layout moves the axes; places are found in the final ones
-    figure.set_layout_engine("none")
-    places = Places(_area(axes))
-    places.taken += [around(*_pixels(axes, point.flop_per_byte, point.tflop_per_s), 6.0) for point in points]
+    places = fix_layout(figure, axes)
+    places.taken += [around(*to_pixels(axes, point.flop_per_byte, point.tflop_per_s), 6.0) for point in points]
     for line in lines:
-        places.lines += along([_pixels(axes, *corner) for corner in line])
+        places.lines += along([to_pixels(axes, *corner) for corner in line])
     _label_roofs(axes, roofs, places)
     for point in sorted(points, key=lambda point: (point.flop_per_byte, point.tflop_per_s, point.label)):
-        _label_point(axes, point, places)
+        label_point(axes, point.label, point.flop_per_byte, point.tflop_per_s, places)
     return figure
 
 
@@ -152,70 +128,24 @@ def _label_roofs(axes: Axes, roofs: Roofs, places: Places) -> None:
     area = places.area
     for name, rate in sorted(roofs.gemm_tflop_per_s.items(), key=lambda item: -item[1]):
         text = f"{SIGNS[name]} {name} products: {significant(rate)} TFLOP/s"
-        width, height = _size(axes, text)
-        _, y = _pixels(axes, 1.0, rate)
+        width, height = text_size(axes, text)
+        _, y = to_pixels(axes, 1.0, rate)
         rows = (y + 3, y - 3 - height)
         boxes = [
             Box(right - width, bottom, right, bottom + height)
             for bottom in rows
             for right in range(int(area.right), int(area.left + width), -8)
         ]
-        _write(axes, text, places.take_first(boxes), MUTED)
+        write(axes, text, places.take_first(boxes), MUTED)
     text = f"copying: {significant(roofs.copy_gb_per_s)} GB/s"
-    width, height = _size(axes, text)
+    width, height = text_size(axes, text)
     slope = [
-        _pixels(axes, intensity, intensity * roofs.copy_gb_per_s / 1e3)
+        to_pixels(axes, intensity, intensity * roofs.copy_gb_per_s / 1e3)
         for intensity in _spread(*axes.get_xlim(), count=60)
     ]
     boxes = [Box(x + 6, y - height - 2, x + 6 + width, y - 2) for x, y in slope]  # to the lower right of the slope
     boxes += [Box(x - 6 - width, y + 2, x - 6, y + 2 + height) for x, y in slope]
-    _write(axes, text, places.take_first(boxes), MUTED)
-
-
-def _label_point(axes: Axes, point: Point, places: Places) -> None:
-    """The label in the nearest free place, with a thin line to its point where that is farther away."""
-    text = drawable(point.label)
-    width, height = _size(axes, text)
-    x, y = _pixels(axes, point.flop_per_byte, point.tflop_per_s)
-    box = places.take_nearest(x, y, width, height)
-    _write(axes, text, box, INK)
-    if box is not None:
-        end = box.nearest(x, y)
-        if math.dist(end, (x, y)) > FAR:
-            ends = axes.transData.inverted().transform([(x, y), end])
-            axes.plot(ends[:, 0], ends[:, 1], "-", color=MUTED, linewidth=0.6, zorder=2)
-            places.lines += along([(x, y), end])
-
-
-def _write(axes: Axes, text: str, box: Box | None, color: str) -> None:
-    """A text in its box; nothing where there is no place for it: it stands in the table."""
-    if box is None:
-        return
-    x, y = axes.transData.inverted().transform((box.left + LABEL_PAD, box.bottom + LABEL_PAD))
-    background = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over grid and lines
-    axes.text(x, y, text, color=color, fontsize=8.5, va="bottom", ha="left", bbox=background, zorder=2.5)
-
-
-def _size(axes: Axes, text: str) -> tuple[float, float]:
-    """Of a label with its padding, in pixels."""
-    shown = axes.text(1.0, 1.0, text, fontsize=8.5, va="bottom", ha="left")
-    extent = shown.get_window_extent()
-    shown.remove()
-    return extent.width + 2 * LABEL_PAD, extent.height + 2 * LABEL_PAD
-
-
-def _area(axes: Axes) -> Box:
-    inside = axes.get_window_extent()
-    return Box(inside.x0 + 2, inside.y0 + 2, inside.x1, inside.y1)
-
-
-def _pixels(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    across, up = axes.transData.transform((x, y))
-    return float(across), float(up)
-
-
-def _is_drawn(value: float | None) -> TypeGuard[float]:
-    return value is not None and LEAST <= value <= MOST
+    write(axes, text, places.take_first(boxes), MUTED)
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:

@@ -1,0 +1,45 @@
+"""Accuracy within each class."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks.report.figures.drawn import legend, quiet, row_looks, titled
+from benchmarks.report.frames import entries
+from fmnist_zoo.figures import GRID, drawable, new_figure
+
+
+def classes_figure(frame: pd.DataFrame, labels: Sequence[str], conditions: str) -> Figure:
+    """A line for each class, a marker on it for each row: its recall. To be called in `looks`.
+
+    Args:
+        frame: scores by class of a section.
+        labels: of the rows to draw.
+        conditions: of the section, in words.
+    """
+    rows = [row for row in entries(frame) if row["variant"] in labels and row["recall"] is not None]
+    names = list(dict.fromkeys(row["class"] for row in rows))
+    looks_of = row_looks({row["variant"]: row["model"] for row in rows})
+    figure, axes = new_figure(8.5, 1.5 + 0.36 * len(names))
+    for place, name in enumerate(names):
+        values = [100 * row["recall"] for row in rows if row["class"] == name]
+        axes.plot([min(values), max(values)], [place, place], "-", color=GRID, linewidth=5.0, zorder=1)
+    for label in labels:
+        own = [row for row in rows if row["variant"] == label]
+        axes.plot(
+            [100 * row["recall"] for row in own], [names.index(row["class"]) for row in own], zorder=3,
+            **looks_of[label].style(with_line=False, size_pt=7.0),
+        )  # fmt: skip
+    axes.set_yticks(range(len(names)), [drawable(name, 24) for name in names])
+    axes.set_ylim(len(names) - 0.5, -0.5)
+    quiet(axes, "y")
+    sizes = sorted({row["support"] for row in rows})
+    axes.set_xlabel(
+        f"test images of the class that are classified right, % (of {' or '.join(f'{n:,}' for n in sizes)})"
+    )
+    legend(figure, [looks_of[label].handle(label, with_line=False) for label in labels])
+    titled(figure, "Accuracy by class", conditions)
+    return figure

@@ -1,0 +1,79 @@
+"""Time to accuracy as a profile: which validation accuracy each row has reached after which time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
+from benchmarks.report.frames import entries
+from fmnist_zoo.figures import INK, MUTED, new_figure
+
+Profiles = Mapping[str, Sequence[Mapping[str, Any]]]
+"""The targets of each row, the lowest first, by its label, in the order of the table."""
+
+
+def profiles_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
+    """The targets of each row, up to the first that its median run missed; none of rows of unknown times."""
+    found: dict[str, list[dict[str, Any]]] = {}
+    for row in entries(frame):
+        profile = found.setdefault(row["variant"], [])
+        missed_before = profile and profile[-1]["median_train_s"] is None
+        if not missed_before and is_drawn(time_of(row)):
+            profile.append(row)
+    return {label: profile for label, profile in found.items() if profile}
+
+
+def time_of(row: Mapping[str, Any]) -> Any:
+    """The median seconds until a target is reached, or what they are known to be above; None where neither is known."""
+    return row["median_train_s"] or row["more_than_train_s"]
+
+
+def targets_figure(profiles: Profiles, conditions: str) -> Figure:
+    """Targets over the median time to reach them; an arrow where it is only known to be longer.
+
+    To be called in `looks`.
+    """
+    models = {label: profile[0]["model"] for label, profile in profiles.items()}
+    labels, note = chosen(models)
+    shown = {label: profiles[label] for label in labels}
+    looks_of = row_looks({label: models[label] for label in labels})
+    figure, axes = new_figure(8.5, 4.6)
+    for label, profile in shown.items():
+        _draw(axes, profile, looks_of[label])
+    times = [time_of(row) for profile in shown.values() for row in profile]
+    scale_log(axes, "x", times)
+    targets = sorted({row["target_val_top1_pct"] for profile in shown.values() for row in profile})
+    axes.set_yticks(targets, [f"{target:g}" for target in targets])
+    axes.margins(y=0.12)
+    axes.set(xlabel="training time until the first epoch that reaches it, s (median run)")
+    axes.set_ylabel("target: validation top-1, %")
+    handles = [looks_of[label].handle(label) for label in shown]
+    censored = RowLook("white", ">", ":").handle("")
+    censored.set_label("not reached when training\nended: it takes longer")
+    censored.set_color(MUTED)
+    censored.set_markerfacecolor("white")
+    legend(figure, [*handles, censored])
+    titled(figure, "Time to accuracy", conditions, note)
+    return figure
+
+
+def _draw(axes: Axes, profile: Sequence[Mapping[str, Any]], look: RowLook) -> None:
+    """The targets that the median run reached as a line, from there to the first that it missed a dotted one."""
+    reached = [(row["median_train_s"], row["target_val_top1_pct"]) for row in profile if row["median_train_s"]]
+    if reached:
+        axes.plot(*zip(*reached, strict=True), **look.style(), zorder=3)
+    last = profile[-1]
+    if last["median_train_s"] is None:
+        end = (last["more_than_train_s"], last["target_val_top1_pct"])
+        axes.plot(*zip(*[*reached[-1:], end], strict=True), ":", color=look.color, linewidth=1.2, zorder=2)
+        axes.plot(*end, ">", color="white", markeredgecolor=look.color, markeredgewidth=1.4, markersize=7.0, zorder=3)
+    for row in profile:
+        if 0 < row["num_hits"] < row["num_runs"]:  # some of several seeds
+            axes.annotate(
+                f"{row['num_hits']}/{row['num_runs']}", (time_of(row), row["target_val_top1_pct"]), (7, -9),
+                textcoords="offset points", fontsize=7.5, color=INK,
+            )  # fmt: skip

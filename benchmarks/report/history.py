@@ -1,0 +1,65 @@
+"""Learning as a frame: what each epoch of a row's runs brought, averaged over runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from statistics import fmean
+from typing import Any
+
+import pandas as pd
+
+from benchmarks.record import RunRecord
+from benchmarks.report.frames import rows_frame
+from benchmarks.report.rows import Row, Section
+from benchmarks.schema import Epoch
+
+VALUES: Mapping[str, Callable[[Epoch], float | None]] = {
+    "train_loss": lambda epoch: epoch["train_loss"],
+    "val_loss": lambda epoch: epoch["val_loss"],
+    "train_top1_pct": lambda epoch: epoch["train_top1_pct"],
+    "val_top1_pct": lambda epoch: epoch["val_top1_pct"],
+    "loss_gap": lambda epoch: _difference(epoch["val_loss"], epoch["train_loss"]),
+    "top1_gap_pct": lambda epoch: _difference(epoch["train_top1_pct"], epoch["val_top1_pct"]),
+}
+"""By the name of the column; a gap is above 0 where the training images are the easier ones for the model."""
+
+
+def history_frame(section: Section) -> pd.DataFrame:
+    """A row for each configuration and each epoch that all of its runs have.
+
+    Columns: `epoch`, `elapsed_s` (seconds of training so far, mean over runs), `num_runs`, and for each of `VALUES` its
+    mean over runs with the lowest (`_low`) and highest (`_high`) of them; None where some run doesn't know it.
+    """
+    return rows_frame(section, [(row, cells) for row in section.rows for cells in _epochs(row)])
+
+
+def _epochs(row: Row) -> list[dict[str, Any]]:
+    runs = [by_epoch for record in row.ok if (by_epoch := _by_epoch(record))]
+    shared = sorted(set.intersection(*map(set, runs))) if runs else []
+    cells = []
+    for epoch in shared:
+        entries = [by_epoch[epoch] for by_epoch in runs]
+        elapsed = _known([entry["elapsed_s"] for entry in entries])
+        own: dict[str, Any] = {
+            "epoch": epoch, "elapsed_s": fmean(elapsed) if elapsed else None, "num_runs": len(runs),
+        }  # fmt: skip
+        for name, get in VALUES.items():
+            values = _known([get(entry) for entry in entries])
+            own[name] = fmean(values) if values else None
+            own[f"{name}_low"], own[f"{name}_high"] = (min(values), max(values)) if values else (None, None)
+        cells.append(own)
+    return cells
+
+
+def _by_epoch(record: RunRecord) -> dict[int, Epoch]:
+    return {entry["epoch"]: entry for entry in record.history}
+
+
+def _known(values: list[float | None]) -> list[float]:
+    """All of the values, or none where one is missing: a mean over the others would be of another row."""
+    present = [value for value in values if value is not None]
+    return present if len(present) == len(values) else []
+
+
+def _difference(first: float | None, second: float | None) -> float | None:
+    return None if first is None or second is None else first - second

@@ -8,9 +8,10 @@ import pytest
 
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
+from benchmarks.ledger import complete_ledger
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
-from benchmarks.runner import Done, Place, Runner, complete_ledger, finished
+from benchmarks.runner import Done, Place, Runner, finished
 from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_record
 
@@ -35,16 +36,25 @@ class FakeWorker:
 
     def __init__(self, script: list[Callable[[dict[str, Any]], dict[str, Any]]], log: list[str]) -> None:
         self.import_s: float | None = None
+        self.held_mib: float | None = None
         self._script, self._log = script, log
         log.append("start")
 
-    def run(self, job: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def run(
+        self, job: dict[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
+    ) -> dict[str, Any]:
         self.import_s = 0.0
         self._log.append(f"{job['config']['model']} {job['seed']}")
         result = self._script.pop(0)(job)
         for stats in result.get("history", []):
             on_event(stats)
         return result
+
+    def log_tail(self) -> str:
+        return "a line of the log"
+
+    def resident_mib(self) -> float | None:
+        return self.held_mib
 
     def close(self) -> None:
         self._log.append("close")
@@ -109,8 +119,8 @@ def test_a_failed_run_keeps_what_it_had_and_the_worker_lives_on(tmp_path: Path) 
 
 def test_ctrl_c_ends_the_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
     log: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        runner(two_models_two_seeds(), tmp_path, [good_result, interrupt], log).run()
+    results = runner(two_models_two_seeds(), tmp_path, [good_result, interrupt], log).run()
+    assert results.interrupted and len(results.records) == 1
     assert log[-1] == "close"
     (machine,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert len(RecordStore(machine).read_all()[0]) == 1

@@ -134,7 +134,7 @@ def test_workers_are_started_with_the_allocator_that_training_wants(monkeypatch:
     ("code", "words"),
     [
         ("import sys; sys.exit(3)", "exit code 3"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (the system's out-of-memory killer"),
+        ("import os, time; os.close(1); os.close(2); time.sleep(100)", "stopped answering"),
         ("raise ImportError('no module named torch')", "no module named torch"),
     ],
 )
@@ -144,6 +144,25 @@ def test_a_worker_that_does_not_even_start(code: str, words: str, tmp_path: Path
         process.run(job(tmp_path), lambda event: None)
     process.close()
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("counts", "status", "words"),
+    [
+        ((3, 3), "failed", "signal 9 (not by the system's out-of-memory killer"),
+        ((3, 4), "oom", "signal 9 (the system's out-of-memory killer did that"),
+        ((None, None), "oom", "signal 9 (the system's out-of-memory killer uses this signal"),
+    ],
+)
+def test_a_kill_is_the_systems_for_want_of_memory_where_it_says_so_or_nobody_can_tell(
+    counts: tuple[int | None, ...], status: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.process.oom_kills", iter(counts).__next__)
+    process = Worker(1, command=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    with pytest.raises(WorkerDiedError) as caught:
+        process.run({}, lambda event: None)
+    process.close()
+    assert caught.value.status == status and words in str(caught.value)
 
 
 def test_a_worker_killed_from_outside_in_the_middle_of_a_run(

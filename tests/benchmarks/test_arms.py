@@ -82,6 +82,12 @@ class FakeWorker:
         self._log.append((job["task"], self._variables))
         return self._answers[job["task"]](job)
 
+    def log_tail(self) -> str:
+        return ""
+
+    def resident_mib(self) -> float | None:
+        return None
+
     def close(self) -> None:
         pass
 

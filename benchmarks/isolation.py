@@ -62,10 +62,11 @@ class Seat:
 
     Args:
         new_worker: makes one.
+        device: on which it trains.
     """
 
-    def __init__(self, new_worker: NewWorker) -> None:
-        self._new_worker = new_worker
+    def __init__(self, new_worker: NewWorker, device: str) -> None:
+        self._new_worker, self._is_cuda = new_worker, device.startswith("cuda")
         self._worker: Serving | None = None
 
     def __enter__(self) -> Self:
@@ -86,12 +87,13 @@ class Seat:
         """Keep the worker for the next seed only where that can't suffer from this one.
 
         Args:
-            status: of the run that it did last. After an exception a CUDA context may be broken for good, and after a
-                lack of memory what took it may still be held; a run that diverged has done nothing to its process.
+            status: of the run that it did last. Where memory ran out, what took it may still be held, and after a
+                failure a CUDA context may be broken for good. A run that has diverged, or on a CPU raised an error, has
+                done nothing to its process.
         """
         held_mib = None if self._worker is None else self._worker.resident_mib()
         grown = held_mib is not None and held_mib > KEPT_SHARE * psutil.virtual_memory().total / 2**20
-        if status not in ("ok", "diverged") or grown:
+        if status == "oom" or (status == "failed" and self._is_cuda) or grown:
             self.clear()
 
     def clear(self) -> None:

@@ -143,7 +143,7 @@ class Runner:
 
     def _seeds(self, variant: Variant, done: Done, deadline: float | None, records: list[RunRecord]) -> None:
         """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
-        with Seat(self._new_worker) as seat:
+        with Seat(self._new_worker, self.plan.device) as seat:
             for seed in self.plan.seeds:
                 if (variant.key, seed) not in done.runs and not self._is_over(deadline):
                     record = self._one(variant, seed, seat)
@@ -252,6 +252,7 @@ class Runner:
             result = worker.run(self._job(variant, config, seed, name), on_event, timeout_s=self.isolation.timeout_s)
         except WorkerDiedError as death:
             result = {"status": death.status, "error": str(death), "history": history}
+            seat.clear()
         else:
             if result.get("status") not in get_args(Status):
                 result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}

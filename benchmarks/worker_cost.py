@@ -8,7 +8,6 @@ the device and fills caches.
 
 from __future__ import annotations
 
-import io
 import statistics
 import tempfile
 import time
@@ -16,7 +15,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import tyro
-from rich.console import Console
 from tabulate import tabulate
 
 from benchmarks.config import RunConfig
@@ -68,8 +66,7 @@ def sweep(plan: Plan, *, in_process: bool) -> Sample:
         place = Place(
             out=Path(folder), data_dir=None, save_weights=False, profile=False, plugins=(), command="worker_cost"
         )
-        display = Display(2, Console(file=io.StringIO()))
-        runner = Runner(plan, place, display, isolation=Isolation(in_process=in_process))
+        runner = Runner(plan, place, Display(), isolation=Isolation(in_process=in_process))
         started = time.perf_counter()
         records = runner.run().records
         variant_s = time.perf_counter() - started

@@ -1,6 +1,7 @@
 """Ctrl-C and its kin against whole sweeps: what was finished is kept and reported, and no process is left over."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,8 +12,14 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.record import RecordStore, RunRecord
+from benchmarks.config import RunConfig
+from benchmarks.display import Display
+from benchmarks.plan import make_plan
+from benchmarks.record import RunRecord
+from benchmarks.roofline import roofline_path
 from benchmarks.run import INTERRUPTED, main
+from benchmarks.runner import Place, Runner
+from benchmarks.store import RecordStore
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.cache import cache_root
 
@@ -60,9 +67,13 @@ def plugin(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory, fashion_mnist: Dataset) -> Path:
-    """A cache with the data and nothing else: a roofline that is measured beside tests is not to be kept for more."""
+def cache(tmp_path_factory: pytest.TempPathFactory, fashion_mnist: Dataset, roofline_file: Path) -> Path:
+    """A cache with the data and a roofline as an earlier sweep would have kept it: measuring one isn't the point."""
     folder = tmp_path_factory.mktemp("cache")
+    place = Place(out=folder / "out", data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
+    environment = Runner(make_plan(RunConfig(models=("mlp",), device="cpu")), place, Display()).environment
+    (folder / "rooflines").mkdir()
+    shutil.copy(roofline_file, folder / "rooflines" / roofline_path(environment).name)
     if (cache_root() / "fashion_mnist").is_dir():  # else the data is where FMNIST_ZOO_DATA says
         (folder / "fashion_mnist").symlink_to(cache_root() / "fashion_mnist")
     return folder

@@ -182,11 +182,18 @@ class HeldWorker:
 
 
 @pytest.mark.parametrize(
-    ("status", "share", "kept"),
-    [("ok", 0.01, True), ("diverged", 0.01, True), ("failed", 0.01, False), ("oom", 0.01, False), ("ok", 0.3, False)],
+    ("status", "device", "share", "kept"),
+    [
+        ("ok", "cuda:1", 0.01, True),
+        ("diverged", "cuda", 0.01, True),
+        ("failed", "cuda", 0.01, False),
+        ("failed", "cpu", 0.01, True),
+        ("oom", "cpu", 0.01, False),
+        ("ok", "cpu", 0.3, False),
+    ],
 )
 def test_a_worker_is_kept_for_the_next_seed_only_where_that_can_not_suffer(
-    status: str, share: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+    status: str, device: str, share: float, kept: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     total_mib = psutil.virtual_memory().total / 2**20
     made: list[HeldWorker] = []
@@ -195,7 +202,7 @@ def test_a_worker_is_kept_for_the_next_seed_only_where_that_can_not_suffer(
         made.append(HeldWorker(share * total_mib))
         return made[-1]
 
-    with Seat(new_worker) as seat:
+    with Seat(new_worker, device) as seat:
         first = seat.worker
         seat.after(status)
         assert (seat.worker is first) == kept

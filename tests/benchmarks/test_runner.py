@@ -82,9 +82,8 @@ def runner(
     isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
 ) -> Runner:
     place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    return Runner(
-        plan, place, display or Display(), new_worker=lambda variables: FakeWorker(script, log), isolation=isolation  # type: ignore[arg-type, return-value]
-    )
+    workers: Any = lambda variables: FakeWorker(script, log)  # noqa: E731
+    return Runner(plan, place, display or Display(), new_worker=workers, isolation=isolation)
 
 
 def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:

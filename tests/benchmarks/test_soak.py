@@ -1,19 +1,18 @@
 """A long sweep of short runs: what the process of the sweep holds must not grow with the number of runs."""
 
 import dataclasses
-import io
 from collections.abc import Callable
 from pathlib import Path
 
 import psutil
 import pytest
-from rich.console import Console
 
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
 from benchmarks.plan import make_plan
-from benchmarks.record import RecordStore, RunRecord
+from benchmarks.record import RunRecord
 from benchmarks.runner import Place, Runner
+from benchmarks.store import RecordStore
 
 NUM_VARIANTS, NUM_SEEDS = 25, 12
 WARM, GROWTH_MIB = 50, 20.0
@@ -23,7 +22,7 @@ class Watching(Display):
     """Looks at the process after each run, in place of showing anything."""
 
     def __init__(self, look: Callable[[], None]) -> None:
-        super().__init__(NUM_VARIANTS * NUM_SEEDS, Console(file=io.StringIO()))
+        super().__init__()
         self._look = look
 
     def run_finished(self, record: RunRecord) -> None:

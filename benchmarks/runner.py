@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import psutil
+import torch
 
 from benchmarks.arms.record import ArmsStore
 from benchmarks.arms.sweep import ArmSweep, arm_groups
@@ -18,19 +21,22 @@ from benchmarks.choices import choice_path
 from benchmarks.details import details
 from benchmarks.display import Display, SweepPlan, planned_runs
 from benchmarks.environment import hardware, machine_name, software
+from benchmarks.halving import batch_flag, halved, oom_error, with_batch
+from benchmarks.interrupts import Interrupts
+from benchmarks.isolation import IN_PROCESS, InProcess, Isolation, Seat
+from benchmarks.ledger import complete_ledger
 from benchmarks.plan import Plan, Variant
-from benchmarks.process import NewWorker, Worker, WorkerDiedError
+from benchmarks.process import NewWorker, Serving, Worker, WorkerDiedError
 from benchmarks.record import RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
+from benchmarks.reporting import Reporting
 from benchmarks.resume import Conditions, Done, checkpoint_path, decided, done_before
 from benchmarks.roofline import roofline_path
-from benchmarks.schema import Cost, Environment, Ledger
+from benchmarks.schema import Config, Cost, Environment, Status
 from benchmarks.store import RecordStore
 from benchmarks.worker import CheckpointJob, Job
 from benchmarks.worker import environment as worker_environment
 from fmnist_zoo.training.determinism import VARIABLES
-
-PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -56,14 +62,19 @@ class Place:
 
 @dataclass(slots=True)
 class Results:
-    """What a sweep has: the records of its runs, with those of before, and whether all arms have been compared."""
+    """What a sweep has.
+
+    Attributes:
+        records: of its runs, with those of before.
+        comparisons_complete: whether each comparison of arms that it meant to make was made.
+        interrupted: whether a person or the system asked it to end before it was through.
+        tables_complete: whether the tables have all of it.
+    """
 
     records: list[RunRecord] = field(default_factory=list)
     comparisons_complete: bool = True
-
-
-def _new_worker(variables: Mapping[str, str]) -> Worker:
-    return Worker(_num_threads(), variables=variables)
+    interrupted: bool = False
+    tables_complete: bool = True
 
 
 def _num_threads() -> int:
@@ -79,55 +90,89 @@ class Runner:
         place: where.
         display: told of everything that happens.
         new_worker: makes a worker process; a fake in tests.
+        isolation: of the runs from each other.
     """
 
-    def __init__(self, plan: Plan, place: Place, display: Display, new_worker: NewWorker = _new_worker) -> None:
-        self.plan, self.place, self.display = plan, place, display
-        self._new_worker = new_worker
+    def __init__(
+        self,
+        plan: Plan,
+        place: Place,
+        display: Display,
+        new_worker: NewWorker | None = None,
+        isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
+    ) -> None:
+        self.plan, self.place, self.display, self.isolation = plan, place, display, isolation
+        self._interrupts = Interrupts(display.warn)
+        self._new_worker = new_worker or self._usual_worker
+        self._fitting: dict[str, int] = {}  # the batch that memory had room for, by configuration
         self._variables = VARIABLES if plan.deterministic else {}
-        variables = {**worker_environment(_num_threads()), **self._variables}
+        variables = {**(os.environ if isolation.in_process else worker_environment(_num_threads())), **self._variables}
+        num_threads = torch.get_num_threads() if isolation.in_process else int(variables["OMP_NUM_THREADS"])
         self.environment: Environment = {
             "hardware": hardware(plan.device),
             "software": software(),
-            "details": details(plan.device, num_threads=int(variables["OMP_NUM_THREADS"]), variables=variables),
+            "details": details(plan.device, num_threads=num_threads, variables=variables),
         }
         self._done = Done()
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
+        self._reporting = Reporting(
+            lambda figures: write_report(place.out, self.machine, figures=figures), display.warn
+        )
 
     def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
         """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
 
-        Returns the records of this sweep, also written to the store. Ctrl-C ends the run at hand and raises
-        KeyboardInterrupt; what was finished before is in the store and in the tables.
+        Returns the records of this sweep, also written to the store. After a Ctrl-C, or a signal that asks a program to
+        end, the run at hand is still finished and nothing new begins; a second one ends that run, of which no record is
+        left, and its process at once. With runs in this process the first one breaks off the run. In each case the
+        tables have everything that was finished.
+
+        Raises:
+            OSError: a record can't be written; the message says where it was put instead.
         """
         self._done, results = done, Results(records=list(done.runs.values()))
         self.display.sweep_started(self._announced(done))
         if done.runs or done.again:
             self.display.say(str(done))
             self._tidy(done)
-        for variant in self.plan.variants:
-            worker: Worker | None = None
+        with contextlib.nullcontext() if self.isolation.in_process else self._interrupts:
             try:
-                for seed in self.plan.seeds:
-                    if (variant.key, seed) in done.runs or _is_over(deadline):
-                        continue
-                    worker = worker or self._new_worker(self._variables)
-                    record, alive = self._one(variant, seed, worker)
-                    results.records.append(record)
-                    if not alive:
-                        worker.close()
-                        worker = None
+                for variant in self.plan.variants:
+                    self._seeds(variant, done, deadline, results.records)
+                results.comparisons_complete = self._compare_arms(done, deadline)
+            except KeyboardInterrupt:
+                results.interrupted = True
             finally:
-                if worker is not None:
-                    worker.close()
-        results.comparisons_complete = self._compare_arms(done, deadline)
+                results.interrupted |= self._interrupts.came
+                self._reporting.finish(figures=not results.interrupted)  # who wants it to end has no time for them
+        results.tables_complete = not self._reporting.is_behind
         return results
+
+    def _seeds(self, variant: Variant, done: Done, deadline: float | None, records: list[RunRecord]) -> None:
+        """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
+        with Seat(lambda: self._new_worker(self._variables), self.plan.device) as seat:
+            for seed in self.plan.seeds:
+                if (variant.key, seed) not in done.runs and not self._is_over(deadline):
+                    record = self._one(variant, seed, seat)
+                    records.append(record)  # at once: it is reported also where the next one is broken off
+
+    def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
+        if self.isolation.in_process:
+            return InProcess()
+        return Worker(_num_threads(), variables=variables, interrupts=self._interrupts)
+
+    def _is_over(self, deadline: float | None) -> bool:
+        return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:
         """Compare the precisions and engines of each model that has several; whether all of it is done."""
+        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
+        if groups and self.isolation.in_process:
+            self.display.say("precisions and engines aren't compared with --in-process: that takes processes")
+            return False
         sweep = ArmSweep(
             self._new_worker,
             environment=self.environment,
@@ -136,14 +181,15 @@ class Runner:
             plugins=self.place.plugins,
             command=self.place.command,
             say=self.display.say,
+            timeout_s=self.isolation.timeout_s,
         )
-        for group in arm_groups([(variant.config, variant.family) for variant in self.plan.variants]):
+        for group in groups:
             if group.key in done.comparisons:
                 continue
-            if _is_over(deadline):
+            if self._is_over(deadline):
                 return False
             ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
-            write_report(self.place.out, self.machine, figures=False)
+            self._reporting.note()
         return True
 
     def _announced(self, done: Done) -> SweepPlan:
@@ -210,15 +256,78 @@ class Runner:
         except OSError as error:
             raise ValueError(f"--out {self.place.out} can't be written to ({error}); name another folder") from error
 
-    def _one(self, variant: Variant, seed: int, worker: Worker) -> tuple[RunRecord, bool]:
-        """One run and its record; False where the worker didn't survive it."""
+    def _one(self, variant: Variant, seed: int, seat: Seat) -> RunRecord:
+        """One run and its record."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
+        self.display.run_started(variant.label, seed)
+        config = with_batch(variant.config, self._fitting.get(variant.key, variant.config["recipe"]["batch_size"]))
+        result = self._ask(variant, config, seed, name, seat)
+        tried = [config["recipe"]["batch_size"]]
+        may_halve = self.isolation.on_oom == "halve"
+        while result["status"] == "oom" and may_halve and not self._interrupts.came and (less := halved(config)):
+            config = less
+            tried.append(config["recipe"]["batch_size"])
+            self.display.batch_changed(tried[-1])
+            result = self._ask(variant, config, seed, name, seat)
+        if config != variant.config:
+            self._fitting[variant.key] = tried[-1]  # the other seeds of a row are trained like this one
+            flag = batch_flag(variant.config["recipe"], config["recipe"], self.plan.device)
+            result["flags"] = [flag, *result.get("flags", [])]
+        if result["status"] == "oom":
+            result["error"] = oom_error(result["error"], tried, self.plan.device, may_halve=may_halve)
+        record = self._record(variant, name, started_at, seed, result)
+        try:
+            self._write(record)
+        except ValueError as error:
+            message = f"what the worker answered is no record: {error}"
+            ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
+            bare = {"status": "failed", "error": message, "ledger": ledger}
+            record = self._record(variant, name, started_at, seed, bare)
+            self._write(record)
+        self._forget_checkpoint(variant, seed, record)
+        self._reporting.note()
+        self.display.run_finished(record)
+        return record
+
+    def _ask(self, variant: Variant, config: Config, seed: int, name: str, seat: Seat) -> dict[str, Any]:
+        """What a worker says of a run, or how it ended, with a whole ledger."""
+        worker, history = seat.worker, list[dict[str, Any]]()
+
+        def on_event(event: dict[str, Any]) -> None:
+            if "epoch" in event:
+                history.append(event)
+            self.display.worker_event(event)
+
+        fresh, started = worker.import_s is None, time.perf_counter()
+        result: dict[str, Any]
+        try:
+            result = worker.run(self._job(variant, config, seed, name), on_event, timeout_s=self.isolation.timeout_s)
+        except WorkerDiedError as death:
+            result = {"status": death.status, "error": str(death), "history": history}
+            seat.clear()
+        else:
+            if result.get("status") not in get_args(Status):
+                result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
+            if result["error"] and (tail := worker.log_tail()):
+                result["error"] = f"{result['error']}; its last lines:\n{tail}"
+        # What an earlier process has spent on the same run was spent on it, too.
+        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
+        unknown = 0.0 if result["status"] == "ok" else None
+        import_s = worker.import_s if fresh else 0.0
+        result["ledger"] = complete_ledger(result.get("ledger"), import_s, wall_s, unknown=unknown)
+        if self.isolation.in_process:
+            result["flags"] = [IN_PROCESS, *result.get("flags", [])]
+        seat.after(result["status"])
+        return result
+
+    def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
+        as_asked = config == variant.config  # with another batch, another choice may be fastest, and no state fits
         # The model of a plug-in file may change under its name.
-        kept = None if self.place.plugins else choice_path(variant.key, self.environment)
-        job: Job = {
+        kept = choice_path(variant.key, self.environment) if as_asked and not self.place.plugins else None
+        return {
             "task": "run",
-            "config": dict(variant.config),
+            "config": dict(config),
             "seed": seed,
             "run_id": name,
             "device": self.plan.device,
@@ -232,27 +341,23 @@ class Runner:
             "profile": self.place.profile,
             "training_flops": variant.flops.training_flops,
             "plugins": [str(path) for path in self.place.plugins],
-            "decided": decided(variant, self._done),
-            "checkpoint": self._checkpoint(variant, seed),
+            "decided": decided(variant, self._done) if as_asked else None,
+            "checkpoint": self._checkpoint(variant, seed) if as_asked else None,
         }
-        self.display.run_started(variant.label, seed)
-        fresh, alive = worker.import_s is None, True
-        started = time.perf_counter()
-        result: dict[str, Any] = {"status": "failed"}
+
+    def _write(self, record: RunRecord) -> None:
+        """Keep a record.
+
+        Raises:
+            ValueError: it doesn't fit the schema.
+            OSError: it can't be written into the results folder; the message says where it was put instead.
+        """
         try:
-            result = worker.run(job, self.display.worker_event)
-        except WorkerDiedError as death:
-            result["error"], alive = str(death), False
-        # What an earlier process has spent on the same run was spent on it, too.
-        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
-        unknown = 0.0 if result["status"] == "ok" else None
-        ledger = complete_ledger(result.get("ledger"), worker.import_s if fresh else 0.0, wall_s, unknown=unknown)
-        record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
-        self.store.write(record)
-        self._forget_checkpoint(variant, seed, record)
-        write_report(self.place.out, self.machine, figures=False)
-        self.display.run_finished(record)
-        return record, alive
+            self.store.write(record)
+        except OSError as error:
+            path = RecordStore(Path(tempfile.gettempdir()) / "fmnist-zoo-unsaved").write(record)
+            where = f"the record of the last run is in {path}, and belongs in {self.store.runs_dir}"
+            raise OSError(f"{error}; {where}") from error
 
     def _forget_checkpoint(self, variant: Variant, seed: int, record: RunRecord) -> None:
         """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
@@ -316,28 +421,3 @@ def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) ->
         "training_gflops": variant.flops.training_flops / 1e9,
         "step_traffic_bytes": step_traffic_bytes,
     }
-
-
-def _is_over(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() > deadline
-
-
-def complete_ledger(
-    seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float, *, unknown: float | None = 0.0
-) -> Ledger:
-    """The worker's sections, the start of its process and the rest, which together are the wall time.
-
-    Args:
-        seconds: by section; None where the worker died, and then only the wall time is known.
-        import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
-        wall_s: from asking for the run to its result.
-        unknown: for sections that aren't there: 0 in a whole run, None in one that may not have come so far.
-    """
-    parts = (
-        dict.fromkeys(PARTS)
-        if seconds is None
-        else {"import": import_s, **{part: seconds.get(part, unknown) for part in PARTS[1:]}}
-    )
-    known = sum(value for value in parts.values() if value is not None)
-    ledger = {f"{part}_s": value for part, value in parts.items()}
-    return Ledger(**ledger, other_s=None if seconds is None else wall_s - known, wall_s=wall_s)  # type: ignore[typeddict-item]

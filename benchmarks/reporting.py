@@ -1,0 +1,52 @@
+"""When tables are written during a sweep: as often as that takes little of its time, and always at its end."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+
+PAUSE = 10.0
+"""A report is written no sooner than after so many times what the last one took: it reads every record of the folder,
+and a sweep of hundreds of short runs would otherwise spend most of its time on it."""
+
+
+class Reporting:
+    """Keeps tables up to date. A report that fails costs no run: it is said, and tried again after the next one.
+
+    Args:
+        write: makes the tables, and the figures as well where it is told so.
+        say: told what went wrong.
+        clock: seconds, monotonic.
+
+    Attributes:
+        is_behind: whether the tables lack something.
+    """
+
+    def __init__(
+        self, write: Callable[[bool], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.is_behind = False
+        self._write, self._say, self._clock = write, say, clock
+        self._not_before: float | None = None
+        self._any = False
+
+    def note(self) -> None:
+        """There is something new; the tables have it now, or later."""
+        self.is_behind = self._any = True
+        if self._not_before is None or self._clock() >= self._not_before:
+            self._bring_up(figures=False)
+
+    def finish(self, *, figures: bool) -> None:
+        """Bring the tables up to date, if they are behind, and draw the figures, if there was anything new at all."""
+        if self.is_behind or (figures and self._any):
+            self._bring_up(figures=figures)
+
+    def _bring_up(self, *, figures: bool) -> None:
+        started = self._clock()
+        try:
+            self._write(figures)
+            self.is_behind = False
+        except Exception as error:  # noqa: BLE001  # whatever it is, records are whole without tables, and runs go on
+            self._say(f"the tables could not be written: {type(error).__name__}: {error}")
+        ended = self._clock()
+        self._not_before = ended + PAUSE * (ended - started)

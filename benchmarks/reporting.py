@@ -14,7 +14,7 @@ class Reporting:
     """Keeps tables up to date. A report that fails costs no run: it is said, and tried again after the next one.
 
     Args:
-        write: makes the tables, and the figures as well where it is told so.
+        write: makes the tables.
         say: told what went wrong.
         clock: seconds, monotonic.
 
@@ -23,28 +23,25 @@ class Reporting:
     """
 
     def __init__(
-        self, write: Callable[[bool], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+        self, write: Callable[[], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
     ) -> None:
         self.is_behind = False
         self._write, self._say, self._clock = write, say, clock
         self._not_before: float | None = None
-        self._any = False
 
     def note(self) -> None:
         """There is something new; the tables have it now, or later."""
-        self.is_behind = self._any = True
+        self.is_behind = True
         if self._not_before is None or self._clock() >= self._not_before:
-            self._bring_up(figures=False)
+            self.finish()
 
-    def finish(self, *, figures: bool) -> None:
-        """Bring the tables up to date, if they are behind, and draw the figures, if there was anything new at all."""
-        if self.is_behind or (figures and self._any):
-            self._bring_up(figures=figures)
-
-    def _bring_up(self, *, figures: bool) -> None:
+    def finish(self) -> None:
+        """Bring the tables up to date, if they are behind."""
+        if not self.is_behind:
+            return
         started = self._clock()
         try:
-            self._write(figures)
+            self._write()
             self.is_behind = False
         except Exception as error:  # noqa: BLE001  # whatever it is, records are whole without tables, and runs go on
             self._say(f"the tables could not be written: {type(error).__name__}: {error}")

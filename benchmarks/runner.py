@@ -118,9 +118,7 @@ class Runner:
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
-        self._reporting = Reporting(
-            lambda figures: write_report(place.out, self.machine, figures=figures), display.warn
-        )
+        self._reporting = Reporting(lambda: write_report(place.out, self.machine, figures=False), display.warn)
 
     def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
         """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
@@ -146,8 +144,8 @@ class Runner:
             except KeyboardInterrupt:
                 results.interrupted = True
             finally:
-                results.interrupted |= self._interrupts.came
-                self._reporting.finish(figures=not results.interrupted)  # who wants it to end has no time for them
+                self._reporting.finish()
+        results.interrupted |= self._interrupts.came
         results.tables_complete = not self._reporting.is_behind
         return results
 

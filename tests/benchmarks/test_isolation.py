@@ -231,18 +231,17 @@ class FakeClock:
     """Tables take so long as they are said to."""
 
     def __init__(self) -> None:
-        self.now_s, self.takes_s, self.written, self.drawn = 0.0, 1.0, 0, 0
+        self.now_s, self.takes_s, self.written = 0.0, 1.0, 0
         self.fault: Exception | None = None
 
     def __call__(self) -> float:
         return self.now_s
 
-    def write(self, figures: bool) -> None:
+    def write(self) -> None:
         self.now_s += self.takes_s
         if self.fault:
             raise self.fault
         self.written += 1
-        self.drawn += figures
 
 
 def test_tables_take_a_tenth_of_the_time_and_are_whole_at_the_end() -> None:
@@ -252,19 +251,11 @@ def test_tables_take_a_tenth_of_the_time_and_are_whole_at_the_end() -> None:
         clock.now_s += 0.5  # a run
         reporting.note()
     assert 5 <= clock.written <= 7 and reporting.is_behind  # after 0.5 s, and then 10 s after each
-    reporting.finish(figures=False)
+    reporting.finish()
     written = clock.written
     assert not reporting.is_behind
-    reporting.finish(figures=False)
-    assert (clock.written, clock.drawn, said) == (written, 0, [])
-    reporting.finish(figures=True)
-    assert clock.drawn == 1
-
-
-def test_a_sweep_in_which_nothing_was_done_draws_nothing() -> None:
-    clock = FakeClock()
-    Reporting(clock.write, list[str]().append, clock).finish(figures=True)
-    assert clock.written == 0
+    reporting.finish()
+    assert clock.written == written and said == []
 
 
 def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:
@@ -274,5 +265,5 @@ def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:
     reporting.note()
     assert reporting.is_behind and "no space left" in said[0]
     clock.fault = None
-    reporting.finish(figures=False)
+    reporting.finish()
     assert not reporting.is_behind and clock.written == 1

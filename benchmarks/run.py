@@ -95,6 +95,7 @@ def _sweep(
     from benchmarks.display import SweepEnd
     from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
+    from benchmarks.report import write_report
     from benchmarks.resume import Done
     from benchmarks.runner import Place, Runner
     from fmnist_zoo.data import load_dataset
@@ -126,6 +127,9 @@ def _sweep(
         before = runner.done_before(retry_failed=options.retry_failed)
     try:
         results = runner.run(done=before, deadline=deadline)
+        if options.figures and results.records:
+            display.say("drawing the figures of the page")
+            write_report(place.out, runner.machine)
     except KeyboardInterrupt:
         display.sweep_finished(SweepEnd(exit_code=INTERRUPTED, complete=False, machine_dir=place.out / runner.machine))
         print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)

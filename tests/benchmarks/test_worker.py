@@ -167,6 +167,7 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     """A record for each seed, with what happened; the good one is measured and its weights can be loaded."""
     out = tmp_path / "out"
     arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "6", "--out", str(out), "--device", "cpu"]
+    arguments += ["--no-figures"]
     code = main(
         [*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32", "--json"]
     )

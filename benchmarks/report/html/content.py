@@ -26,9 +26,9 @@ from benchmarks.report.html.mistakes import (
 )
 from benchmarks.report.html.sweeps import sweeps
 from benchmarks.report.html.tables import section_tables
-from benchmarks.report.markdown import conditions_text
 from benchmarks.report.pairs import letters, section_groups
 from benchmarks.report.rows import Row, Section, sections
+from benchmarks.report.section import conditions_text
 from benchmarks.selfcheck import results as selfcheck
 from benchmarks.store import RecordStore
 from fmnist_zoo.figures import model_color

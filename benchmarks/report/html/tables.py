@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.report.frames import SectionFrames, entries
-from benchmarks.report.markdown import COST_CAPTION, throughput_caption
+from benchmarks.report.section import COST_CAPTION, throughput_caption
 from benchmarks.report.tables import TOP1_HEADERS, interval_kinds, rate_text, top1_text
 from benchmarks.report.text import MISSING, number, significant
 

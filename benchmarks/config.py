@@ -107,6 +107,8 @@ class RunConfig:
     deterministic: bool = False
     """The same bits in each run: only deterministic kernels, and auto means fp32 and eager, nothing measured.
     `python -m benchmarks.determinism` tells what that costs."""
+    figures: bool = True
+    """Draw the figures of the machine's page when all is done; tables are written after each run, with or without."""
     quiet: bool = False
     """Say only which runs aren't ok, and at the end how many are and where the tables are."""
     json: bool = False

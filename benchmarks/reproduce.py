@@ -75,7 +75,7 @@ def sweep_step(*configs: RunConfig) -> Step:
         outcomes = []
         for config in configs:
             outcome = sweep(
-                replace(config, out=options.out, data_dir=options.data_dir, device=options.device),
+                replace(config, out=options.out, data_dir=options.data_dir, device=options.device, figures=False),
                 command_of(config),
                 since=progress.since,
                 deadline=progress.deadline,
@@ -185,7 +185,7 @@ def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     def measure() -> None:
         config = SelfcheckConfig(out=options.out, data_dir=options.data_dir, device=options.device)
         selfcheck.selfcheck(config, "python -m benchmarks.selfcheck")
-        write_report(options.out, this_machine(options.device))
+        write_report(options.out, this_machine(options.device), figures=False)
 
     return once(options, progress, selfcheck.measured_at, measure)
 
@@ -258,20 +258,35 @@ def reproduce(options: ReproduceConfig) -> int:
     progress = Progress(
         since=_begin(state), deadline=None if options.minutes is None else time.monotonic() + 60 * options.minutes
     )
-    complete, console = True, plain_console()
+    complete, console, machines = True, plain_console(), set[str]()
     for number, (name, step) in enumerate(steps.items(), start=1):
         print_line(console, f"== step {number} of {len(steps)}: {name}")
         outcome = step(options, progress)
         complete &= outcome.complete
+        machines |= {outcome.machine} if outcome.machine else set()
         if options.tar is not None and outcome.machine is not None:
             pack(options.out, outcome.machine, options.tar)
         if outcome.exit_code == INTERRUPTED:
             return INTERRUPTED
+    for machine in machines:
+        _draw(options, machine)
     if not complete:
         print_line(console, "not everything is done; the same command goes on from here")
     elif not (goes_on and options.step):  # a part that was asked for doesn't end a whole that is under way
         state.unlink(missing_ok=True)
     return 0 if complete else 1
+
+
+def _draw(options: ReproduceConfig, machine: str) -> None:
+    """Draw the figures once, at the end: a machine that is lent for a short time measures first."""
+    from benchmarks.report import write_report
+    from benchmarks.store import RecordStore
+
+    if not RecordStore(options.out / machine).read_all()[0]:
+        return
+    write_report(options.out, machine)
+    if options.tar is not None:
+        pack(options.out, machine, options.tar)
 
 
 def pack(out: Path, machine: str, tar: Path) -> None:

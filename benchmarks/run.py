@@ -97,6 +97,7 @@ def _sweep(
     from benchmarks.isolation import Isolation
     from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
+    from benchmarks.report import write_report
     from benchmarks.resume import Done
     from benchmarks.runner import Place, Results, Runner
     from fmnist_zoo.data import load_dataset
@@ -129,6 +130,9 @@ def _sweep(
         before = runner.done_before(retry_failed=options.retry_failed)
     try:
         results = runner.run(done=before, deadline=deadline)
+        if options.figures and results.records and not results.interrupted:
+            display.say("drawing the figures of the page")
+            write_report(place.out, runner.machine)
     except OSError as error:
         display.warn(f"a result can't be written: {error}; what was written before is whole")
         results = Results(tables_complete=False)

@@ -227,7 +227,7 @@ class Runner:
             for seed in self.plan.seeds:
                 if (variant.key, seed) in done.runs and (path := self._checkpoint_path(variant, seed)) is not None:
                     path.unlink(missing_ok=True)
-        write_report(self.place.out, self.machine)
+        write_report(self.place.out, self.machine, figures=False)
 
     def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
         if (conditions := self._conditions) is None:

@@ -97,7 +97,7 @@ class KilledSweep:
         process = subprocess.Popen(
             [
                 sys.executable, "-m", "benchmarks.run", *self.options, "--out", str(self.out), "--device", "cpu",
-                "--deterministic", "--checkpoint-every", "1", "--retry-failed", "--json",
+                "--deterministic", "--checkpoint-every", "1", "--retry-failed", "--json", "--no-figures",
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,

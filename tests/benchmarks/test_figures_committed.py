@@ -1,106 +1,48 @@
 """The figures of the committed records: each drawn once, then looked at from several sides."""
 
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 from matplotlib.colors import same_color, to_hex
-from matplotlib.container import BarContainer
-from matplotlib.figure import Figure
+from matplotlib.container import BarContainer, ErrorbarContainer
 from matplotlib.lines import Line2D
 
-from benchmarks.arms.record import ArmsRecord, ArmsStore
-from benchmarks.record import RunRecord
-from benchmarks.report.answers import Answers, read_answers
-from benchmarks.report.arms import arms_frame, latest
-from benchmarks.report.draw import sketched
-from benchmarks.report.figures.arms import arms_sketch
-from benchmarks.report.figures.drawn import Sketch
+from benchmarks.report.arms import arms_frame
 from benchmarks.report.figures.ledger import PARTS
-from benchmarks.report.findings import Findings, PageFindings
-from benchmarks.report.frames import SectionFrames, entries, section_frames
-from benchmarks.report.fronts import fronts_frame
+from benchmarks.report.frames import entries
 from benchmarks.report.history import history_frame
 from benchmarks.report.ledger import ledger_frame
-from benchmarks.report.rows import Section, sections
-from benchmarks.report.scores import reliability_frame
 from benchmarks.report.speed import swept_rows
-from benchmarks.report.targets import targets_frame
-from benchmarks.store import RecordStore
-from fmnist_zoo.figures import looks, model_color, model_look
+from fmnist_zoo.figures import MARKERS, OTHER_MARKERS, model_color, model_look
 from tests.benchmarks.figure_texts import clashes, written
+from tests.benchmarks.sample_drawings import LETTERS, Drawing, Drawings, draw_all
 
 RESULTS = Path(__file__).parents[2] / "results"
-MOST_BYTES = 4_600_000
+MOST_BYTES = 4_500_000
 """Of the figures of a machine: a checkout is not to be made of pictures."""
-
-
-@dataclass
-class Drawing:
-    """A figure of the committed records, laid out."""
-
-    part: SectionFrames | None
-    frames: dict[str, Any]
-    sketch: Sketch
-    figure: Figure
-
-
-@dataclass
-class Drawings:
-    """All of them, and what they are of."""
-
-    all: list[Drawing]
-    comparisons: Sequence[ArmsRecord]
-    records: Sequence[RunRecord]
-
-    def of(self, name: str) -> list[Drawing]:
-        """Those of one kind, by the name of their file; there are some."""
-        found = [drawing for drawing in self.all if drawing.sketch.name == name]
-        assert found, name
-        return found
-
-
-def findings(section: Section, answers: Answers) -> Findings:
-    """Without pairs, which no figure shows: they are many, and take long."""
-    frames = {
-        "fronts.csv": fronts_frame(section, answers),
-        "time_to_accuracy.csv": targets_frame(section),
-        "reliability.csv": reliability_frame(section, answers),
-    }
-    return Findings({}, frames, [], [])
+MARKS = {*MARKERS, *OTHER_MARKERS}
 
 
 @pytest.fixture(scope="module")
 def drawings() -> Drawings:
     """Every figure of the committed records of one machine."""
-    folder = RESULTS / "amd-epyc-2-cores"
-    records, problems = RecordStore(folder).read_all()
-    assert records and not problems
-    shown = sections(records)
-    answers = read_answers(
-        RecordStore(folder), [record for section in shown for row in section.rows for record in row.ok]
-    )
-    # the longest letters that a table may have
-    parts = [section_frames(section, {row.records[0].config_key: "bcde" for row in section.rows}) for section in shown]
-    found = PageFindings({section.conditions: findings(section, answers) for section in shown}, [])
-    comparisons = latest(ArmsStore(folder).read_all()[0])
-    drawn = []
-    with looks():
-        for part, _, sketches in sketched(parts, found):
-            frames = dict(found.by_section[part.section.conditions].frames)
-            drawn += [Drawing(part, frames, sketch, sketch.draw()) for sketch in sketches]
-        drawn += [Drawing(None, {}, sketch, sketch.draw()) for sketch in arms_sketch(comparisons)]
-        for drawing in drawn:
-            drawing.figure.draw_without_rendering()
-    return Drawings(drawn, comparisons, records)
+    return draw_all(RESULTS / "amd-epyc-2-cores")
 
 
 def lines(drawing: Drawing, place: int = 0) -> list[Line2D]:
     return list(drawing.figure.axes[place].lines)
+
+
+def as_errors(container: object) -> ErrorbarContainer:
+    assert isinstance(container, ErrorbarContainer)
+    return container
+
+
+def points(line: Line2D) -> list[tuple[float, float]]:
+    """Where a line goes, in units of its axes."""
+    return [(float(x), float(y)) for x, y in np.asarray(line.get_xydata())]
 
 
 def test_every_kind_of_figure_is_there(drawings: Drawings) -> None:
@@ -150,7 +92,7 @@ def test_the_same_model_has_the_same_colour_in_every_figure(drawings: Drawings) 
     assert checked > 30
     for drawing in drawings.of("accuracy"):
         assert drawing.part is not None
-        colors = [line.get_color() for line in lines(drawing) if line.get_marker() in "os^DvPX*h<>pd"]
+        colors = [line.get_color() for line in lines(drawing) if line.get_marker() in MARKS]
         shown = [row["model"] for row in entries(drawing.part.accuracy) if row["test_top1_pct"] is not None]
         assert colors == [model_color(model) for model in shown[: len(colors)]]
 
@@ -181,12 +123,14 @@ def test_accuracies_and_intervals_are_those_of_the_table(drawings: Drawings) -> 
         assert drawing.part is not None
         rows = [row for row in entries(drawing.part.accuracy) if row["test_top1_pct"] is not None]
         axes = drawing.figure.axes[0]
-        bars = [bar.get_segments()[0] for container in axes.containers for bar in container.lines[2]]
+        bars = [
+            np.asarray(bar.get_segments()[0]) for container in axes.containers for bar in as_errors(container).lines[2]
+        ]
         assert len(bars) == len(rows)
         for bar, row in zip(bars, rows, strict=True):
             assert bar[:, 0] == pytest.approx([row["test_top1_low_pct"], row["test_top1_high_pct"]])
         assert [label.get_text() for label in axes.get_yticklabels()] == [row["variant"] for row in rows]
-        assert [text.get_text() for text in axes.texts] == [f"{row['test_top1_pct']:.2f} bcde" for row in rows]
+        assert [text.get_text() for text in axes.texts] == [f"{row['test_top1_pct']:.2f} {LETTERS}" for row in rows]
 
 
 @pytest.mark.parametrize(
@@ -196,11 +140,11 @@ def test_points_and_front_are_those_of_the_table(drawings: Drawings, name: str, 
     for drawing in drawings.of(name):
         rows = [row for row in entries(drawing.frames["fronts.csv"]) if row["cost"] == cost]
         axes = drawing.figure.axes[0]
-        points = [tuple(line.get_xydata()[0]) for line in axes.lines if line.get_marker() in "os^DvPX*h<>pd"]
-        assert points == [(row["mean_cost"], row["test_top1_pct"]) for row in rows]
-        front = next(line.get_xydata().tolist() for line in axes.lines if line.get_linestyle() == "--")
+        shown = [points(line)[0] for line in axes.lines if line.get_marker() in MARKS]
+        assert shown == [(row["mean_cost"], row["test_top1_pct"]) for row in rows]
+        front = next(points(line) for line in axes.lines if line.get_linestyle() == "--")
         for row in rows:
-            on_it = [row["mean_cost"], row["test_top1_pct"]] in front
+            on_it = (row["mean_cost"], row["test_top1_pct"]) in front
             assert on_it == (row["on_front"] == "yes"), row["variant"]
         assert axes.get_xscale() == "log"
         named = {text.get_text() for text in axes.texts}
@@ -222,7 +166,7 @@ def test_learning_curves_are_those_of_the_history(drawings: Drawings, name: str,
         for place, value in enumerate(values):
             for label, line in zip(labels, lines(drawing, place), strict=True):
                 own = [row for row in frame if row["variant"] == label]
-                assert line.get_xydata().tolist() == [[row[x], row[value]] for row in own]
+                assert points(line) == [(row[x], row[value]) for row in own]
 
 
 def test_bands_reach_from_the_lowest_to_the_highest_seed(drawings: Drawings) -> None:
@@ -231,9 +175,9 @@ def test_bands_reach_from_the_lowest_to_the_highest_seed(drawings: Drawings) -> 
     row = next(row for row in drawing.part.section.rows if len(row.ok) > 1)
     (first,) = [entry for entry in entries(history_frame(drawing.part.section))
                 if entry["variant"] == row.label and entry["epoch"] == 1]  # fmt: skip
-    losses = [record.history[0]["train_loss"] for record in row.ok]
+    losses = [float(record.history[0]["train_loss"] or 0.0) for record in row.ok]
     assert (first["train_loss_low"], first["train_loss_high"]) == (min(losses), max(losses))
-    band = drawing.figure.axes[0].collections[0].get_paths()[0].vertices
+    band = np.asarray(drawing.figure.axes[0].collections[0].get_paths()[0].vertices)
     assert any(vertex == pytest.approx([1, min(losses)]) for vertex in band)
     assert any(vertex == pytest.approx([1, max(losses)]) for vertex in band)
 
@@ -244,19 +188,19 @@ def test_the_gap_is_training_minus_validation(drawings: Drawings) -> None:
     row = drawing.part.section.rows[0]
     zero, best, *_ = lines(drawing, 1)
     expected = [epoch["train_top1_pct"] - epoch["val_top1_pct"] for epoch in row.ok[0].history]  # type: ignore[operator]
-    assert zero.get_ydata() == [0, 0] and list(best.get_ydata()) == pytest.approx(expected)
+    assert {y for _, y in points(zero)} == {0} and [y for _, y in points(best)] == pytest.approx(expected)
 
 
 def test_times_to_accuracy_are_those_of_the_table_and_a_miss_is_an_arrow(drawings: Drawings) -> None:
     (drawing,) = drawings.of("time-to-accuracy")
     table = entries(drawing.frames["time_to_accuracy.csv"])
-    reached, missed = [], []
+    reached: list[tuple[float, float]] = []
+    missed: list[tuple[float, float]] = []
     for line in lines(drawing):
-        points = [tuple(point) for point in line.get_xydata().tolist()]
         if line.get_marker() == ">" and same_color(line.get_color(), "white"):
-            missed += points
+            missed += points(line)
         elif line.get_linestyle() != ":" or line.get_marker() not in ("None", ""):
-            reached += points
+            reached += points(line)
     expected = [(row["median_train_s"], row["target_val_top1_pct"]) for row in table if row["median_train_s"]]
     assert sorted(reached) == sorted(expected)
     bounds = {(row["more_than_train_s"], row["target_val_top1_pct"]) for row in table if not row["median_train_s"]}
@@ -282,8 +226,8 @@ def test_batch_sizes_and_knees_are_those_of_the_records(drawings: Drawings) -> N
         assert drawing.part is not None
         sweep = next(iter(swept_rows(drawing.part.section).values()))
         curve, ring, *_ = lines(drawing)
-        assert curve.get_xydata().tolist() == [[point["batch_size"], point["img_per_s"]] for point in sweep["train"]]
-        assert list(ring.get_xdata()) == [sweep["train_knee"]]
+        assert points(curve) == [(point["batch_size"], point["img_per_s"]) for point in sweep["train"]]
+        assert [x for x, _ in points(ring)] == [sweep["train_knee"]]
 
 
 def test_shares_of_a_confusion_matrix_are_those_of_the_table(drawings: Drawings) -> None:
@@ -299,7 +243,7 @@ def test_shares_of_a_confusion_matrix_are_those_of_the_table(drawings: Drawings)
         assert written_here == pytest.approx(shares[shares > 0].round(1), abs=0.051)
         for text in drawing.figure.axes[0].texts:
             x, y = text.get_position()
-            color = to_hex(mesh.cmap(mesh.norm(shares[int(y), int(x)])))
+            color = to_hex(tuple(mesh.cmap(np.asarray(mesh.norm(shares[int(y), int(x)])))))
             assert contrast(to_hex(text.get_color()), color) >= 4.0
 
 
@@ -323,7 +267,7 @@ def test_recalls_are_those_of_the_table(drawings: Drawings) -> None:
         labels = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
         for label, line in zip(labels, lines(drawing)[-len(labels) :], strict=True):
             own = [100 * row["recall"] for row in table if row["variant"] == label]
-            assert list(line.get_xdata()) == pytest.approx(own)
+            assert [x for x, _ in points(line)] == pytest.approx(own)
 
 
 def test_reliability_is_that_of_the_bins_with_images_enough(drawings: Drawings) -> None:
@@ -332,7 +276,7 @@ def test_reliability_is_that_of_the_bins_with_images_enough(drawings: Drawings) 
         labels = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
         for label, line in zip(labels, lines(drawing)[1:], strict=True):
             own = [row for row in table if row["variant"] == label and row["num_images"] >= 50]
-            assert list(line.get_ydata()) == pytest.approx([100 * row["accuracy"] for row in own])
+            assert [y for _, y in points(line)] == pytest.approx([100 * row["accuracy"] for row in own])
 
 
 def test_arms_are_as_fast_as_their_steps_say(drawings: Drawings) -> None:

@@ -185,6 +185,7 @@ def test_it_stops_at_the_deadline_goes_on_from_there_and_then_begins_anew(tmp_pa
 
     with tarfile.open(tar) as archive:
         names = archive.getnames()
+    assert any("/figures/" in name for name in names)  # drawn once, at the end
     assert "README.md" in names and sum(name.endswith(".json") for name in names) == 2
     assert sum("/runs/" in name and name.endswith(".safetensors") for name in names) == 2
     assert sum("test-labels-" in name for name in names) == 1

@@ -200,7 +200,7 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     """A record for each seed, with what happened; the good one is measured and its weights can be loaded."""
     out = tmp_path / "out"
     arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "7", "--out", str(out), "--device", "cpu"]
-    recipe = ["--budget", "epochs:1", "--batch-size", "1000", "--precision", "fp32"]
+    recipe = ["--budget", "epochs:1", "--batch-size", "1000", "--precision", "fp32", "--no-figures"]
     code = main([*arguments, *recipe, "--save-weights", "--on-oom", "halve", "--json"])
     assert code == 1
     (machine,) = (path for path in out.iterdir() if path.is_dir())

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import TextIO
 
 from benchmarks.display.base import Display
-from benchmarks.display.events import JsonDisplay
+from benchmarks.display.json_lines import JsonDisplay
 from benchmarks.display.live import LiveDisplay
 from benchmarks.display.plain import PlainDisplay, QuietDisplay
 from benchmarks.display.plan import PlannedRun, SweepEnd, SweepPlan, planned_runs

@@ -204,6 +204,7 @@ class Experiment:
     ) -> FitResult:
         def on_epoch(stats: EpochStats) -> None:
             self.found["history"].append(asdict(stats))
+            self.found["carried_s"] = ledger.carried_s
             emit({"event": "epoch", **asdict(stats)})
 
         if checkpoints is not None:
@@ -226,7 +227,6 @@ class Experiment:
             self._flag("warning", sentence)
         self.found["execution"] |= {"engine": result.engine, "fallback": result.fallback}
         self.found |= {"num_steps": result.num_steps, "num_epochs": len(result.history)}
-        self.found["carried_s"] = ledger.carried_s
         if (flag := resumed_flag(result, ledger)) is not None:
             self.found["flags"].append(flag)
         return result

@@ -7,7 +7,7 @@ the versions of what computes, and the hardware. Documentation, tables and how s
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -135,6 +135,7 @@ def done_before(
     *,
     retry_failed: bool,
     since: str = "",
+    kept: Collection[str] = (),
 ) -> Done:
     """What earlier sweeps have left of a plan.
 
@@ -145,6 +146,7 @@ def done_before(
         comparisons: of arms, of this machine.
         retry_failed: do runs again that ended otherwise than `ok`.
         since: UTC, as records write it; what began before doesn't count.
+        kept: fields of a record, such as `weights`, that name what a good run must have left on the disk.
     """
     found: dict[RunKey, list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.run_id):
@@ -153,7 +155,8 @@ def done_before(
     runs, again = dict[RunKey, RunRecord](), Counter[str]()
     wanted = [(variant, seed) for variant in plan.variants for seed in plan.seeds]
     for variant, seed in wanted:
-        same, how = _same(found.get((variant.key, seed), []), conditions.parts(variant.key, seed, variant.code))
+        parts = conditions.parts(variant.key, seed, variant.code)
+        same, how = _same(found.get((variant.key, seed), []), parts, kept)
         if same is not None and (same.status == "ok" or not retry_failed):
             runs[variant.key, seed] = same
         elif same is None and how is not None:
@@ -179,14 +182,21 @@ def decided(variant: Variant, done: Done) -> dict[str, str | None] | None:
     return None
 
 
-def _same(records: list[RunRecord], wanted: Parts) -> tuple[RunRecord | None, str | None]:
+def _same(records: list[RunRecord], wanted: Parts, kept: Collection[str]) -> tuple[RunRecord | None, str | None]:
     """The latest record of the same run, an ok one rather than another; else how the latest differs."""
-    differences = [(record, difference(record_parts(record), wanted)) for record in records]
+    differences = [(record, difference(record_parts(record), wanted) or _without(record, kept)) for record in records]
     same = [record for record, how in differences if how is None]
     good = [record for record in same if record.status == "ok"]
     if same:
         return (good or same)[-1], None
     return None, differences[-1][1] if differences else None
+
+
+def _without(record: RunRecord, kept: Collection[str]) -> str | None:
+    """What a good run should have left and didn't; a thing that couldn't be had, as a flag says, isn't missed again."""
+    if record.status != "ok" or any(flag["kind"] == "not_measured" for flag in record.flags):
+        return None
+    return " and ".join(f"without {name}" for name in kept if getattr(record, name) is None) or None
 
 
 def _compared(

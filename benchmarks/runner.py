@@ -214,6 +214,11 @@ class Runner:
             ArmsStore(self.store.machine_dir).read_all()[0],
             retry_failed=retry_failed,
             since=since,
+            kept=[
+                name
+                for name, is_asked in (("weights", self.place.save_weights), ("profile", self.place.profile))
+                if is_asked
+            ],
         )
 
     @property

@@ -25,8 +25,8 @@ from fmnist_zoo.data.cache import cache_root
 Mode = Literal["all", "parent", "worker"]
 MODES: tuple[Mode, ...] = ("all", "parent", "worker")
 ROOT = Path(__file__).parents[2]
-LONGEST_S = 120.0
-"""After which a sweep that says nothing is taken to hang."""
+LONGEST_S = 3600.0
+"""After which a sweep that says nothing is taken to hang; long, for machines that are suspended meanwhile."""
 
 
 @dataclass(kw_only=True)

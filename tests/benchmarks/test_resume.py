@@ -2,23 +2,29 @@
 
 import dataclasses
 import io
+from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
+from benchmarks import experiment
 from benchmarks.config import RunConfig
 from benchmarks.display import PlainDisplay
 from benchmarks.plan import Plan, make_plan
 from benchmarks.record import RunRecord
 from benchmarks.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before, record_parts
+from benchmarks.roofline import keep_roofline
 from benchmarks.runner import Place, Runner
 from benchmarks.schema import Environment
 from benchmarks.store import RecordStore
-from tests.benchmarks.sample_records import make_environment, make_record
+from fmnist_zoo.data import Dataset
+from tests.benchmarks.sample_records import make_environment, make_record, make_roofline
 from tests.benchmarks.test_runner import FakeWorker, die, good_result
 
 PLAN = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu", precision=("fp32",)))
@@ -106,6 +112,12 @@ def test_what_failed_is_left_so_unless_it_is_to_be_tried_again() -> None:
     assert before(failed, mended).runs[VARIANT.key, 1] == mended
     late = recorded(1, top1_pct=None, status="failed", minutes=9)
     assert before(mended, late).runs[VARIANT.key, 1] == mended  # what was measured isn't lost by a later failure
+
+
+def test_a_run_that_has_not_left_the_weights_that_are_wanted_is_made_again() -> None:
+    without, with_them = recorded(), recorded(1, weights="weights/x")
+    done = done_before(PLAN, HERE, [without, with_them], [], retry_failed=False, kept=["weights"])
+    assert set(done.runs) == {(VARIANT.key, 1)} and "1 run was made without weights" in str(done)
 
 
 def test_only_what_began_since_counts() -> None:
@@ -202,3 +214,39 @@ def test_the_time_of_an_earlier_process_is_part_of_the_wall_time(tmp_path: Path)
     parts = [value for name, value in record.ledger.items() if name != "wall_s"]
     assert record.ledger["wall_s"] is not None and record.ledger["wall_s"] > 990.0
     assert sum(parts) == pytest.approx(record.ledger["wall_s"])  # type: ignore[arg-type]
+
+
+def test_a_run_that_goes_on_and_then_fails_keeps_its_time_and_its_epochs(
+    small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a worker's own code: killed after the first epoch, resumed, and then broken off by an error."""
+    monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)  # for workers: it would outlast this test
+    monkeypatch.setattr(experiment, "load_dataset", lambda name, root, progress: small)
+    recipe = {**VARIANT.config["recipe"], "budget": "epochs:3", "batch_size": 200}
+    job: Any = {
+        "task": "run", "config": {**VARIANT.config, "recipe": recipe, "num_val": 0}, "seed": 0, "run_id": "x",
+        "device": "cpu", "measure": [], "limit_s": 0.1, "choice": None, "data_dir": None, "weights": None,
+        "machine_dir": str(tmp_path), "profile": False, "training_flops": 1, "plugins": [], "decided": None,
+        "roofline": str(tmp_path / "roofline.json"),
+        "checkpoint": {"path": str(tmp_path / "state"), "key": "k", "every_epochs": 1},
+    }  # fmt: skip
+    keep_roofline(tmp_path / "roofline.json", {**make_roofline(), "measured_at": f"{datetime.now(UTC):%FT%TZ}"})
+
+    def fails_at(epoch: int) -> Callable[[dict[str, Any]], None]:
+        def emit(event: dict[str, Any]) -> None:
+            if event.get("epoch") == epoch:
+                raise RuntimeError("an error of the middle")
+
+        return emit
+
+    found: list[dict[str, Any]] = []
+    for epoch in (2, 3):
+        worker = experiment.Experiment()
+        with pytest.raises(RuntimeError, match="of the middle"):
+            worker.run(job, fails_at(epoch))
+        found.append(worker.found)
+    first, second = found
+    assert first["carried_s"] == 0.0 and len(first["history"]) == 2
+    assert second["carried_s"] > 0 and [epoch["epoch"] for epoch in second["history"]] == [1, 2, 3]
+    assert second["history"][0] == first["history"][0]
+    assert second["ledger"]["train"] > first["history"][0]["elapsed_s"]

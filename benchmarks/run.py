@@ -10,6 +10,7 @@ import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import tyro
@@ -97,7 +98,6 @@ def _sweep(
     from benchmarks.isolation import Isolation
     from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
-    from benchmarks.report import write_report
     from benchmarks.resume import Done
     from benchmarks.runner import Place, Results, Runner
     from fmnist_zoo.data import load_dataset
@@ -130,12 +130,11 @@ def _sweep(
         before = runner.done_before(retry_failed=options.retry_failed)
     try:
         results = runner.run(done=before, deadline=deadline)
-        if options.figures and results.records and not results.interrupted:
-            display.say("drawing the figures of the page")
-            write_report(place.out, runner.machine)
     except OSError as error:
         display.warn(f"a result can't be written: {error}; what was written before is whole")
         results = Results(tables_complete=False)
+    if options.figures and results.records and not results.interrupted:
+        results.tables_complete &= _drawn(display, place.out, runner.machine)
     good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"}
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
     complete = complete and results.comparisons_complete and not results.interrupted
@@ -146,6 +145,19 @@ def _sweep(
     if results.interrupted:
         print(f"stopped; the runs that were finished are in {runner.store.machine_dir}", file=sys.stderr)
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
+
+
+def _drawn(display: Display, out: Path, machine: str) -> bool:
+    """Draw the figures; False where that fails, which costs no result."""
+    from benchmarks.report import write_report
+
+    display.say("drawing the figures of the page")
+    try:
+        write_report(out, machine)
+    except Exception as error:  # noqa: BLE001  # whatever it is, records and tables are whole without figures
+        display.warn(f"the figures could not be drawn: {type(error).__name__}: {error}")
+        return False
+    return True
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from fmnist_zoo.recipe import Engine, InputScaling, Loss, Optimizer, Precision, 
 Measure = Literal["latency", "step_shares", "batch_sizes"]
 Track = Literal["equal", "best", "published"]
 Preset = Literal["quick", "standard", "full"]
+OnOom = Literal["fail", "halve"]
 DatasetName = Literal["fashion_mnist", "mnist", "kmnist"]
 
 RECIPE_AXES = (
@@ -111,6 +112,14 @@ class RunConfig:
     json: bool = False
     """Write events to standard output, one JSON object a line, and nothing else there, --quiet or not;
     benchmarks/display/events.py describes them."""
+    timeout: float | None = None
+    """Seconds after which a run that has not ended is ended, with all that it started; its status is then timeout."""
+    on_oom: OnOom = "fail"
+    """When memory runs out: fail, or halve the batch until it fits. The learning rate stays; every table marks the
+    row."""
+    in_process: bool = False
+    """For debugging: train in this process, where a debugger can stop it, and not in one for each variant. A crash then
+    ends the sweep, no --timeout can be set, precisions and engines aren't compared, and no speed can be trusted."""
     list: bool = False
     """Show the models that there are, and end."""
     dry_run: bool = False

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -34,7 +35,7 @@ from fmnist_zoo.recipe import Engine, Recipe
 from fmnist_zoo.registry import create_model, load_plugin
 from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.fit import EpochStats, FitResult, fit, place, split_dataset
+from fmnist_zoo.training.fit import DivergedError, EpochStats, FitResult, fit, place, split_dataset
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.state import Checkpoints
 
@@ -234,6 +235,9 @@ class Experiment:
         """Read the test split, once. Returns the probabilities `(n, classes)` on the CPU."""
         engine: Engine = "graph" if result.engine == "graph" else "eager"  # compiling for one pass doesn't pay
         scored = evaluate(model, dataset.test, scale=result.scale, precision=result.precision, engine=engine)
+        if not math.isfinite(scored["nll"]):  # as after a running statistic that overflowed, which training never reads
+            last = result.num_steps - (result.history[-2].num_steps if len(result.history) > 1 else 0)
+            raise DivergedError(len(result.history), last, "the loss on the test images is")
         probabilities: torch.Tensor = scored.pop("logits").softmax(1).cpu()
         for entry, name in zip(scored["per_class"], dataset.class_names, strict=True):
             entry["class"] = name

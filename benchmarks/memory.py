@@ -42,11 +42,15 @@ def memory(device: torch.device, *, baseline_mib: float | None = None) -> Memory
     }
 
 
+OOM_WORDS = ("can't allocate memory", "bad_alloc", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""As torch's CPU allocator, C++, CUDA with torch's compiler and MPS, and cuBLAS say it."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out: torch's CPU allocator raises a plain RuntimeError."""
+    """Whether an exception says that memory ran out: allocators and CUDA's libraries raise plain RuntimeErrors."""
     import torch
 
-    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or "can't allocate memory" in str(error)
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in OOM_WORDS)
 
 
 def in_use_mib(device: torch.device) -> float:

@@ -1,6 +1,7 @@
 """`python -m benchmarks.run`: train, measure, and write the tables.
 
-Exit code: 0 when every run is ok, 1 when one is not, 2 for wrong arguments, 130 after Ctrl-C.
+Exit code: 0 when every run is ok, 1 when one is not or results can't be written, 2 for wrong arguments, 130 after
+Ctrl-C or a signal to end. The first Ctrl-C lets the run at hand finish, the second ends it at once.
 """
 
 from __future__ import annotations
@@ -80,7 +81,7 @@ def sweep(
     """
     from benchmarks.display import make_display
 
-    with make_display(quiet=options.quiet, json=options.json) as display:
+    with make_display(quiet=options.quiet, json=options.json, live=not options.in_process) as display:
         return _sweep(options, command, display, since=since, deadline=deadline)
 
 
@@ -93,14 +94,16 @@ def _sweep(
     deadline: float | None,
 ) -> Outcome:
     from benchmarks.display import SweepEnd
+    from benchmarks.isolation import Isolation
     from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
     from benchmarks.resume import Done
-    from benchmarks.runner import Place, Runner
+    from benchmarks.runner import Place, Results, Runner
     from fmnist_zoo.data import load_dataset
 
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
+    isolation = Isolation(timeout_s=options.timeout, on_oom=options.on_oom, in_process=options.in_process)
     plan = make_plan(options)
     # Fetched here, with a progress bar; the workers then find it in the cache.
     dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
@@ -118,7 +121,7 @@ def _sweep(
         checkpoint_every=options.checkpoint_every,
         resumes=options.resume or options.retry_failed,
     )
-    runner = Runner(plan, place, display)
+    runner = Runner(plan, place, display, isolation=isolation)
     before = Done()
     if since is not None:
         before = runner.done_before(retry_failed=True, since=since)
@@ -126,15 +129,18 @@ def _sweep(
         before = runner.done_before(retry_failed=options.retry_failed)
     try:
         results = runner.run(done=before, deadline=deadline)
-    except KeyboardInterrupt:
-        display.sweep_finished(SweepEnd(exit_code=INTERRUPTED, complete=False, machine_dir=place.out / runner.machine))
-        print(f"stopped; the runs that were finished are in {runner.store.runs_dir.parent}", file=sys.stderr)
-        return Outcome(exit_code=INTERRUPTED, complete=False, machine=runner.machine)
+    except OSError as error:
+        display.warn(f"a result can't be written: {error}; what was written before is whole")
+        results = Results(tables_complete=False)
     good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"}
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
-    exit_code = 0 if all(record.status == "ok" for record in results.records) else 1
-    complete = complete and results.comparisons_complete
+    complete = complete and results.comparisons_complete and not results.interrupted
+    exit_code = 0 if results.tables_complete and all(run.status == "ok" for run in results.records) else 1
+    if results.interrupted:
+        exit_code = INTERRUPTED
     display.sweep_finished(SweepEnd(exit_code=exit_code, complete=complete, machine_dir=place.out / runner.machine))
+    if results.interrupted:
+        print(f"stopped; the runs that were finished are in {runner.store.machine_dir}", file=sys.stderr)
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
 
 

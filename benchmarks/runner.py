@@ -2,68 +2,57 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import psutil
+import torch
 
 from benchmarks.arms.record import ArmsStore
 from benchmarks.arms.sweep import ArmSweep, arm_groups
-from benchmarks.choices import choice_path
+from benchmarks.assemble import assembled
+from benchmarks.attempts import Attempts
 from benchmarks.details import details
 from benchmarks.display import Display, SweepPlan, planned_runs
 from benchmarks.environment import hardware, machine_name, software
+from benchmarks.interrupts import Interrupts
+from benchmarks.isolation import InProcess, Isolation, Seat
+from benchmarks.ledger import complete_ledger
+from benchmarks.place import Place
 from benchmarks.plan import Plan, Variant
-from benchmarks.process import NewWorker, Worker, WorkerDiedError
+from benchmarks.process import NewWorker, Serving, Worker
 from benchmarks.record import RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
+from benchmarks.reporting import Reporting
 from benchmarks.resume import Conditions, Done, checkpoint_path, decided, done_before
-from benchmarks.roofline import roofline_path
-from benchmarks.schema import Cost, Environment, Ledger
+from benchmarks.schema import Environment
 from benchmarks.store import RecordStore
-from benchmarks.worker import CheckpointJob, Job
+from benchmarks.worker import CheckpointJob
 from benchmarks.worker import environment as worker_environment
 from fmnist_zoo.training.determinism import VARIABLES
-
-PARTS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where a sweep's results go and its data comes from, what is kept, and the command that its records name.
-
-    Attributes:
-        dataset: checksum of the data; None where it isn't known, and then nothing can be resumed.
-        checkpoint_every: epochs after which the state of a training is kept; None to keep none.
-        resumes: whether a run goes on from a state that an earlier sweep has kept.
-    """
-
-    out: Path
-    data_dir: Path | None
-    save_weights: bool
-    profile: bool
-    plugins: tuple[Path, ...]
-    command: str
-    dataset: str | None = None
-    checkpoint_every: int | None = None
-    resumes: bool = False
 
 
 @dataclass(slots=True)
 class Results:
-    """What a sweep has: the records of its runs, with those of before, and whether all arms have been compared."""
+    """What a sweep has.
+
+    Attributes:
+        records: of its runs, with those of before.
+        comparisons_complete: whether all arms have been compared.
+        interrupted: whether a person or the system asked it to end before it was through.
+        tables_complete: whether the tables have all of it.
+    """
 
     records: list[RunRecord] = field(default_factory=list)
     comparisons_complete: bool = True
-
-
-def _new_worker(variables: Mapping[str, str]) -> Worker:
-    return Worker(_num_threads(), variables=variables)
+    interrupted: bool = False
+    tables_complete: bool = True
 
 
 def _num_threads() -> int:
@@ -79,55 +68,100 @@ class Runner:
         place: where.
         display: told of everything that happens.
         new_worker: makes a worker process; a fake in tests.
+        isolation: of the runs from each other.
     """
 
-    def __init__(self, plan: Plan, place: Place, display: Display, new_worker: NewWorker = _new_worker) -> None:
-        self.plan, self.place, self.display = plan, place, display
-        self._new_worker = new_worker
+    def __init__(
+        self,
+        plan: Plan,
+        place: Place,
+        display: Display,
+        new_worker: NewWorker | None = None,
+        isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
+    ) -> None:
+        self.plan, self.place, self.display, self.isolation = plan, place, display, isolation
+        self._interrupts = Interrupts(display.warn)
+        self._new_worker = new_worker or self._usual_worker
         self._variables = VARIABLES if plan.deterministic else {}
-        variables = {**worker_environment(_num_threads()), **self._variables}
-        self.environment: Environment = {
-            "hardware": hardware(plan.device),
-            "software": software(),
-            "details": details(plan.device, num_threads=int(variables["OMP_NUM_THREADS"]), variables=variables),
-        }
+        self.environment = self._environment()
         self._done = Done()
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
+        self._reporting = Reporting(lambda: write_report(place.out, self.machine, figures=False), display.warn)
+        self._attempts = Attempts(
+            plan,
+            place,
+            environment=self.environment,
+            machine_dir=self.store.machine_dir,
+            display=display,
+            isolation=isolation,
+            is_stopping=lambda: self._interrupts.came,
+        )
 
     def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
         """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
 
-        Returns the records of this sweep, also written to the store. Ctrl-C ends the run at hand and raises
-        KeyboardInterrupt; what was finished before is in the store and in the tables.
+        Returns the records of this sweep, also written to the store. After a Ctrl-C, or a signal that asks a program to
+        end, the run at hand is still finished and nothing new begins; a second one ends that run, of which no record is
+        left, and its process at once. With runs in this process the first one breaks off the run. In each case the
+        tables have everything that was finished.
+
+        Raises:
+            OSError: a record can't be written; the message says where it was put instead.
         """
         self._done, results = done, Results(records=list(done.runs.values()))
+        self._attempts.take_over(results.records)
         self.display.sweep_started(self._announced(done))
-        if done.runs or done.again:
-            self.display.say(str(done))
-            self._tidy(done)
-        for variant in self.plan.variants:
-            worker: Worker | None = None
+        with contextlib.nullcontext() if self.isolation.in_process else self._interrupts:
             try:
-                for seed in self.plan.seeds:
-                    if (variant.key, seed) in done.runs or _is_over(deadline):
-                        continue
-                    worker = worker or self._new_worker(self._variables)
-                    record, alive = self._one(variant, seed, worker)
-                    results.records.append(record)
-                    if not alive:
-                        worker.close()
-                        worker = None
+                if done.runs or done.again:
+                    self.display.say(str(done))
+                    self._tidy(done)
+                for variant in self.plan.variants:
+                    self._seeds(variant, deadline, results.records)
+                results.comparisons_complete = self._compare_arms(done, deadline)
+            except KeyboardInterrupt:
+                results.interrupted = True
             finally:
-                if worker is not None:
-                    worker.close()
-        results.comparisons_complete = self._compare_arms(done, deadline)
+                self._reporting.finish()
+        results.interrupted |= self._interrupts.came
+        results.tables_complete = not self._reporting.is_behind
         return results
+
+    def _environment(self) -> Environment:
+        in_process = self.isolation.in_process
+        variables = dict(os.environ) if in_process else {**worker_environment(_num_threads()), **self._variables}
+        num_threads = torch.get_num_threads() if in_process else int(variables["OMP_NUM_THREADS"])
+        return {
+            "hardware": hardware(self.plan.device),
+            "software": software(),
+            "details": details(self.plan.device, num_threads=num_threads, variables=variables),
+        }
+
+    def _seeds(self, variant: Variant, deadline: float | None, records: list[RunRecord]) -> None:
+        """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
+        with Seat(lambda: self._new_worker(self._variables), self.plan.device) as seat:
+            for seed in self.plan.seeds:
+                if (variant.key, seed) not in self._done.runs and not self._is_over(deadline):
+                    record = self._one(variant, seed, seat)
+                    records.append(record)  # at once: it is reported also where the next one is broken off
+
+    def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
+        if self.isolation.in_process:
+            return InProcess()
+        return Worker(_num_threads(), variables=variables, interrupts=self._interrupts)
+
+    def _is_over(self, deadline: float | None) -> bool:
+        return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:
         """Compare the precisions and engines of each model that has several; whether all of it is done."""
+        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
+        if groups and self.isolation.in_process:
+            self.display.warn("precisions and engines aren't compared with --in-process: that takes processes")
+            return False
         sweep = ArmSweep(
             self._new_worker,
             environment=self.environment,
@@ -136,14 +170,15 @@ class Runner:
             plugins=self.place.plugins,
             command=self.place.command,
             say=self.display.say,
+            timeout_s=self.isolation.timeout_s,
         )
-        for group in arm_groups([(variant.config, variant.family) for variant in self.plan.variants]):
+        for group in groups:
             if group.key in done.comparisons:
                 continue
-            if _is_over(deadline):
+            if self._is_over(deadline):
                 return False
             ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
-            write_report(self.place.out, self.machine, figures=False)
+            self._reporting.note()
         return True
 
     def _announced(self, done: Done) -> SweepPlan:
@@ -183,7 +218,7 @@ class Runner:
             for seed in self.plan.seeds:
                 if (variant.key, seed) in done.runs and (path := self._checkpoint_path(variant, seed)) is not None:
                     path.unlink(missing_ok=True)
-        write_report(self.place.out, self.machine)
+        self._reporting.note()
 
     def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
         if (conditions := self._conditions) is None:
@@ -210,134 +245,51 @@ class Runner:
         except OSError as error:
             raise ValueError(f"--out {self.place.out} can't be written to ({error}); name another folder") from error
 
-    def _one(self, variant: Variant, seed: int, worker: Worker) -> tuple[RunRecord, bool]:
-        """One run and its record; False where the worker didn't survive it."""
+    def _one(self, variant: Variant, seed: int, seat: Seat) -> RunRecord:
+        """One run and its record."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
-        # The model of a plug-in file may change under its name.
-        kept = None if self.place.plugins else choice_path(variant.key, self.environment)
-        job: Job = {
-            "task": "run",
-            "config": dict(variant.config),
-            "seed": seed,
-            "run_id": name,
-            "device": self.plan.device,
-            "measure": list(self.plan.measures.measure),
-            "limit_s": self.plan.measures.limit_s,
-            "choice": None if kept is None else str(kept),
-            "roofline": str(roofline_path(self.environment)),
-            "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
-            "machine_dir": str(self.place.out / self.machine),
-            "weights": f"weights/{name}" if self.place.save_weights else None,
-            "profile": self.place.profile,
-            "training_flops": variant.flops.training_flops,
-            "plugins": [str(path) for path in self.place.plugins],
-            "decided": decided(variant, self._done),
-            "checkpoint": self._checkpoint(variant, seed),
-        }
         self.display.run_started(variant.label, seed)
-        fresh, alive = worker.import_s is None, True
-        started = time.perf_counter()
-        result: dict[str, Any] = {"status": "failed"}
+        result = self._attempts.run(
+            variant,
+            seed,
+            name,
+            seat,
+            decided=decided(variant, self._done),
+            checkpoint=self._checkpoint(variant, seed),
+        )
+        about = {
+            "run_id": name, "started_at": started_at, "command": self.place.command, "environment": self.environment
+        }  # fmt: skip
+        record = assembled(variant, seed, result, **about)
         try:
-            result = worker.run(job, self.display.worker_event)
-        except WorkerDiedError as death:
-            result["error"], alive = str(death), False
-        # What an earlier process has spent on the same run was spent on it, too.
-        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
-        unknown = 0.0 if result["status"] == "ok" else None
-        ledger = complete_ledger(result.get("ledger"), worker.import_s if fresh else 0.0, wall_s, unknown=unknown)
-        record = self._record(variant, name, started_at, seed, result | {"ledger": ledger})
-        self.store.write(record)
+            self._write(record)
+        except ValueError as error:
+            message = f"what the worker answered is no record: {error}"
+            ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
+            record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
+            self._write(record)
         self._forget_checkpoint(variant, seed, record)
-        write_report(self.place.out, self.machine, figures=False)
+        self._reporting.note()
         self.display.run_finished(record)
-        return record, alive
+        return record
+
+    def _write(self, record: RunRecord) -> None:
+        """Keep a record.
+
+        Raises:
+            ValueError: it doesn't fit the schema.
+            OSError: it can't be written into the results folder; the message says where it was put instead.
+        """
+        try:
+            self.store.write(record)
+        except OSError as error:
+            path = RecordStore(Path(tempfile.gettempdir()) / "fmnist-zoo-unsaved").write(record)
+            where = f"the record of the last run is in {path}, and belongs in {self.store.runs_dir}"
+            raise OSError(f"{error}; {where}") from error
 
     def _forget_checkpoint(self, variant: Variant, seed: int, record: RunRecord) -> None:
         """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
         path = self._checkpoint_path(variant, seed)
         if path is not None and record.status in ("ok", "diverged"):
             path.unlink(missing_ok=True)
-
-    def _record(
-        self,
-        variant: Variant,
-        name: str,
-        started_at: datetime,
-        seed: int,
-        result: dict[str, Any],
-    ) -> RunRecord:
-        """What the plan, the machine and the worker know of a run, put together."""
-        return RunRecord(
-            run_id=name,
-            status=result["status"],
-            error=result["error"],
-            model=variant.config["model"],
-            family=variant.family,
-            variant=variant.label,
-            seed=seed,
-            num_params=variant.num_params,
-            started_at=f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
-            command=self.place.command,
-            config=variant.config,
-            config_key=variant.key,
-            dataset=result.get("dataset"),
-            environment=self.environment,
-            execution=result.get("execution"),
-            num_steps=result.get("num_steps"),
-            num_epochs=result.get("num_epochs"),
-            history=result.get("history", []),
-            ledger=result["ledger"],
-            metrics=result.get("metrics"),
-            throughput=result.get("throughput"),
-            latency=result.get("latency"),
-            memory=result.get("memory"),
-            roofline=result.get("roofline"),
-            compilation=result.get("compilation"),
-            cost=variant_cost(variant, result.get("step_traffic_bytes")),
-            step_shares=result.get("step_shares"),
-            batch_sizes=result.get("batch_sizes"),
-            load=result.get("load"),
-            energy=result.get("energy"),
-            flags=[*variant.flags, *result.get("flags", [])],
-            predictions=result.get("predictions"),
-            weights=result.get("weights"),
-            profile=result.get("profile"),
-            code_checksum=variant.code,
-        )
-
-
-def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
-    """The model's work for an image, and what a step of the run moves, where the run came so far."""
-    return {
-        "forward_gmacs": variant.flops.forward_flops / 2e9,
-        "forward_gflops": variant.flops.forward_flops / 1e9,
-        "training_gflops": variant.flops.training_flops / 1e9,
-        "step_traffic_bytes": step_traffic_bytes,
-    }
-
-
-def _is_over(deadline: float | None) -> bool:
-    return deadline is not None and time.monotonic() > deadline
-
-
-def complete_ledger(
-    seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float, *, unknown: float | None = 0.0
-) -> Ledger:
-    """The worker's sections, the start of its process and the rest, which together are the wall time.
-
-    Args:
-        seconds: by section; None where the worker died, and then only the wall time is known.
-        import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
-        wall_s: from asking for the run to its result.
-        unknown: for sections that aren't there: 0 in a whole run, None in one that may not have come so far.
-    """
-    parts = (
-        dict.fromkeys(PARTS)
-        if seconds is None
-        else {"import": import_s, **{part: seconds.get(part, unknown) for part in PARTS[1:]}}
-    )
-    known = sum(value for value in parts.values() if value is not None)
-    ledger = {f"{part}_s": value for part, value in parts.items()}
-    return Ledger(**ledger, other_s=None if seconds is None else wall_s - known, wall_s=wall_s)  # type: ignore[typeddict-item]

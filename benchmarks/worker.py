@@ -8,8 +8,10 @@ print goes to standard error, which the runner keeps as the run's log.
 
 from __future__ import annotations
 
+import faulthandler
 import json
 import os
+import signal
 import sys
 import threading
 import time
@@ -55,6 +57,9 @@ class Job(TypedDict):
 
 Emit = Callable[[dict[str, Any]], None]
 
+STACK_SIGNAL = signal.SIGUSR1
+"""On it a worker prints where it is: the last that is heard of one that hangs."""
+
 
 def environment(num_threads: int) -> dict[str, str]:
     """The variables with which a worker is started, on top of the runner's own; what is set already is kept.
@@ -83,22 +88,30 @@ def main() -> None:
     emit({"event": "ready"})
     for line in sys.stdin:
         job: Job = json.loads(line)
-        emit({"event": "done", **_run(experiment, job, emit)})
+        emit({"event": "done", **carry_out(experiment, job, emit)})
 
 
 def open_answers() -> Emit:
-    """Take standard output for answers, one JSON line each; what else is printed goes to standard error from now on."""
+    """Take standard output for answers, one JSON line each; what else is printed goes to standard error from now on.
+
+    There a crash, and `STACK_SIGNAL`, also leave where the program was.
+    """
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not garble the answers
+    faulthandler.enable(all_threads=False)
+    faulthandler.register(STACK_SIGNAL, all_threads=False)
+    owner = os.getpid()
 
     def emit(event: dict[str, Any]) -> None:
+        if os.getpid() != owner:
+            os._exit(1)  # a copy that a model has forked off, and that came back to our code, has nothing to answer
         answers.write(json.dumps(event) + "\n")
 
     return emit
 
 
-def _run(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
-    """What the run gave; a run that failed says how, and the worker lives on."""
+def carry_out(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
+    """What the run gave; a run that failed says how, and the process lives on."""
     from fmnist_zoo.training.determinism import deterministic_algorithms
 
     as_asked = deterministic_algorithms() if job["config"].get("deterministic") else nullcontext()
@@ -120,9 +133,15 @@ def _task(experiment: Any, name: str) -> Callable[[Any, Emit], Mapping[str, Any]
 
 
 def end_with_parent(parent: int) -> None:
-    """A worker whose runner was killed has nobody to answer to: end it, even in the middle of an epoch."""
+    """A worker whose runner was killed has nobody to answer to: end it and its children, even within an epoch.
+
+    Args:
+        parent: the process id of the runner.
+    """
     while os.getppid() == parent:
         time.sleep(1.0)
+    if os.getpgrp() == os.getpid():  # as the runner starts it; by hand it may share the group of a shell's pipeline
+        os.killpg(0, signal.SIGKILL)
     os._exit(1)
 
 

@@ -227,6 +227,64 @@ def test_divergence_stops_the_run_in_its_epoch_and_says_where(small: Dataset) ->
     assert (caught.value.epoch, caught.value.step) == (2, 5)
 
 
+class _Overflow(torch.autograd.Function):
+    """Passes values on, and makes their gradient infinite."""
+
+    @staticmethod
+    def forward(ctx: Any, values: torch.Tensor) -> torch.Tensor:  # type: ignore[override]
+        return values.clone()
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: torch.Tensor) -> torch.Tensor:
+        return gradients[0] * float("inf")
+
+
+class Overflowing(nn.Module):
+    """Has an infinite gradient in one step of the training, the three of the warm-up not counted."""
+
+    def __init__(self, at_step: int) -> None:
+        super().__init__()
+        self.layer = nn.Linear(784, 10)
+        self.left = at_step + 3
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        logits = self.layer(images.flatten(1))
+        if not torch.is_grad_enabled():
+            return logits
+        self.left -= 1
+        return _Overflow.apply(logits) if self.left == 0 else logits
+
+
+def test_an_overflow_that_the_scaler_of_fp16_handles_is_no_divergence(
+    small: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fmnist_zoo.training.step.check_precision", lambda precision, device: None)
+    module = Overflowing(at_step=5)
+    result = fit(module, small, recipe=recipe(), device="cpu", precision="fp16")
+    assert module.left < 0 and len(result.history) == 2
+    assert result.history[-1].train_loss < 2 and bool(weights(module).isfinite().all())
+
+
+def test_weights_that_only_the_last_step_has_spoiled_are_a_divergence(small: Dataset) -> None:
+    """No loss of the training shows it: those are from before each update."""
+    with pytest.raises(DivergedError, match="a weight is not finite from epoch 2, step 20 on") as caught:
+        fit(Overflowing(at_step=40), small, recipe=recipe(), device="cpu")
+    assert (caught.value.epoch, caught.value.step) == (2, 20)
+
+
+def test_a_loss_that_is_not_finite_in_evaluation_alone_is_a_divergence(small: Dataset) -> None:
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = nn.Linear(784, 10)
+
+        def forward(self, images: torch.Tensor) -> torch.Tensor:
+            return self.layer(images.flatten(1)) * (1.0 if self.training else float("inf"))
+
+    with pytest.raises(DivergedError, match="the validation loss is not finite from epoch 1, step 15 on"):
+        fit(Broken(), small, recipe=recipe(), num_val=500, device="cpu")
+
+
 def test_weight_averaging_is_what_is_evaluated(small: Dataset) -> None:
     plain, averaged = model(), model()
     fit(plain, small, recipe=recipe(schedule="constant", lr=0.01), device="cpu")

@@ -80,6 +80,7 @@ class ArmSweep:
         plugins: files that register models.
         command: the command line, for the records.
         say: told what is being done.
+        timeout_s: for a run of one arm; a comparison may take as long as all its arms' together. None for no limit.
     """
 
     def __init__(
@@ -92,9 +93,11 @@ class ArmSweep:
         plugins: Sequence[Path],
         command: str,
         say: Callable[[str], None],
+        timeout_s: float | None = None,
     ) -> None:
         self._new_worker, self._environment, self._device = new_worker, environment, device
         self._data_dir, self._plugins, self._command, self._say = data_dir, plugins, command, say
+        self._timeout_s = timeout_s
 
     def compare(self, group: ArmGroup) -> ArmsRecord:
         """All arms of a group: parity and step times in one process, then first steps of the compiled ones."""
@@ -159,8 +162,11 @@ class ArmSweep:
         }
         fixed = VARIABLES if group.configs[0].get("deterministic") else {}
         worker = self._new_worker({**variables, **fixed})
+        timeout_s = None if self._timeout_s is None else self._timeout_s * len(configs)
         try:
-            return worker.run(job, lambda event: self._say(f"{group.configs[0]['model']}: {event['text']}"))
+            return worker.run(
+                job, lambda event: self._say(f"{group.configs[0]['model']}: {event['text']}"), timeout_s=timeout_s
+            )
         except WorkerDiedError as death:
             return {"status": "failed", "error": str(death)}
         finally:

@@ -77,11 +77,18 @@ def sections(records: Sequence[RunRecord]) -> list[Section]:
 def _rows(groups: Sequence[list[list[RunRecord]]]) -> list[Row]:
     """A row for each configuration, of its runs by seed, the oldest first."""
     labels = variant_labels([runs[0][-1].config for runs in groups])
+    labels = [f"{label}{_mark([again[-1] for again in runs])}" for label, runs in zip(labels, groups, strict=True)]
     rows = [
         Row(label, [again[-1] for again in runs], [run for again in runs for run in again[:-1]])
         for label, runs in zip(labels, groups, strict=True)
     ]
     return sorted(rows, key=lambda row: (-fmean(row.test_top1_pct or [-1.0]), row.label))
+
+
+def _mark(records: Sequence[RunRecord]) -> str:
+    """What tells a row, wherever it is named, whose runs weren't trained with the batch that was asked for."""
+    changed = any(flag["kind"] == "batch_changed" for record in records for flag in record.flags)
+    return " (batch changed)" if changed else ""
 
 
 def _conditions(config: Config) -> Conditions:

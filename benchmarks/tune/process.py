@@ -41,7 +41,7 @@ class TrialProcess:
         try:
             result |= self._worker.run(job, lambda event: None)
         except WorkerDiedError as death:
-            result |= {"status": "failed", "error": str(death), "wall_s": time.perf_counter() - started}
+            result |= {"status": death.status, "error": str(death), "wall_s": time.perf_counter() - started}
             self._close()
         return result  # type: ignore[return-value]
 

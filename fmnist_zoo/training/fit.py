@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -32,12 +32,16 @@ from fmnist_zoo.training.step import TrainingStep
 
 
 class DivergedError(RuntimeError):
-    """Training produced a loss that is not finite; `epoch` and `step` count from 1."""
+    """Training produced a loss, or weights, that are not finite; `epoch` and `step` count from 1.
 
-    def __init__(self, epoch: int, step: int) -> None:
-        super().__init__(
-            f"the loss is not finite from epoch {epoch}, step {step} on; a lower learning rate usually helps"
-        )
+    Args:
+        epoch: in which it was found.
+        step: of that epoch, from which on it is so.
+        what: is not finite.
+    """
+
+    def __init__(self, epoch: int, step: int, what: str = "the loss is") -> None:
+        super().__init__(f"{what} not finite from epoch {epoch}, step {step} on; a lower learning rate usually helps")
         self.epoch, self.step = epoch, step
 
 
@@ -101,7 +105,8 @@ def fit(
 
     Raises:
         ValueError: recipe, model and device don't fit together.
-        DivergedError: the loss became infinite or NaN; found at the end of that epoch.
+        DivergedError: the loss, or a weight, became infinite or NaN; found at the end of that epoch. Gradients that
+            overflow in fp16 are none: the scaler leaves such a step out.
     """
     target = resolve_device(device)
     ledger = ledger or Ledger(synchronize=synchronizer(target))
@@ -169,10 +174,14 @@ def _one_epoch(
     epoch, done, scheduled = len(result.history), result.num_steps, plan.num_steps
     with ledger.section("train"):
         logits, labels, lr = train_epoch(step, loader, epoch, done=done, total=scheduled)
-    done += len(logits) // loader.batch_size
+    num_steps = len(logits) // loader.batch_size
+    done += num_steps
     with ledger.section("eval"):
         train_loss, train_top1_pct = _checked(logits, labels, epoch, loader.batch_size)
+        _check_weights(step.parameters, epoch, num_steps)
         val_loss, val_top1_pct = (None, None) if validation is None else validation()
+        if val_loss is not None and not math.isfinite(val_loss):
+            raise DivergedError(epoch + 1, num_steps, "the validation loss is")
     elapsed_s = ledger.seconds["train"]
     plan.correct(done, elapsed_s)
     return EpochStats(
@@ -253,6 +262,13 @@ def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tup
             epoch + 1, int(bad_rows[0]) // batch_size + 1 if len(bad_rows) else len(logits) // batch_size
         )
     return train_loss, train_top1_pct
+
+
+def _check_weights(weights: Sequence[Tensor], epoch: int, num_steps: int) -> None:
+    """DivergedError where the last step of an epoch, whose loss was still good, has spoiled a weight."""
+    finite = torch.stack([weight.detach().isfinite().all() for weight in weights])
+    if not bool(finite.all()):
+        raise DivergedError(epoch + 1, num_steps, "a weight is")
 
 
 class Validation:

@@ -78,9 +78,15 @@ class FakeWorker:
         self.import_s: float | None = 0.0
         self._answers, self._log, self._variables = answers, log, variables
 
-    def run(self, job: dict[str, Any], on_event: Any) -> dict[str, Any]:
+    def run(self, job: dict[str, Any], on_event: Any, *, timeout_s: float | None = None) -> dict[str, Any]:
         self._log.append((job["task"], self._variables))
         return self._answers[job["task"]](job)
+
+    def log_tail(self) -> str:
+        return ""
+
+    def resident_mib(self) -> float | None:
+        return None
 
     def close(self) -> None:
         pass

@@ -8,9 +8,11 @@ import pytest
 
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
+from benchmarks.isolation import Isolation
+from benchmarks.ledger import complete_ledger
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
-from benchmarks.runner import Place, Runner, complete_ledger
+from benchmarks.runner import Place, Runner
 from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_record
 
@@ -35,16 +37,25 @@ class FakeWorker:
 
     def __init__(self, script: list[Callable[[dict[str, Any]], dict[str, Any]]], log: list[str]) -> None:
         self.import_s: float | None = None
+        self.held_mib: float | None = None
         self._script, self._log = script, log
         log.append("start")
 
-    def run(self, job: dict[str, Any], on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def run(
+        self, job: dict[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
+    ) -> dict[str, Any]:
         self.import_s = 0.0
         self._log.append(f"{job['config']['model']} {job['seed']}")
         result = self._script.pop(0)(job)
         for stats in result.get("history", []):
             on_event(stats)
         return result
+
+    def log_tail(self) -> str:
+        return "a line of the log"
+
+    def resident_mib(self) -> float | None:
+        return self.held_mib
 
     def close(self) -> None:
         self._log.append("close")
@@ -62,11 +73,19 @@ def two_models_two_seeds() -> Plan:
     return make_plan(RunConfig(models=("mlp", "lstm"), seeds=2, device="cpu"))
 
 
-def runner(plan: Plan, out: Path, script: list[Any], log: list[str], display: Display | None = None) -> Runner:
+def runner(
+    plan: Plan,
+    out: Path,
+    script: list[Any],
+    log: list[str],
+    display: Display | None = None,
+    isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
+) -> Runner:
     place = Place(
         out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run", dataset="5f1c0e"
     )
-    return Runner(plan, place, display or Display(), new_worker=lambda variables: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
+    workers: Any = lambda variables: FakeWorker(script, log)  # noqa: E731
+    return Runner(plan, place, display or Display(), new_worker=workers, isolation=isolation)
 
 
 def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:
@@ -111,12 +130,108 @@ def test_a_failed_run_keeps_what_it_had_and_the_worker_lives_on(tmp_path: Path) 
 
 def test_ctrl_c_ends_the_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
     log: list[str] = []
-    with pytest.raises(KeyboardInterrupt):
-        runner(two_models_two_seeds(), tmp_path, [good_result, interrupt], log).run()
+    results = runner(two_models_two_seeds(), tmp_path, [good_result, interrupt], log).run()
+    assert results.interrupted and len(results.records) == 1
     assert log[-1] == "close"
     (machine,) = (path for path in tmp_path.iterdir() if path.is_dir())
     assert len(RecordStore(machine).read_all()[0]) == 1
     assert (machine / "README.md").is_file()
+
+
+def out_of_memory(job: dict[str, Any]) -> dict[str, Any]:
+    return {"status": "oom", "error": "RuntimeError: can't allocate memory", "ledger": {"train": 2.0}, "flags": []}
+
+
+def only_up_to(batch_size: int, asked: list[int]) -> Callable[[dict[str, Any]], dict[str, Any]]:
+    """A device that has room for batches up to that size."""
+
+    def run(job: dict[str, Any]) -> dict[str, Any]:
+        asked.append(job["config"]["recipe"]["batch_size"])
+        assert job["choice"] is None or asked[-1] == 1000  # what was chosen for one batch isn't kept for another
+        return good_result(job) if asked[-1] <= batch_size else out_of_memory(job)
+
+    return run
+
+
+def test_without_memory_a_run_says_the_batch_and_the_device_and_what_to_do(tmp_path: Path) -> None:
+    log: list[str] = []
+    plan = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu", batch_size=(1000,)))
+    records = runner(plan, tmp_path, [out_of_memory, good_result], log).run().records
+    assert [record.status for record in records] == ["oom", "ok"]
+    assert str(records[0].error).startswith("memory ran out on cpu at a batch of 1000 (choose a smaller --batch-size")
+    assert "can't allocate memory" in str(records[0].error) and "a line of the log" in str(records[0].error)
+    assert log.count("start") == 2  # what took the memory ended with its process
+
+
+def test_halving_finds_a_batch_for_which_there_is_memory_and_marks_the_row(tmp_path: Path) -> None:
+    """The record keeps what was asked for, the other seed is trained alike, and tables tell the row from others."""
+    asked, log = list[int](), list[str]()
+    plan = make_plan(RunConfig(models=("mlp", "lstm"), seeds=2, device="cpu", batch_size=(1000,)))
+    script = [*[only_up_to(300, asked)] * 4, *[good_result] * 2]
+    sweep = runner(plan, tmp_path, script, log, isolation=Isolation(on_oom="halve"))
+    records = sweep.run().records
+    assert asked == [1000, 500, 250, 250] and [record.status for record in records] == ["ok"] * 4
+    for record in records[:2]:
+        assert record.config == plan.variants[0].config and record.config["recipe"]["batch_size"] == 1000
+        (flag,) = [flag for flag in record.flags if flag["kind"] == "batch_changed"]
+        assert "at a batch of 1000: trained with 250 images a step" in flag["evidence"]
+        assert f"learning rate that was asked for ({record.config['recipe']['lr']:g})" in flag["evidence"]
+    assert all(flag["kind"] != "batch_changed" for record in records[2:] for flag in record.flags)
+    folder = tmp_path / sweep.machine
+    for table in ("README.md", "accuracy.csv", "throughput.csv"):
+        assert "mlp (batch changed)" in (folder / table).read_text(), table
+        assert "lstm (batch changed)" not in (folder / table).read_text()
+
+
+def test_halving_ends_where_a_batch_is_none_any_more(tmp_path: Path) -> None:
+    plan = make_plan(RunConfig(models=("mlp",), seeds=1, device="cpu", batch_size=(50,)))
+    isolation = Isolation(on_oom="halve")
+    (record,) = runner(plan, tmp_path, [out_of_memory] * 3, [], isolation=isolation).run().records
+    assert record.status == "oom" and "at a batch of 50, 25, 12 (no smaller batch is tried)" in str(record.error)
+
+
+def test_epochs_that_a_run_had_before_its_worker_died_are_kept(tmp_path: Path) -> None:
+    class Dying(FakeWorker):
+        def run(self, job: Any, on_event: Any, *, timeout_s: float | None = None) -> dict[str, Any]:
+            on_event(good_result(job)["history"][0])
+            raise WorkerDiedError("the run had not ended after 5 s", "timeout")
+
+    plan = make_plan(RunConfig(models=("mlp",), seeds=1, device="cpu"))
+    place = Place(out=tmp_path, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
+    (record,) = Runner(plan, place, Display(), new_worker=lambda variables: Dying([], [])).run().records
+    assert record.status == "timeout" and len(record.history) == 1 and record.num_steps is None
+
+
+@pytest.mark.parametrize(
+    "answer", [{}, {"status": "fine"}, {"status": "ok", "error": None}, {"status": "ok", "error": None, "flags": [3]}]
+)
+def test_an_answer_that_makes_no_record_is_a_failed_run_and_not_the_end(answer: Any, tmp_path: Path) -> None:
+    plan = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu"))
+    records = runner(plan, tmp_path, [lambda job: dict(answer), good_result], []).run().records
+    assert [record.status for record in records] == ["failed", "ok"]
+    assert "answer" in str(records[0].error)
+
+
+def test_a_record_for_which_there_is_no_room_is_put_elsewhere_and_the_sweep_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    script = [good_result]
+    sweep = runner(two_models_two_seeds(), tmp_path / "out", script, [])
+
+    def blocked(job: dict[str, Any]) -> dict[str, Any]:
+        path = sweep.store.runs_dir / f"{job['run_id']}.json"
+        path.mkdir()  # it stands in the way of a file as a full disk does
+        return good_result(job)
+
+    script.append(blocked)
+    with pytest.raises(OSError, match="the record of the last run is in .* and belongs in"):
+        sweep.run()
+    kept, _ = RecordStore(elsewhere / "fmnist-zoo-unsaved").read_all()
+    assert [(record.model, record.seed) for record in kept] == [("mlp", 1)]
+    assert (sweep.store.machine_dir / "README.md").is_file()
 
 
 def test_finished_runs_are_not_done_again(tmp_path: Path) -> None:

@@ -108,7 +108,9 @@ class FakeWorker(Worker):
         super().__init__(1, ("false",))
         self.jobs, self.difference, self.dies = jobs, difference, dies
 
-    def run(self, job: Any, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def run(
+        self, job: Any, on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
+    ) -> dict[str, Any]:
         self.jobs.append(job)
         if self.dies:
             raise WorkerDiedError("the worker process was killed by signal 9")

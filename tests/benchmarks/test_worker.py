@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from benchmarks.config import RunConfig
@@ -23,15 +24,20 @@ from fmnist_zoo.checkpoint import load_checkpoint
 from tests.benchmarks.test_display_events import events_in
 
 PLUGIN = """
-import os, signal, torch
+import os, psutil, resource, signal, subprocess, torch
 from torch import nn
 from fmnist_zoo import register_model
 
 def raises(model):
     raise RuntimeError("a bug of the model's | with a pipe")
 
-def greedy(model):
-    torch.empty(1 << 62, dtype=torch.uint8)
+def greedy(model):  # it takes 2 MiB an image in training, and may have 1.5 GiB more than it begins with
+    if model.steps == 6:
+        model.steps = 7
+        limit = psutil.Process().memory_info().vms + 3 * 2**29
+        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+    if model.training:
+        torch.empty(len(model.images) << 21, dtype=torch.uint8)
 
 def leaves(model):
     raise SystemExit("a model must not do that")
@@ -44,7 +50,13 @@ def segfaults(model):
     print("about to fall")
     os.kill(os.getpid(), signal.SIGSEGV)
 
-MOODS = [raises, greedy, leaves, diverges, segfaults]
+def forks(model):
+    if model.steps == 6:
+        model.steps = 7
+        os.fork()  # and both train on
+        subprocess.Popen(["sleep", "1000"], start_new_session=True)
+
+MOODS = [raises, greedy, leaves, diverges, segfaults, forks]
 
 @register_model("moody", family="mlp", summary="misbehaves by its seed", reference="")
 class Moody(nn.Module):
@@ -53,6 +65,8 @@ class Moody(nn.Module):
         self.layer = nn.Linear(784, 10)
         self.seed, self.steps = torch.initial_seed(), 0
     def forward(self, images):
+        self.images = images
+        self.images = images
         if self.training:
             self.steps += 1
         if self.steps > 5 and self.seed < len(MOODS):
@@ -134,7 +148,7 @@ def test_workers_are_started_with_the_allocator_that_training_wants(monkeypatch:
     ("code", "words"),
     [
         ("import sys; sys.exit(3)", "exit code 3"),
-        ("import os, signal; os.kill(os.getpid(), signal.SIGKILL)", "signal 9 (the system's out-of-memory killer"),
+        ("import os, time; os.close(1); os.close(2); time.sleep(100)", "stopped answering"),
         ("raise ImportError('no module named torch')", "no module named torch"),
     ],
 )
@@ -144,6 +158,25 @@ def test_a_worker_that_does_not_even_start(code: str, words: str, tmp_path: Path
         process.run(job(tmp_path), lambda event: None)
     process.close()
     assert words in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("counts", "status", "words"),
+    [
+        ((3, 3), "failed", "signal 9 (not by the system's out-of-memory killer"),
+        ((3, 4), "oom", "signal 9 (the system's out-of-memory killer did that"),
+        ((None, None), "oom", "signal 9 (the system's out-of-memory killer uses this signal"),
+    ],
+)
+def test_a_kill_is_the_systems_for_want_of_memory_where_it_says_so_or_nobody_can_tell(
+    counts: tuple[int | None, ...], status: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.process.oom_kills", iter(counts).__next__)
+    process = Worker(1, command=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
+    with pytest.raises(WorkerDiedError) as caught:
+        process.run({}, lambda event: None)
+    process.close()
+    assert caught.value.status == status and words in str(caught.value)
 
 
 def test_a_worker_killed_from_outside_in_the_middle_of_a_run(
@@ -166,16 +199,16 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
 ) -> None:
     """A record for each seed, with what happened; the good one is measured and its weights can be loaded."""
     out = tmp_path / "out"
-    arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "6", "--out", str(out), "--device", "cpu"]
-    code = main(
-        [*arguments, "--budget", "epochs:1", "--batch-size", "1000", "--save-weights", "--precision", "fp32", "--json"]
-    )
+    arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "7", "--out", str(out), "--device", "cpu"]
+    recipe = ["--budget", "epochs:1", "--batch-size", "1000", "--precision", "fp32"]
+    code = main([*arguments, *recipe, "--save-weights", "--on-oom", "halve", "--json"])
     assert code == 1
     (machine,) = (path for path in out.iterdir() if path.is_dir())
     records = {record.seed: record for record in RecordStore(machine).read_all()[0]}
-    raises, greedy, leaves, diverges, segfaults, good = (records[seed] for seed in range(6))
-    assert [record.status for record in (raises, greedy, leaves)] == ["failed", "oom", "failed"]
-    assert [record.status for record in (diverges, segfaults, good)] == ["diverged", "failed", "ok"]
+    raises, greedy, leaves, diverges, segfaults, forks, good = (records[seed] for seed in range(7))
+    assert [record.status for record in (raises, greedy, leaves)] == ["failed", "ok", "failed"]
+    assert [record.status for record in (diverges, segfaults, forks, good)] == ["diverged", "failed", "ok", "ok"]
+    assert "in raises" in str(raises.error)  # the last lines of the log: where it happened
     assert "signal 11" in str(segfaults.error) and "about to fall" in str(segfaults.error)
     assert "a bug of the model's | with a pipe" in str(raises.error)
     assert "a model must not do that" in str(leaves.error)
@@ -183,13 +216,17 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     assert "epoch 1, step" in str(diverges.error)
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page
-    assert all(f"- moody, seed {seed}: {records[seed].status}. " in page for seed in range(5))
+    failures = {seed: record for seed, record in records.items() if record.status != "ok"}
+    assert len(failures) == 4
+    assert all(f"- moody (batch changed), seed {seed}: {run.status}. " in page for seed, run in failures.items())
+    assert greedy.config["recipe"]["batch_size"] == 1000 and greedy.throughput is not None
+    assert greedy.throughput["train_batch_size"] == 500
     assert good.weights is not None and good.metrics is not None
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
     events = events_in(capfd.readouterr().out)
-    assert events[0]["num_runs"] == 6 and events[-1]["num_runs_ok"] == 1 and events[-1]["exit_code"] == 1
-    told = [event for event in events if event.get("seed") == 5]
+    assert events[0]["num_runs"] == 7 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
+    told = [event for event in events if event.get("seed") == 6]
     assert [event.get("phase", event["event"]) for event in told] == [
         *("run_started", "starting", "choosing", "training", "epoch", "testing", "measuring", "run_finished"),
     ]
@@ -199,6 +236,7 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
         seed: (record.status, record.error) for seed, record in records.items()
     }
     check_that_the_parts_of_the_time_add_up(good)
+    assert [process for process in psutil.Process().children(recursive=True) if process.is_running()] == []
 
 
 def check_that_the_parts_of_the_time_add_up(record: RunRecord) -> None:

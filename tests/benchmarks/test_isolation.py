@@ -1,0 +1,269 @@
+"""Worker processes that misbehave, with small programs in the place of training; nothing but a message is left."""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from benchmarks import endings
+from benchmarks.endings import MARK, marked
+from benchmarks.interrupts import SIGNALS, Interrupts
+from benchmarks.isolation import Isolation, Seat
+from benchmarks.process import Worker, WorkerDiedError
+from benchmarks.reporting import Reporting
+
+SERVE = """
+import ctypes, json, os, subprocess, sys, time
+from benchmarks.worker import open_answers
+
+emit = open_answers()
+emit({"event": "ready"})
+for line in sys.stdin:
+    job = json.loads(line)
+    exec(job["code"])
+    emit({"event": "done", "status": "ok", "error": None})
+"""
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    process = Worker(1, command=(sys.executable, "-c", SERVE))
+    mark = process._environment[MARK]
+    yield process
+    process.close()
+    assert list(marked(mark)) == []  # whatever a test has done to it, nothing is left over
+
+
+def job(code: str) -> dict[str, Any]:
+    return {"code": code}
+
+
+def ignore(event: dict[str, Any]) -> None:
+    pass
+
+
+def test_a_run_that_hangs_is_ended_with_all_that_it_started_and_says_where_it_was(worker: Worker) -> None:
+    worker.run(job("print('of an earlier run')"), ignore)
+    mark = worker._environment[MARK]
+    code = """
+subprocess.Popen(["sleep", "1000"], start_new_session=True)
+if os.fork() == 0:
+    os.setsid()
+    time.sleep(1000)
+print("about to hang")
+def endless():
+    while True: time.sleep(0.1)
+endless()
+"""
+    with pytest.raises(WorkerDiedError, match="not ended after 0.7 s") as caught:
+        worker.run(job(code), ignore, timeout_s=0.7)
+    message = str(caught.value)
+    assert caught.value.status == "timeout"
+    assert "about to hang" in message and "in endless" in message and "of an earlier run" not in message
+    assert list(marked(mark)) == []
+
+
+def test_a_worker_that_never_gets_ready_is_overdue_as_well() -> None:
+    process = Worker(1, command=(sys.executable, "-c", "import time; time.sleep(1000)"))
+    with pytest.raises(WorkerDiedError, match="not ended after 0.2 s") as caught:
+        process.run({}, ignore, timeout_s=0.2)
+    process.close()
+    assert caught.value.status == "timeout" and process.import_s is None
+
+
+def test_a_segmentation_fault_leaves_the_last_lines_of_its_own_log(worker: Worker) -> None:
+    worker.run(job("print('of an earlier run')"), ignore)
+    with pytest.raises(WorkerDiedError) as caught:
+        worker.run(job("print('noise ' * 100_000); print('about to fall'); ctypes.string_at(0)"), ignore)
+    message = str(caught.value)
+    assert caught.value.status == "failed" and "signal 11" in message
+    assert "about to fall" in message and "Segmentation fault" in message and "string_at" in message
+    assert "of an earlier run" not in message and len(message) < 10_000
+
+
+def test_a_copy_that_a_run_forks_off_answers_nothing_and_the_worker_goes_on(worker: Worker) -> None:
+    events: list[dict[str, Any]] = []
+    result = worker.run(job("os.fork(); emit({'event': 'epoch', 'of': os.getpid()})"), events.append)
+    assert result["status"] == "ok" and [event["of"] for event in events] == [worker._process.pid]  # type: ignore[union-attr]
+    assert worker.run(job(""), ignore)["status"] == "ok"
+
+
+def test_a_child_that_holds_the_pipe_open_hides_no_death(worker: Worker) -> None:
+    with pytest.raises(WorkerDiedError, match="exit code 3"):
+        worker.run(job("os.fork() or time.sleep(1000); os._exit(3)"), ignore)
+
+
+def test_garbage_on_the_pipe_is_something_printed_and_no_answer() -> None:
+    lines = ["no JSON", "[1, 2]", "{}", '{"event": 7}', "\\xff", "[" * 100_000]
+    code = (
+        'import sys; print(\'{"event": "ready"}\', flush=True); sys.stdin.readline()\n'
+        f"for line in {lines!r}: print(line)\n"
+        'print(\'{"event": "done", "status": "ok"}\', flush=True); sys.stdin.readline()'
+    )
+    process = Worker(1, command=(sys.executable, "-c", code))
+    assert process.run({}, ignore) == {"status": "ok"}
+    assert "[[[[" in process.log_tail()
+    process.close()
+
+
+def test_a_worker_whose_runner_was_killed_ends_with_its_children(tmp_path: Path) -> None:
+    """The runner itself is a process here, and is killed in the middle of a run."""
+    code = """
+import sys
+from benchmarks.process import Worker
+serve = "import os, threading; from benchmarks.worker import end_with_parent\\n" \\
+    "threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()\\n" + sys.argv[1]
+worker = Worker(1, command=(sys.executable, "-c", serve))
+print(worker._environment["FMNIST_ZOO_WORKER"], flush=True)
+code = "emit({'event': 'note'}) if os.fork() else None; time.sleep(1000)"
+worker.run({"code": code}, lambda event: print("up", flush=True))
+"""
+    runner = psutil.Popen([sys.executable, "-c", code, SERVE], stdout=-1, text=True, cwd=Path(__file__).parents[2])
+    mark = runner.stdout.readline().strip()
+    assert runner.stdout.readline().strip() == "up" and len(list(marked(mark))) > 1
+    runner.kill()
+    runner.wait()
+    deadline = time.monotonic() + 30
+    while list(marked(mark)) and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert list(marked(mark)) == []
+
+
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    """As a program on a terminal has them: what runs in the background may ignore some."""
+    before = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    yield
+    for number, handler in before.items():
+        assert signal.getsignal(number) is signal.default_int_handler
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_the_first_signal_lets_a_run_finish_and_the_second_does_not(worker: Worker) -> None:
+    said: list[str] = []
+    with Interrupts(said.append) as interrupts:
+        worker._interrupts = interrupts
+        code = "emit({'event': 'epoch'}); time.sleep(0.3)"
+        assert worker.run(job(code), lambda event: os.kill(os.getpid(), signal.SIGINT))["status"] == "ok"
+        assert interrupts.came and len(said) == 1 and "finished first" in said[0]
+        code = "emit({'event': 'epoch'}); time.sleep(1000)"
+        with pytest.raises(KeyboardInterrupt):
+            worker.run(job(code), lambda event: os.kill(os.getpid(), signal.SIGTERM))
+
+
+def test_a_signal_that_is_ignored_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        with Interrupts(print) as interrupts:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not interrupts.came
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+class HeldWorker:
+    """Holds memory."""
+
+    def __init__(self, held_mib: float | None) -> None:
+        self.import_s, self.held_mib, self.closed = 0.0, held_mib, False
+
+    def resident_mib(self) -> float | None:
+        return self.held_mib
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.mark.parametrize(
+    ("status", "device", "share", "kept"),
+    [
+        ("ok", "cuda:1", 0.01, True),
+        ("diverged", "cuda", 0.01, True),
+        ("failed", "cuda", 0.01, False),
+        ("failed", "cpu", 0.01, True),
+        ("oom", "cpu", 0.01, False),
+        ("ok", "cpu", 0.3, False),
+    ],
+)
+def test_a_worker_is_kept_for_the_next_seed_only_where_that_can_not_suffer(
+    status: str, device: str, share: float, kept: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    total_mib = psutil.virtual_memory().total / 2**20
+    made: list[HeldWorker] = []
+
+    def new_worker() -> Any:
+        made.append(HeldWorker(share * total_mib))
+        return made[-1]
+
+    with Seat(new_worker, device) as seat:
+        first = seat.worker
+        seat.after(status)
+        assert (seat.worker is first) == kept
+    assert all(worker.closed for worker in made) and len(made) == 2 - kept
+
+
+@pytest.mark.parametrize("timeout_s", [0.0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_that_is_none_is_refused(timeout_s: float) -> None:
+    with pytest.raises(ValueError, match="--timeout .* must be a positive number of seconds"):
+        Isolation(timeout_s=timeout_s)
+
+
+def test_a_time_limit_that_nobody_could_hold_is_refused() -> None:
+    with pytest.raises(ValueError, match="--timeout 5 doesn't go with --in-process"):
+        Isolation(timeout_s=5.0, in_process=True)
+
+
+def test_kills_for_want_of_memory_are_the_kernels_own_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(endings, "VMSTAT", tmp_path / "vmstat")
+    assert endings.oom_kills() is None
+    (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 3\n")
+    assert endings.oom_kills() == 3
+
+
+class FakeClock:
+    """Tables take so long as they are said to."""
+
+    def __init__(self) -> None:
+        self.now_s, self.takes_s, self.written = 0.0, 1.0, 0
+        self.fault: Exception | None = None
+
+    def __call__(self) -> float:
+        return self.now_s
+
+    def write(self) -> None:
+        self.now_s += self.takes_s
+        if self.fault:
+            raise self.fault
+        self.written += 1
+
+
+def test_tables_take_a_tenth_of_the_time_and_are_whole_at_the_end() -> None:
+    clock, said = FakeClock(), list[str]()
+    reporting = Reporting(clock.write, said.append, clock)
+    for _ in range(100):
+        clock.now_s += 0.5  # a run
+        reporting.note()
+    assert 5 <= clock.written <= 7 and reporting.is_behind  # after 0.5 s, and then 10 s after each
+    reporting.finish()
+    written = clock.written
+    assert not reporting.is_behind
+    reporting.finish()
+    assert clock.written == written and said == []
+
+
+def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:
+    clock, said = FakeClock(), list[str]()
+    clock.fault = OSError("no space left on device")
+    reporting = Reporting(clock.write, said.append, clock)
+    reporting.note()
+    assert reporting.is_behind and "no space left" in said[0]
+    clock.fault = None
+    reporting.finish()
+    assert not reporting.is_behind and clock.written == 1

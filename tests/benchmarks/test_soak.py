@@ -1,0 +1,63 @@
+"""A long sweep of short runs: what the process of the sweep holds must not grow with the number of runs."""
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from benchmarks.config import RunConfig
+from benchmarks.display import Display
+from benchmarks.place import Place
+from benchmarks.plan import make_plan
+from benchmarks.record import RunRecord
+from benchmarks.runner import Runner
+from benchmarks.store import RecordStore
+
+NUM_VARIANTS, NUM_SEEDS = 25, 12
+WARM, GROWTH_MIB = 50, 20.0
+
+
+class Watching(Display):
+    """Looks at the process after each run, in place of showing anything."""
+
+    def __init__(self, look: Callable[[], None]) -> None:
+        super().__init__()
+        self._look = look
+
+    def run_finished(self, record: RunRecord) -> None:
+        super().run_finished(record)
+        self._look()
+
+
+@pytest.mark.soak
+def test_three_hundred_runs_leave_nothing_behind_in_the_process_of_the_sweep(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = RunConfig(
+        models=("tutorial_mlp_128_64",), device="cpu", seeds=NUM_SEEDS, budget=("flops:1e8",), precision=("fp32",),
+        engine=("eager",), lr=tuple(0.001 * (1 + index) for index in range(NUM_VARIANTS)),
+    )  # fmt: skip
+    plan = make_plan(options)
+    plan = dataclasses.replace(plan, measures=dataclasses.replace(plan.measures, limit_s=0.05))
+    assert len(plan.variants) * len(plan.seeds) == 300
+    process, resident_mib, handles = psutil.Process(), list[float](), list[int]()
+
+    def look() -> None:
+        resident_mib.append(process.memory_info().rss / 2**20)
+        handles.append(process.num_fds())
+
+    place = Place(out=tmp_path, data_dir=None, save_weights=False, profile=False, plugins=(), command="soak")
+    before = process.num_fds()
+    runner = Runner(plan, place, Watching(look))
+    results = runner.run()
+    shown = ", ".join(f"{count}: {resident_mib[count - 1]:.1f}" for count in (1, 10, *range(WARM, 301, WARM)))
+    with capsys.disabled():
+        print(f"\nresident MiB of the sweep's process after so many runs: {shown}")
+        print(f"open files: {before} before, {min(handles)} to {max(handles)} during, {process.num_fds()} after")
+    assert [record.status for record in results.records] == ["ok"] * 300 and results.tables_complete
+    assert len(RecordStore(runner.store.machine_dir).read_all()[0]) == 300
+    assert max(resident_mib[WARM:]) - resident_mib[WARM - 1] < GROWTH_MIB
+    assert max(handles[WARM:]) <= max(handles[:WARM]) and process.num_fds() <= before
+    assert process.children(recursive=True) == []

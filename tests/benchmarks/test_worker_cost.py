@@ -1,0 +1,12 @@
+"""What isolation costs: how samples become the figures that are shown."""
+
+from benchmarks.worker_cost import Sample, page
+
+
+def test_the_cost_is_the_difference_of_each_round() -> None:
+    here = [Sample(2.0, 1.0), Sample(4.0, 1.0), Sample(3.0, 1.0)]
+    there = [Sample(7.0, 1.0), Sample(8.0, 1.5), Sample(9.0, 0.5)]
+    variant, seed = page({"in process": here, "worker": there}).splitlines()[2:4]
+    assert "3.00 [2.00, 4.00]" in variant and "8.00 [7.00, 9.00]" in variant and "5.00 [4.00, 6.00]" in variant
+    assert seed.rstrip().endswith("0.00 [-0.50, 0.50]")
+    assert "3 rounds" in page({"in process": here, "worker": there})

@@ -10,54 +10,32 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, get_args
 
 import psutil
 import torch
 
 from benchmarks.arms.record import ArmsStore
 from benchmarks.arms.sweep import ArmSweep, arm_groups
-from benchmarks.choices import choice_path
+from benchmarks.assemble import assembled
+from benchmarks.attempts import Attempts
 from benchmarks.details import details
 from benchmarks.display import Display, SweepPlan, planned_runs
 from benchmarks.environment import hardware, machine_name, software
-from benchmarks.halving import batch_flag, halved, oom_error, with_batch
 from benchmarks.interrupts import Interrupts
-from benchmarks.isolation import IN_PROCESS, InProcess, Isolation, Seat
+from benchmarks.isolation import InProcess, Isolation, Seat
 from benchmarks.ledger import complete_ledger
+from benchmarks.place import Place
 from benchmarks.plan import Plan, Variant
-from benchmarks.process import NewWorker, Serving, Worker, WorkerDiedError
+from benchmarks.process import NewWorker, Serving, Worker
 from benchmarks.record import RunRecord, run_id
 from benchmarks.report import check_out_dir, write_report
 from benchmarks.reporting import Reporting
 from benchmarks.resume import Conditions, Done, checkpoint_path, decided, done_before
-from benchmarks.roofline import roofline_path
-from benchmarks.schema import Config, Cost, Environment, Status
+from benchmarks.schema import Environment
 from benchmarks.store import RecordStore
-from benchmarks.worker import CheckpointJob, Job
+from benchmarks.worker import CheckpointJob
 from benchmarks.worker import environment as worker_environment
 from fmnist_zoo.training.determinism import VARIABLES
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Place:
-    """Where a sweep's results go and its data comes from, what is kept, and the command that its records name.
-
-    Attributes:
-        dataset: checksum of the data; None where it isn't known, and then nothing can be resumed.
-        checkpoint_every: epochs after which the state of a training is kept; None to keep none.
-        resumes: whether a run goes on from a state that an earlier sweep has kept.
-    """
-
-    out: Path
-    data_dir: Path | None
-    save_weights: bool
-    profile: bool
-    plugins: tuple[Path, ...]
-    command: str
-    dataset: str | None = None
-    checkpoint_every: int | None = None
-    resumes: bool = False
 
 
 @dataclass(slots=True)
@@ -104,21 +82,23 @@ class Runner:
         self.plan, self.place, self.display, self.isolation = plan, place, display, isolation
         self._interrupts = Interrupts(display.warn)
         self._new_worker = new_worker or self._usual_worker
-        self._fitting: dict[str, int] = {}  # the batch that memory had room for, by configuration
         self._variables = VARIABLES if plan.deterministic else {}
-        variables = {**(os.environ if isolation.in_process else worker_environment(_num_threads())), **self._variables}
-        num_threads = torch.get_num_threads() if isolation.in_process else int(variables["OMP_NUM_THREADS"])
-        self.environment: Environment = {
-            "hardware": hardware(plan.device),
-            "software": software(),
-            "details": details(plan.device, num_threads=num_threads, variables=variables),
-        }
+        self.environment = self._environment()
         self._done = Done()
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
         self._reporting = Reporting(lambda: write_report(place.out, self.machine, figures=False), display.warn)
+        self._attempts = Attempts(
+            plan,
+            place,
+            environment=self.environment,
+            machine_dir=self.store.machine_dir,
+            display=display,
+            isolation=isolation,
+            is_stopping=lambda: self._interrupts.came,
+        )
 
     def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
         """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
@@ -132,14 +112,15 @@ class Runner:
             OSError: a record can't be written; the message says where it was put instead.
         """
         self._done, results = done, Results(records=list(done.runs.values()))
+        self._attempts.take_over(results.records)
         self.display.sweep_started(self._announced(done))
-        if done.runs or done.again:
-            self.display.say(str(done))
-            self._tidy(done)
         with contextlib.nullcontext() if self.isolation.in_process else self._interrupts:
             try:
+                if done.runs or done.again:
+                    self.display.say(str(done))
+                    self._tidy(done)
                 for variant in self.plan.variants:
-                    self._seeds(variant, done, deadline, results.records)
+                    self._seeds(variant, deadline, results.records)
                 results.comparisons_complete = self._compare_arms(done, deadline)
             except KeyboardInterrupt:
                 results.interrupted = True
@@ -149,11 +130,21 @@ class Runner:
         results.tables_complete = not self._reporting.is_behind
         return results
 
-    def _seeds(self, variant: Variant, done: Done, deadline: float | None, records: list[RunRecord]) -> None:
+    def _environment(self) -> Environment:
+        in_process = self.isolation.in_process
+        variables = dict(os.environ) if in_process else {**worker_environment(_num_threads()), **self._variables}
+        num_threads = torch.get_num_threads() if in_process else int(variables["OMP_NUM_THREADS"])
+        return {
+            "hardware": hardware(self.plan.device),
+            "software": software(),
+            "details": details(self.plan.device, num_threads=num_threads, variables=variables),
+        }
+
+    def _seeds(self, variant: Variant, deadline: float | None, records: list[RunRecord]) -> None:
         """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
         with Seat(lambda: self._new_worker(self._variables), self.plan.device) as seat:
             for seed in self.plan.seeds:
-                if (variant.key, seed) not in done.runs and not self._is_over(deadline):
+                if (variant.key, seed) not in self._done.runs and not self._is_over(deadline):
                     record = self._one(variant, seed, seat)
                     records.append(record)  # at once: it is reported also where the next one is broken off
 
@@ -169,7 +160,7 @@ class Runner:
         """Compare the precisions and engines of each model that has several; whether all of it is done."""
         groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
         if groups and self.isolation.in_process:
-            self.display.say("precisions and engines aren't compared with --in-process: that takes processes")
+            self.display.warn("precisions and engines aren't compared with --in-process: that takes processes")
             return False
         sweep = ArmSweep(
             self._new_worker,
@@ -232,7 +223,7 @@ class Runner:
             for seed in self.plan.seeds:
                 if (variant.key, seed) in done.runs and (path := self._checkpoint_path(variant, seed)) is not None:
                     path.unlink(missing_ok=True)
-        write_report(self.place.out, self.machine, figures=False)
+        self._reporting.note()
 
     def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
         if (conditions := self._conditions) is None:
@@ -264,89 +255,29 @@ class Runner:
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
         self.display.run_started(variant.label, seed)
-        config = with_batch(variant.config, self._fitting.get(variant.key, variant.config["recipe"]["batch_size"]))
-        result = self._ask(variant, config, seed, name, seat)
-        tried = [config["recipe"]["batch_size"]]
-        may_halve = self.isolation.on_oom == "halve"
-        while result["status"] == "oom" and may_halve and not self._interrupts.came and (less := halved(config)):
-            config = less
-            tried.append(config["recipe"]["batch_size"])
-            self.display.batch_changed(tried[-1])
-            result = self._ask(variant, config, seed, name, seat)
-        if config != variant.config:
-            self._fitting[variant.key] = tried[-1]  # the other seeds of a row are trained like this one
-            flag = batch_flag(variant.config["recipe"], config["recipe"], self.plan.device)
-            result["flags"] = [flag, *result.get("flags", [])]
-        if result["status"] == "oom":
-            result["error"] = oom_error(result["error"], tried, self.plan.device, may_halve=may_halve)
-        record = self._record(variant, name, started_at, seed, result)
+        result = self._attempts.run(
+            variant,
+            seed,
+            name,
+            seat,
+            decided=decided(variant, self._done),
+            checkpoint=self._checkpoint(variant, seed),
+        )
+        about = {
+            "run_id": name, "started_at": started_at, "command": self.place.command, "environment": self.environment
+        }  # fmt: skip
+        record = assembled(variant, seed, result, **about)
         try:
             self._write(record)
         except ValueError as error:
             message = f"what the worker answered is no record: {error}"
             ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
-            bare = {"status": "failed", "error": message, "ledger": ledger}
-            record = self._record(variant, name, started_at, seed, bare)
+            record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
             self._write(record)
         self._forget_checkpoint(variant, seed, record)
         self._reporting.note()
         self.display.run_finished(record)
         return record
-
-    def _ask(self, variant: Variant, config: Config, seed: int, name: str, seat: Seat) -> dict[str, Any]:
-        """What a worker says of a run, or how it ended, with a whole ledger."""
-        worker, history = seat.worker, list[dict[str, Any]]()
-
-        def on_event(event: dict[str, Any]) -> None:
-            if "epoch" in event:
-                history.append(event)
-            self.display.worker_event(event)
-
-        fresh, started = worker.import_s is None, time.perf_counter()
-        result: dict[str, Any]
-        try:
-            result = worker.run(self._job(variant, config, seed, name), on_event, timeout_s=self.isolation.timeout_s)
-        except WorkerDiedError as death:
-            result = {"status": death.status, "error": str(death), "history": history}
-            seat.clear()
-        else:
-            if result.get("status") not in get_args(Status):
-                result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
-            if result["error"] and (tail := worker.log_tail()):
-                result["error"] = f"{result['error']}; its last lines:\n{tail}"
-        # What an earlier process has spent on the same run was spent on it, too.
-        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
-        unknown = 0.0 if result["status"] == "ok" else None
-        import_s = worker.import_s if fresh else 0.0
-        result["ledger"] = complete_ledger(result.get("ledger"), import_s, wall_s, unknown=unknown)
-        if self.isolation.in_process:
-            result["flags"] = [IN_PROCESS, *result.get("flags", [])]
-        seat.after(result["status"])
-        return result
-
-    def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
-        as_asked = config == variant.config  # with another batch, another choice may be fastest, and no state fits
-        # The model of a plug-in file may change under its name.
-        kept = choice_path(variant.key, self.environment) if as_asked and not self.place.plugins else None
-        return {
-            "task": "run",
-            "config": dict(config),
-            "seed": seed,
-            "run_id": name,
-            "device": self.plan.device,
-            "measure": list(self.plan.measures.measure),
-            "limit_s": self.plan.measures.limit_s,
-            "choice": None if kept is None else str(kept),
-            "roofline": str(roofline_path(self.environment)),
-            "data_dir": None if self.place.data_dir is None else str(self.place.data_dir),
-            "machine_dir": str(self.place.out / self.machine),
-            "weights": f"weights/{name}" if self.place.save_weights else None,
-            "profile": self.place.profile,
-            "training_flops": variant.flops.training_flops,
-            "plugins": [str(path) for path in self.place.plugins],
-            "decided": decided(variant, self._done) if as_asked else None,
-            "checkpoint": self._checkpoint(variant, seed) if as_asked else None,
-        }
 
     def _write(self, record: RunRecord) -> None:
         """Keep a record.
@@ -367,60 +298,3 @@ class Runner:
         path = self._checkpoint_path(variant, seed)
         if path is not None and record.status in ("ok", "diverged"):
             path.unlink(missing_ok=True)
-
-    def _record(
-        self,
-        variant: Variant,
-        name: str,
-        started_at: datetime,
-        seed: int,
-        result: dict[str, Any],
-    ) -> RunRecord:
-        """What the plan, the machine and the worker know of a run, put together."""
-        return RunRecord(
-            run_id=name,
-            status=result["status"],
-            error=result["error"],
-            model=variant.config["model"],
-            family=variant.family,
-            variant=variant.label,
-            seed=seed,
-            num_params=variant.num_params,
-            started_at=f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
-            command=self.place.command,
-            config=variant.config,
-            config_key=variant.key,
-            dataset=result.get("dataset"),
-            environment=self.environment,
-            execution=result.get("execution"),
-            num_steps=result.get("num_steps"),
-            num_epochs=result.get("num_epochs"),
-            history=result.get("history", []),
-            ledger=result["ledger"],
-            metrics=result.get("metrics"),
-            throughput=result.get("throughput"),
-            latency=result.get("latency"),
-            memory=result.get("memory"),
-            roofline=result.get("roofline"),
-            compilation=result.get("compilation"),
-            cost=variant_cost(variant, result.get("step_traffic_bytes")),
-            step_shares=result.get("step_shares"),
-            batch_sizes=result.get("batch_sizes"),
-            load=result.get("load"),
-            energy=result.get("energy"),
-            flags=[*variant.flags, *result.get("flags", [])],
-            predictions=result.get("predictions"),
-            weights=result.get("weights"),
-            profile=result.get("profile"),
-            code_checksum=variant.code,
-        )
-
-
-def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
-    """The model's work for an image, and what a step of the run moves, where the run came so far."""
-    return {
-        "forward_gmacs": variant.flops.forward_flops / 2e9,
-        "forward_gflops": variant.flops.forward_flops / 1e9,
-        "training_gflops": variant.flops.training_flops / 1e9,
-        "step_traffic_bytes": step_traffic_bytes,
-    }

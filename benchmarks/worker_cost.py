@@ -20,9 +20,10 @@ from tabulate import tabulate
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
 from benchmarks.isolation import Isolation
+from benchmarks.place import Place
 from benchmarks.plan import Plan, make_plan
 from benchmarks.rounds import orders
-from benchmarks.runner import Place, Runner
+from benchmarks.runner import Runner
 
 MODEL = "tutorial_mlp_128_64"
 PLACES = {"in process": True, "worker": False}

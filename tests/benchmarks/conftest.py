@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import process, runner, worker
+from benchmarks import attempts, process, worker
 from benchmarks.roofline import keep_roofline, kept_roofline
 from tests.benchmarks.fake_nvml import UUID
 from tests.benchmarks.sample_records import make_roofline
@@ -36,7 +36,7 @@ def roofline_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def own_roofline(monkeypatch: pytest.MonkeyPatch, roofline_file: Path) -> None:
     """Keep rooflines out of the user's cache."""
-    monkeypatch.setattr(runner, "roofline_path", lambda environment: roofline_file)
+    monkeypatch.setattr(attempts, "roofline_path", lambda environment: roofline_file)
 
 
 @pytest.fixture(autouse=True)

@@ -14,11 +14,12 @@ import pytest
 
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
+from benchmarks.place import Place
 from benchmarks.plan import make_plan
 from benchmarks.record import RunRecord
 from benchmarks.roofline import roofline_path
 from benchmarks.run import INTERRUPTED, main
-from benchmarks.runner import Place, Runner
+from benchmarks.runner import Runner
 from benchmarks.store import RecordStore
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.cache import cache_root

@@ -9,9 +9,10 @@ import pytest
 
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
+from benchmarks.place import Place
 from benchmarks.plan import make_plan
 from benchmarks.record import RunRecord
-from benchmarks.runner import Place, Runner
+from benchmarks.runner import Runner
 from benchmarks.store import RecordStore
 
 NUM_VARIANTS, NUM_SEEDS = 25, 12

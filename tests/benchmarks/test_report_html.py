@@ -24,13 +24,15 @@ from benchmarks.record import RunRecord
 from benchmarks.report.__main__ import report
 from benchmarks.report.files import read_folders
 from benchmarks.report.html import page
-from benchmarks.report.html.content import page_content
+from benchmarks.report.html.content import SYMBOLS, page_content
 from benchmarks.report.html.curves import learning_curves
 from benchmarks.report.html.mistakes import PACKED, packed_errors, ranking
 from benchmarks.report.html.page import LIMIT_BYTES, embedded, html_page
 from benchmarks.report.html.pictures import atlas, read_test_images
 from benchmarks.report.rows import Row
+from benchmarks.store import RecordStore
 from fmnist_zoo.data import DataError
+from fmnist_zoo.figures import MARKERS, OTHER_MARKERS
 from tests.benchmarks.sample_records import make_config, make_record, write_records
 from tests.benchmarks.sample_runs import CHECKSUM, put_runs
 
@@ -107,7 +109,7 @@ def test_the_command_writes_one_page_the_same_each_time(machine: Path, capsys: p
 def test_a_set_has_what_its_table_plot_and_matrix_need(machine: Path) -> None:
     (found,) = made(machine.parent)["sets"]
     assert [row["label"] for row in found["rows"]] == ["cnn", "mlp"]
-    assert [row["color"] for row in found["rows"]] == ["#0072B2", "#E69F00"]
+    assert [(row["color"], row["symbol"]) for row in found["rows"]] == [("#0072B2", "square"), ("#E69F00", "circle")]
     assert [table["name"] for table in found["tables"]] == ["Accuracy", "Throughput", "Cost"]
     accuracy = found["tables"][0]
     titles = [column["title"] for column in accuracy["columns"]]
@@ -296,7 +298,40 @@ def test_sweeps_are_the_latest_runs_and_those_of_each_day(tmp_path: Path) -> Non
     ]
 
 
+def test_every_marker_of_the_figures_has_its_symbol_and_shape() -> None:
+    folder = Path(page.__file__).parent / "static"
+    plots, style = ((folder / name).read_text(encoding="utf-8") for name in ("plot.js", "style.css"))
+    assert set(SYMBOLS) == {*MARKERS, *OTHER_MARKERS}
+    for symbol in SYMBOLS.values():
+        assert f'"{symbol}"' in plots and f".swatch.{symbol} {{" in style
+
+
 def test_the_page_is_in_the_package() -> None:
     folder = Path(page.__file__).parent / "static"
     named = {f"{name}.js" for name in (*page.SCRIPTS, *page.LAST_SCRIPTS)} | {"page.html", "style.css"}
     assert {path.name for path in folder.iterdir()} == named
+
+
+SCALARS = st.none() | st.booleans() | st.integers(-(10**6), 10**6) | st.floats() | st.text(max_size=5)
+
+
+@settings(deadline=None, max_examples=25)  # it writes files
+@given(path=st.lists(st.integers(0, 30), min_size=1, max_size=5), value=SCALARS | st.lists(SCALARS, max_size=3))
+def test_a_record_with_any_part_replaced_is_shown_or_named(
+    tmp_path_factory: pytest.TempPathFactory, path: list[int], value: Any
+) -> None:
+    folder = tmp_path_factory.mktemp("machine")
+    file = RecordStore(folder).write(make_record())
+    RecordStore(folder).write(make_record(make_config("cnn")))
+    node = content = json.loads(file.read_bytes())
+    for step in path:
+        parent, keys = node, list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = keys[step % len(keys)]
+        node = parent[key]
+        if not node or isinstance(node, str | int | float):
+            break
+    parent[key] = value
+    file.write_text(json.dumps(content), encoding="utf-8")
+    data = made(folder)
+    shown = sum(len(found["rows"]) for found in data["sets"])
+    assert shown + len(data["machines"][0]["problems"]) == 2

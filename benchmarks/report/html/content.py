@@ -31,7 +31,13 @@ from benchmarks.report.rows import Row, Section, sections
 from benchmarks.report.section import conditions_text
 from benchmarks.selfcheck import results as selfcheck
 from benchmarks.store import RecordStore
-from fmnist_zoo.figures import model_color
+from fmnist_zoo.figures import model_look
+
+SYMBOLS = {
+    "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x",
+    "*": "star", "h": "hexagon", "<": "triangle-left", ">": "triangle-right", "p": "pentagon", "d": "diamond-tall",
+}  # fmt: skip
+"""Plotly's names of matplotlib's markers; style.css has a shape for each."""
 
 Found = Mapping[Path, tuple[Sequence[RunRecord], Sequence[Problem]]]
 
@@ -99,7 +105,7 @@ def _set_content(part: SectionFrames, mistakes: Mistakes) -> dict[str, Any]:
             {
                 "label": row.label,
                 "model": row.config["model"],
-                "color": model_color(row.config["model"]),
+                **_look(row.config["model"]),
                 "curves": learning_curves(row),
                 "ledger": ledger(row),
                 "confusion": _confusion(row, _classes(section)),
@@ -119,6 +125,12 @@ def _set_content(part: SectionFrames, mistakes: Mistakes) -> dict[str, Any]:
         "gallery": gallery(votes) if votes else None,
         "reasons": list(mistakes.reasons),
     }
+
+
+def _look(model: str) -> dict[str, str]:
+    """What a model is known by in the figures, and so here."""
+    look = model_look(model)
+    return {"color": look.color, "symbol": SYMBOLS[look.marker]}
 
 
 def _classes(section: Section) -> list[str]:

@@ -1,6 +1,6 @@
 const CONFIG = { displaylogo: false, displayModeBar: false, responsive: true };
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Noto Sans', sans-serif";
-const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x", "star", "hexagon", "pentagon", "triangle-down", "triangle-left", "triangle-right"];
+const SYMBOLS = ["circle", "square", "triangle-up", "diamond", "triangle-down", "cross", "x", "star", "hexagon", "triangle-left", "triangle-right", "pentagon", "diamond-tall"];
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 
 /** Text for Plotly, which reads a few tags in what it writes. */
@@ -8,13 +8,14 @@ function plotText(text) {
   return String(text).replace(/&/g, "&amp;").replace(/</g, "&lt;").replace(/>/g, "&gt;").replace(/\$/g, "&#36;");
 }
 
-/** Each row's colour, and a symbol and a dash that tell rows of one colour apart. */
+/** Each row's colour; the best row of a model has its symbol, others of one colour the next ones that are free. */
 function looks(rows) {
-  const seen = new Map();
+  const taken = new Map(rows.map((row) => [row.color, []]));
   return rows.map((row) => {
-    const place = seen.get(row.color) ?? 0;
-    seen.set(row.color, place + 1);
-    return { ownColor: row.color, color: shownColor(row.color), symbol: SYMBOLS[place % SYMBOLS.length], dash: DASHES[place % DASHES.length] };
+    const used = taken.get(row.color), place = used.length;
+    const turned = SYMBOLS.map((_, at) => SYMBOLS[(SYMBOLS.indexOf(row.symbol) + at) % SYMBOLS.length]);
+    used.push(turned.find((symbol) => !used.includes(symbol)) ?? row.symbol);
+    return { ownColor: row.color, color: shownColor(row.color), symbol: used[place], dash: DASHES[place % DASHES.length] };
   });
 }
 

@@ -65,8 +65,13 @@ class KilledSweep:
         finally:
             self._end(process)
         self._take_in(events)
+        assert process.returncode in (0, 1, -signal.SIGKILL), self._log.read_text()[-2000:]
         self.check()
         return process.returncode == 0
+
+    @property
+    def _log(self) -> Path:
+        return self.out.with_suffix(".log")
 
     def check(self) -> None:
         """Nothing that was said to be finished is lost, and nothing is unreadable."""
@@ -101,7 +106,7 @@ class KilledSweep:
             ],
             cwd=ROOT,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
+            stderr=self._log.open("a"),
             text=True,
             env={**os.environ, "FMNIST_ZOO_CACHE": str(self.cache), "OMP_NUM_THREADS": "1"},
         )  # fmt: skip

@@ -21,7 +21,8 @@ from benchmarks.runner import Place, Runner
 from fmnist_zoo.training.determinism import deterministic_algorithms
 from tests.benchmarks.kills import MODES, KilledSweep, Mode, accuracy_table, outcome
 
-OPTIONS = ("--models", "mlp", "--set", "mlp.hidden=16", "--batch-size", "1000", "--budget", "epochs:3", "--lr", "0.01")
+OPTIONS = ("--models", "mlp", "--batch-size", "1000", "--budget", "epochs:3", "--lr", "0.01")
+SMALL = ("--set", "mlp.hidden=16", "--seeds", "2")
 SEED = 20261121
 """Of the moments; each failure says it, since it makes the same kills again, as far as clocks allow."""
 
@@ -73,9 +74,9 @@ def test_a_sweep_killed_three_times_ends_like_one_never_killed(
     tmp_path: Path, roofline_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The worker alone, the parent alone, and all of it."""
-    never = never_killed(tmp_path / "never", "--seeds", "2")
+    never = never_killed(tmp_path / "never", *SMALL)
     expected = never.store.read_all()[0]
-    killed = sweep(tmp_path, "killed", "--seeds", "2")
+    killed = sweep(tmp_path, "killed", *SMALL)
     with monkeypatch.context() as patch:  # what measuring it takes is spared
         patch.setenv("FMNIST_ZOO_CACHE", str(killed.cache))
         kept = roofline_path(never.environment)
@@ -91,7 +92,17 @@ def test_a_sweep_killed_three_times_ends_like_one_never_killed(
 
 @pytest.mark.kills
 def test_a_hundred_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    options = ("--set", "mlp.hidden=24", "--ema-decay", "0.9", "--augmentation", "flip,shift:1", "--seeds", "3")
+    options = (
+        "--set",
+        "mlp.hidden=16",
+        "mlp.hidden=24",
+        "--ema-decay",
+        "0.9",
+        "--augmentation",
+        "flip,shift:1",
+        "--seeds",
+        "3",
+    )
     started, sweeps, resumed = time.monotonic(), 0, 0
     never = sweep(tmp_path, "never", *options)
     assert never.go_on([])

@@ -1,5 +1,8 @@
 """The batch-size sweep: powers of two until one doesn't fit or takes too long, and the knee."""
 
+import gc
+from collections.abc import Iterator
+
 import psutil
 import pytest
 import torch
@@ -11,6 +14,15 @@ from benchmarks.batch_sizes import batch_sweep, knee, sizes
 from benchmarks.schema import BatchPoint
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.test_throughput import CPU, trained
+
+
+@pytest.fixture(autouse=True)
+def quick_collections() -> Iterator[None]:
+    """Garbage is collected before each size: half a second where all of the compiler is loaded, which is left out."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def point(size: int, rate: float | None) -> BatchPoint:

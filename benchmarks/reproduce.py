@@ -224,7 +224,7 @@ STEPS: dict[str, Step] = {
             seeds=3,
             optimizer=("sgd", "adam", "muon"),
             lr=(1e-3, 1e-2, 1e-1),
-            set=("mlp.hidden=128", "mlp.hidden=256-128", "mlp.hidden=256-128-64-32"),
+            set=("mlp.hidden=256-128", "mlp.hidden=256-128-64-32"),
         )
     ),
     "nets of timm": timm_step,

@@ -1,5 +1,6 @@
 """Real sweeps that are killed with SIGKILL: nothing finished is lost, and the end is that of one never killed."""
 
+import os
 import random
 import shutil
 import time
@@ -18,6 +19,7 @@ from benchmarks.experiment import Experiment
 from benchmarks.plan import make_plan
 from benchmarks.roofline import roofline_path
 from benchmarks.runner import Place, Runner
+from fmnist_zoo.files import TEMPORARY, remove_leftovers
 from fmnist_zoo.training.determinism import deterministic_algorithms
 from tests.benchmarks.kills import MODES, KilledSweep, Mode, accuracy_table, outcome
 
@@ -119,6 +121,10 @@ def test_a_hundred_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         total = {mode: count + killed.kills[mode] for mode, count in total.items()}
         assert outcome(killed.records()) == expected
         pd.testing.assert_frame_equal(accuracy_table(killed.records()), table)
+        for half_written in killed.folder().rglob(f".*{TEMPORARY}"):  # a later sweep clears them away
+            os.utime(half_written, (0, 0))
+        remove_leftovers(killed.folder())
+        assert not list(killed.folder().rglob(f".*{TEMPORARY}"))
         resumed += sum(flag["kind"] == "resumed" for record in killed.records() for flag in record.flags)
         assert not list(killed.folder().glob("checkpoints/*"))
         with capsys.disabled():

@@ -59,14 +59,14 @@ def parse_published(text: str) -> tuple[Published, ...]:
     """The rows of a table such as published.csv.
 
     Raises:
-        ValueError: it isn't one; the message names the line.
+        ValueError: it isn't one; the message says near which line.
     """
     results: list[Published] = []
     rows = csv.DictReader(io.StringIO(text), strict=True)
     try:
         results.extend(map(_result, rows))
     except (csv.Error, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"published.csv, line {rows.line_num}: {error}") from error
+        raise ValueError(f"published.csv, near line {rows.line_num}: {error}") from error
     return tuple(results)
 
 

@@ -62,21 +62,25 @@ def sketched(
 ) -> Iterator[tuple[SectionFrames, str, Iterator[Sketch]]]:
     """Each section with the beginning of its files' names and its figures, which are not yet drawn.
 
-    The first section of each dataset and track, which has its largest budget, is the main one, with all figures;
-    a model's confusion matrix is in the first of them that has the model.
+    Of each dataset and track the section with the most models is the main one, with all figures, of several the first;
+    a model's confusion matrix is in the first main section that has the model.
     """
-    tracks: set[tuple[str, str]] = set()
+    main: dict[tuple[str, str], Conditions] = {}
+    for part in sorted(parts, key=lambda part: -len(_models(part))):
+        main.setdefault((part.section.conditions.dataset, part.section.conditions.track), part.section.conditions)
     known: set[str] = set()
     for part in parts:
         conditions = part.section.conditions
         words = html.unescape(conditions_text(conditions))
-        is_main = (conditions.dataset, conditions.track) not in tracks
-        tracks.add((conditions.dataset, conditions.track))
         frames = findings.by_section[conditions].frames
-        models = {row.config["model"] for row in part.section.rows if row.ok}
-        new_models = models - known if is_main else None
+        is_main = main[conditions.dataset, conditions.track] == conditions
+        new_models = _models(part) - known if is_main else None
         known |= new_models or set()
         yield part, f"{_prefix(conditions)}-", section_sketches(part, frames, words, new_models=new_models)
+
+
+def _models(part: SectionFrames) -> set[str]:
+    return {row.config["model"] for row in part.section.rows if row.ok}
 
 
 def _prefix(conditions: Conditions) -> str:

@@ -125,6 +125,12 @@ def test_the_main_section_of_a_track_has_all_kinds_and_a_model_one_confusion_mat
     assert "mnist-equal-epochs-5-55000-" in found
 
 
+def test_a_larger_budget_with_fewer_models_is_not_the_main_section() -> None:
+    found = figures(*two(), *(make_record(make_config(budget="epochs:9", lr=lr)) for lr in (0.1, 0.2)))
+    assert set(found["equal-epochs-9-55000-"]) == {"accuracy"}
+    assert set(found["equal-epochs-5-55000-"]) == WITHOUT_CURVES
+
+
 def test_reliability_is_shown_of_rows_whose_predictions_were_kept(tmp_path: Path) -> None:
     kept = put_runs(tmp_path, {"mlp": 90.0}, num_seeds=2)
     other = make_record(make_config("cnn"))

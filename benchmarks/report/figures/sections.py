@@ -30,7 +30,7 @@ NAMED = 6
 def section_sketches(
     part: SectionFrames, findings: Mapping[str, pd.DataFrame], words: str, *, new_models: Collection[str] | None
 ) -> Iterator[Sketch]:
-    """The figures of a section; the main one of a track has all kinds, the others those that rank rows.
+    """The figures of a section; one that isn't main has those of accuracy, its training time and batch sizes.
 
     Args:
         part: the section's frames.
@@ -38,7 +38,8 @@ def section_sketches(
         words: its conditions.
         new_models: those whose confusion matrices no section before has; None for a section that isn't the main one.
     """
-    yield from _accuracy_sketches(part, findings["fronts.csv"], words)
+    costs = [cost for cost in AXES if cost == "train_s" or new_models is not None]
+    yield from _accuracy_sketches(part, findings["fronts.csv"], words, costs)
     if new_models is not None:
         yield from _learning_sketches(part, findings["time_to_accuracy.csv"], words)
         yield from _cost_sketches(part, words)
@@ -49,7 +50,7 @@ def section_sketches(
         yield from _class_sketches(part, findings["reliability.csv"], words, new_models)
 
 
-def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str) -> Iterator[Sketch]:
+def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, costs: Sequence[str]) -> Iterator[Sketch]:
     rows = accuracy_rows(part.accuracy)
     if len(rows) < 2:
         return
@@ -59,11 +60,11 @@ def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str) ->
         kind="accuracy", name="accuracy", alt=f"Test top-1 in percent with 95% intervals: {values}",
         draw=partial(accuracy_figure, rows, seeds, words),
     )  # fmt: skip
-    for cost, axis in AXES.items():
+    for cost in costs:
         priced = priced_rows(part, entries(fronts), cost)
         front = [row.label for row in sorted(priced, key=lambda row: row.cost) if row.on_front]
         if len({row.cost for row in priced}) > 1 and front:
-            what = axis.partition(",")[0]
+            what = AXES[cost].partition(",")[0]
             yield Sketch(
                 kind="fronts", name=f"accuracy-{what.replace(' ', '-')}",
                 alt=f"Test accuracy against {what}; on the front: {_listed(front)}",

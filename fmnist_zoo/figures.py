@@ -150,7 +150,7 @@ def saved(figure: Figure, *, small: bool = False) -> dict[str, bytes]:
 
 
 def _fewer_digits(svg: bytes) -> bytes:
-    """Lengths to a hundredth of a point, steps between glyphs to one of an em, their short names, and no indentation."""
+    """Lengths to a hundredth of a point, steps between glyphs to one of an em, short names, and no indentation."""
     rounded = re.sub(rb"(?<![\w#.])(\d{2,}\.\d\d)\d+", rb"\1", svg)
     steps = re.sub(rb'\((\d+)\.\d+ 0\)"/>', rb'(\1 0)"/>', rounded)
     return re.sub(rb"\n\s+", b"\n", steps.replace(b"DejaVuSans-", b"g"))

@@ -56,7 +56,7 @@ _OTHERS = {
 INK, MUTED, GRID = "#1F2328", "#59636E", "#D1D9E0"
 """Of text, of what stays in the background, and of grid lines."""
 
-SMALL_DPI = 120
+SMALL_DPI = 110
 
 LOOKS = {
     # White, not transparent: text and points are as readable on a page with a dark background.
@@ -150,9 +150,10 @@ def saved(figure: Figure, *, small: bool = False) -> dict[str, bytes]:
 
 
 def _fewer_digits(svg: bytes) -> bytes:
-    """Lengths of 10 points and more to a hundredth of a point, short names of glyphs, and no indentation."""
+    """Lengths to a hundredth of a point, steps between glyphs to one of an em, short names, and no indentation."""
     rounded = re.sub(rb"(?<![\w#.])(\d{2,}\.\d\d)\d+", rb"\1", svg)
-    return re.sub(rb"\n\s+", b"\n", rounded.replace(b"DejaVuSans-", b"g"))
+    steps = re.sub(rb'\((\d+)\.\d+ 0\)"/>', rb'(\1 0)"/>', rounded)
+    return re.sub(rb"\n\s+", b"\n", steps.replace(b"DejaVuSans-", b"g"))
 
 
 def _fewer_colors(png: bytes) -> bytes:

@@ -106,7 +106,7 @@ def _remove_others(folder: Path, paths: set[str]) -> None:
     if not page.exists():
         return
     text = page.read_text(encoding="utf-8", errors="replace")
-    for name in re.findall(rf"\]\(({FIGURES}/[0-9A-Za-z_.=-]+)\.svg\)", text):
+    for name in re.findall(rf"\]\(({FIGURES}/[0-9A-Za-z_.-]+)\.svg\)", text):
         if f"{name}.svg" not in paths:
             for suffix in ("svg", "png"):
                 (folder / f"{name}.{suffix}").unlink(missing_ok=True)

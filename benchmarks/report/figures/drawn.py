@@ -166,7 +166,7 @@ def file_name(text: str, identity: str | None = None) -> str:
         text: a name, of any characters.
         identity: what it stands for, where the text doesn't say all of it.
     """
-    plain = re.sub(r"[^0-9A-Za-z_.=-]+", "-", text)[:60].strip("-.")
+    plain = re.sub(r"[^0-9A-Za-z_.-]+", "-", text)[:60].strip("-.")
     if plain == text and identity is None:
         return plain
     digest = hashlib.sha256((identity or text).encode("utf-8", "replace")).hexdigest()[:8]

@@ -76,9 +76,10 @@ def _learning_sketches(part: SectionFrames, targets: pd.DataFrame, words: str) -
     curves = curves_of(history_frame(part.section))
     if curves:
         of_rows = _listed(list(curves))
-        alt = f"Loss and accuracy by epoch: {of_rows}"
-        draw = partial(learning_figure, curves, "epoch", words)
-        yield Sketch(kind="learning", name="learning-epochs", alt=alt, draw=draw)
+        if part.accuracy["budget"].nunique() == 1:  # epochs of different budgets say little beside each other
+            alt = f"Loss and accuracy by epoch: {of_rows}"
+            draw = partial(learning_figure, curves, "epoch", words)
+            yield Sketch(kind="learning", name="learning-epochs", alt=alt, draw=draw)
         if has_seconds(curves):
             alt = f"Loss and accuracy by seconds of training: {of_rows}"
             draw = partial(learning_figure, curves, "elapsed_s", words)

@@ -116,7 +116,7 @@ class Attempts:
         else:
             if result.get("status") not in get_args(Status):
                 result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
-            if result["error"] and (tail := worker.log_tail()):
+            if result["status"] in ("failed", "oom") and (tail := worker.log_tail()):
                 result["error"] = f"{result['error']}; its last lines:\n{tail}"
         # What an earlier process has spent on the same run was spent on it, too.
         wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)

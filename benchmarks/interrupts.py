@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import threading
 from collections.abc import Callable
 from types import FrameType, TracebackType
@@ -85,6 +86,17 @@ class Interrupts:
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
         # Nothing is printed and nothing raised here: either could strike in the middle of whatever is being done.
         self.count += 1
+        if number == signal.SIGHUP:
+            _let_go_of_terminal()
         if self._ends is not None:
             with contextlib.suppress(BlockingIOError):  # full: then it is readable, which is all that it is for
                 os.write(self._ends[1], b"!")
+
+
+def _let_go_of_terminal() -> None:
+    """Standard output and error that were a terminal go nowhere: writing to one that hung up is an error."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for descriptor in (1, 2):
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            os.dup2(nowhere, descriptor)
+    os.close(nowhere)

@@ -1,6 +1,7 @@
 """Worker processes that misbehave, with small programs in the place of training; nothing but a message is left."""
 
 import os
+import pty
 import signal
 import sys
 import time
@@ -166,6 +167,26 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
             assert not interrupts.came
     finally:
         signal.signal(signal.SIGHUP, before)
+
+
+def test_the_end_of_the_terminal_is_a_signal_and_no_failure(tmp_path: Path) -> None:
+    code = f"""
+import time
+from benchmarks.interrupts import Interrupts
+with Interrupts(print) as interrupts:
+    print("up", flush=True)
+    while not interrupts.came:
+        time.sleep(0.01)
+    print("to a terminal that is gone", flush=True)
+    open({str(tmp_path / "kept")!r}, "w").close()
+"""
+    process, terminal = pty.fork()
+    if process == 0:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+        os.execv(sys.executable, [sys.executable, "-c", code])
+    assert b"up" in os.read(terminal, 100)
+    os.close(terminal)
+    assert os.waitpid(process, 0)[1] == 0 and (tmp_path / "kept").exists()
 
 
 class HeldWorker:

@@ -1,5 +1,7 @@
 """The runner with a fake worker: what becomes of results, deaths, refusals and interruptions."""
 
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,6 +14,7 @@ from benchmarks.isolation import Isolation
 from benchmarks.ledger import complete_ledger
 from benchmarks.plan import Plan, make_plan
 from benchmarks.process import WorkerDiedError
+from benchmarks.resume import Done
 from benchmarks.runner import Place, Runner
 from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_record
@@ -138,6 +141,18 @@ def test_ctrl_c_ends_the_worker_and_keeps_what_is_done(tmp_path: Path) -> None:
     assert (machine / "README.md").is_file()
 
 
+def test_after_a_signal_the_run_at_hand_is_finished_and_nothing_new_begins(tmp_path: Path) -> None:
+    def signalled(job: dict[str, Any]) -> dict[str, Any]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        return good_result(job)
+
+    log: list[str] = []
+    results = runner(two_models_two_seeds(), tmp_path, [good_result, signalled], log).run()
+    assert results.interrupted and [record.status for record in results.records] == ["ok", "ok"]
+    assert log == ["start", "mlp 0", "mlp 1", "close"]
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+
+
 def out_of_memory(job: dict[str, Any]) -> dict[str, Any]:
     return {"status": "oom", "error": "RuntimeError: can't allocate memory", "ledger": {"train": 2.0}, "flags": []}
 
@@ -181,6 +196,23 @@ def test_halving_finds_a_batch_for_which_there_is_memory_and_marks_the_row(tmp_p
     for table in ("README.md", "accuracy.csv", "throughput.csv"):
         assert "mlp (batch changed)" in (folder / table).read_text(), table
         assert "lstm (batch changed)" not in (folder / table).read_text()
+
+
+def test_a_resumed_sweep_trains_the_seeds_that_are_left_with_the_batch_that_fitted(tmp_path: Path) -> None:
+    asked, isolation = list[int](), Isolation(on_oom="halve")
+    plan = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu", batch_size=(1000,)))
+
+    def run(job: dict[str, Any]) -> dict[str, Any]:
+        result = only_up_to(500, asked)(job)
+        if result["status"] == "ok":
+            result["throughput"] = {**result["throughput"], "train_batch_size": 500}
+        return result
+
+    sweep = runner(plan, tmp_path, [run] * 3, [], isolation=isolation)
+    (first, _) = sweep.run().records
+    again = runner(plan, tmp_path, [run], [], isolation=isolation)
+    records = again.run(done=Done(runs={(first.config_key, 0): first})).records
+    assert asked == [1000, 500, 500, 500] and [record.status for record in records] == ["ok", "ok"]
 
 
 def test_halving_ends_where_a_batch_is_none_any_more(tmp_path: Path) -> None:

@@ -174,6 +174,7 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem], *, figures: bool) -> None:
+    check_page(folder / "README.md")  # first: it says which figures of an earlier report may go
     shown = sections(records)
     counted = [record for section in shown for row in section.rows for record in row.records]
     findings = page_findings(shown, read_answers(RecordStore(folder), counted))

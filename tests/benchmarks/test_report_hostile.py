@@ -122,7 +122,7 @@ def test_no_text_of_a_record_acts_on_a_page_or_a_spreadsheet(
     attack: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     machine = folder_of(attack, tmp_path)
-    assert report(tmp_path) == 0
+    assert report(tmp_path, figures=attack.startswith("=")) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
     for page in (machine / "README.md", tmp_path / "README.md"):
@@ -148,7 +148,7 @@ def test_names_and_reasons_are_shown_on_a_terminal_as_plain_text(
     (machine / FOLDER).mkdir()
     (machine / FOLDER / "b\x1b.json").write_text("{}", encoding="utf-8")
     (machine / "selfcheck.json").write_text("[]", encoding="utf-8")
-    assert report(tmp_path) == 0
+    assert report(tmp_path, figures=False) == 0
     printed = capsys.readouterr()
     assert "\x1b" not in printed.out + printed.err
     lines = printed.err.splitlines()
@@ -178,17 +178,31 @@ def test_without_room_a_report_says_so_and_leaves_whole_files(
 ) -> None:
     machine = tmp_path / "machine"
     write_records(machine, make_record())
-    assert report(tmp_path) == 0
+    assert report(tmp_path, figures=False) == 0
     before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     write_records(machine, make_record(seed=1))
     capsys.readouterr()
     with room_for(2000):
-        assert report(tmp_path) == 2
+        assert report(tmp_path, figures=False) == 2
     assert re.match(r"error: can't write .*/machine/\S+: File too large; make room there", capsys.readouterr().err)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert (machine / "README.md").read_bytes() == before[machine / "README.md"]
     assert set(after) == {*before, RecordStore(machine).runs_dir / f"{make_record(seed=1).run_id}.json"}
-    assert report(tmp_path) == 0
+    assert report(tmp_path, figures=False) == 0
+
+
+def test_a_page_of_somebody_else_has_no_say_in_what_is_removed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    machine = tmp_path / "machine"
+    write_records(machine, make_record())
+    (machine / "figures").mkdir()
+    (machine / "figures" / "mine.svg").write_text("drawn by hand", encoding="utf-8")
+    (machine / "README.md").write_text("# Mine\n\n![what I drew](figures/mine.svg)\n", encoding="utf-8")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    assert report(tmp_path) == 2
+    assert "would be lost" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
 
 
 def test_a_report_removes_what_killed_writers_left_long_ago(tmp_path: Path) -> None:
@@ -198,7 +212,7 @@ def test_a_report_removes_what_killed_writers_left_long_ago(tmp_path: Path) -> N
     for path in (old, new):
         path.write_bytes(b"half")
     os.utime(old, (0.0, 0.0))
-    assert report(tmp_path) == 0
+    assert report(tmp_path, figures=False) == 0
     assert not old.exists() and new.exists()
 
 
@@ -213,7 +227,7 @@ def test_what_stands_where_a_table_belongs_is_replaced_or_named(
     ArmsStore(machine).write(comparison(EAGER, COMPILED))
     (machine / name).mkdir() if kind == "a folder" else os.mkfifo(machine / name)
     is_lost = kind == "a folder" or name == "README.md"
-    assert report(tmp_path) == (2 if is_lost else 0)
+    assert report(tmp_path, figures=False) == (2 if is_lost else 0)
     assert (f"{machine / name}" in capsys.readouterr().err) == is_lost
 
 

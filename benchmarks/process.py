@@ -28,6 +28,8 @@ LOG_BYTES = LOG_LINES * LOG_LINE_CHARACTERS * 4
 CHUNK_BYTES = 2**16
 LOOK_S = 1.0
 """How often to see whether the process still lives: a child that it forked may keep its pipe open."""
+END_S = 10.0
+"""For a process that has closed its pipe to end: on a busy machine what it has to say takes a while."""
 STACK_S = 1.0
 """For a process that hangs to write down where."""
 
@@ -219,7 +221,7 @@ class Worker:
     def _death(self) -> WorkerDiedError:
         assert self._process is not None
         try:
-            code = self._process.wait(LOOK_S)
+            code = self._process.wait(END_S)
         except subprocess.TimeoutExpired:  # it closed its pipe and lives on: nothing more can be heard of it
             end_tree(self._process, self._mark)
             return WorkerDiedError(f"the worker process stopped answering; its last lines:\n{self.log_tail()}")

@@ -4,9 +4,8 @@ import os
 import random
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,12 +14,11 @@ import tyro
 
 from benchmarks.config import RunConfig
 from benchmarks.display import Display
-from benchmarks.experiment import Experiment
+from benchmarks.isolation import InProcess
 from benchmarks.plan import make_plan
 from benchmarks.roofline import roofline_path
 from benchmarks.runner import Place, Runner
 from fmnist_zoo.files import TEMPORARY, remove_leftovers
-from fmnist_zoo.training.determinism import deterministic_algorithms
 from tests.benchmarks.kills import MODES, KilledSweep, Mode, accuracy_table, outcome
 
 OPTIONS = ("--models", "mlp", "--batch-size", "1000", "--budget", "epochs:3", "--lr", "0.01")
@@ -38,19 +36,6 @@ def sweep(tmp_path: Path, name: str, *options: str, seed: int = SEED) -> KilledS
     )
 
 
-class Here:
-    """A worker that is no process of its own: what it does is the same."""
-
-    import_s = 0.0
-
-    def run(self, job: Any, on_event: Callable[[dict[str, Any]], None], **others: Any) -> dict[str, Any]:
-        with deterministic_algorithms():
-            return {"status": "ok", "error": None, **Experiment().run(job, on_event)}
-
-    def close(self) -> None:
-        pass
-
-
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """One thread and no denormal numbers, as the workers of these sweeps have it."""
@@ -66,7 +51,7 @@ def never_killed(out: Path, *options: str) -> Runner:
     """The same sweep, carried out in this process."""
     plan = make_plan(tyro.cli(RunConfig, args=[*OPTIONS, *options, "--device", "cpu", "--deterministic"]))
     place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    runner = Runner(plan, place, Display(), new_worker=lambda variables: Here())  # type: ignore[arg-type, return-value]
+    runner = Runner(plan, place, Display(), new_worker=lambda variables: InProcess())
     runner.run()
     return runner
 

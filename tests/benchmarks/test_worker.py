@@ -35,7 +35,7 @@ def greedy(model):  # it takes 4 MiB an image in training, and may have 3 GiB mo
     if model.steps == 6:
         model.steps = 7
         limit = psutil.Process().memory_info().vms + 3 * 2**30
-        resource.setrlimit(resource.RLIMIT_AS, (limit, limit))
+        resource.setrlimit(resource.RLIMIT_AS, (limit, resource.getrlimit(resource.RLIMIT_AS)[1]))
     if model.training:
         torch.empty(len(model.images) << 22, dtype=torch.uint8)
 

@@ -22,7 +22,7 @@ from benchmarks.interrupts import Interrupts
 from benchmarks.worker import STACK_SIGNAL, environment
 
 LOG_LINES = 40
-LOG_LINE_CHARACTERS = 200
+LOG_LINE_CHARACTERS = 500
 LOG_BYTES = LOG_LINES * LOG_LINE_CHARACTERS * 4
 """What is read of a log at most, from its end: a model may have printed gigabytes."""
 CHUNK_BYTES = 2**16

@@ -1,6 +1,6 @@
 """Records made by hand, for tests of what reads them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -166,3 +166,15 @@ def write_records(machine_dir: Path, *records: RunRecord) -> None:
     """Put records into a machine's folder."""
     for record in records:
         RecordStore(machine_dir).write(record)
+
+
+def replace_some_part(content: Any, path: Sequence[int], value: Any) -> None:
+    """Put a value in the place of a part of parsed JSON: numbers, each of which part to go into, lead there."""
+    node = content
+    for step in path:
+        parent, keys = node, list(node) if isinstance(node, dict) else list(range(len(node)))
+        key = keys[step % len(keys)]
+        node = parent[key]
+        if not node or isinstance(node, str | int | float):
+            break
+    parent[key] = value

@@ -18,7 +18,14 @@ from benchmarks.report.__main__ import report
 from benchmarks.report.findings import FINDINGS_FILES
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.store import RecordStore
-from tests.benchmarks.sample_records import make_config, make_environment, make_flags, make_record, write_records
+from tests.benchmarks.sample_records import (
+    make_config,
+    make_environment,
+    make_flags,
+    make_record,
+    replace_some_part,
+    write_records,
+)
 
 MADE = {"README.md", *CSV_FILES, *FINDINGS_FILES}
 FIGURES = {
@@ -129,14 +136,8 @@ def test_a_record_with_any_part_replaced_is_shown_or_named(
     percentiles = {"p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0}
     file = store.write(make_record(latency={"batch_1": {**percentiles, "num_samples": 9}}))
     store.write(make_record(make_config("cnn")))
-    node = content = json.loads(file.read_bytes())
-    for step in path:
-        parent, keys = node, list(node) if isinstance(node, dict) else list(range(len(node)))
-        key = keys[step % len(keys)]
-        node = parent[key]
-        if not node or isinstance(node, str | int | float):
-            break
-    parent[key] = value
+    content = json.loads(file.read_bytes())
+    replace_some_part(content, path, value)
     file.write_text(json.dumps(content), encoding="utf-8")
     (found,) = files.regenerate(machine, figures=False).values()
     assert len(found[0]) + len(found[1]) == 2

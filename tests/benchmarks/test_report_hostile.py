@@ -26,7 +26,7 @@ from benchmarks.selfcheck import results as selfcheck
 from benchmarks.store import RecordStore
 from benchmarks.tune.outcome import FOLDER, read_outcomes, write_outcome
 from fmnist_zoo.files import write_atomically
-from tests.benchmarks.sample_records import make_flags, make_record, write_records
+from tests.benchmarks.sample_records import make_flags, make_record, replace_some_part, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck
 from tests.benchmarks.test_report_arms import COMPILED, EAGER, comparison
 from tests.benchmarks.test_report_tuning import about, trial
@@ -253,14 +253,8 @@ def test_other_files_with_any_part_replaced_are_shown_or_named(
         "tuning": machine / FOLDER / "quick.json",
     }
     file = found[which]
-    node = content = json.loads(file.read_bytes())
-    for step in path:
-        parent, keys = node, list(node) if isinstance(node, dict) else list(range(len(node)))
-        key = keys[step % len(keys)]
-        node = parent[key]
-        if not node or isinstance(node, str | int | float):
-            break
-    parent[key] = value
+    content = json.loads(file.read_bytes())
+    replace_some_part(content, path, value)
     write_atomically(file, json.dumps(content).encode()[:cut])
     comparisons, arms_problems = ArmsStore(machine).read_all()
     checked, fault = selfcheck.read(machine)

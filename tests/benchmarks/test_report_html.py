@@ -33,7 +33,7 @@ from benchmarks.report.rows import Row
 from benchmarks.store import RecordStore
 from fmnist_zoo.data import DataError
 from fmnist_zoo.figures import MARKERS, OTHER_MARKERS
-from tests.benchmarks.sample_records import make_config, make_record, write_records
+from tests.benchmarks.sample_records import make_config, make_record, replace_some_part, write_records
 from tests.benchmarks.sample_runs import CHECKSUM, put_runs
 
 HOSTILE = "</script><script>alert('\u2028')</script><!-- <img src=x onerror=alert(1)> & \ud800"
@@ -323,14 +323,8 @@ def test_a_record_with_any_part_replaced_is_shown_or_named(
     folder = tmp_path_factory.mktemp("machine")
     file = RecordStore(folder).write(make_record())
     RecordStore(folder).write(make_record(make_config("cnn")))
-    node = content = json.loads(file.read_bytes())
-    for step in path:
-        parent, keys = node, list(node) if isinstance(node, dict) else list(range(len(node)))
-        key = keys[step % len(keys)]
-        node = parent[key]
-        if not node or isinstance(node, str | int | float):
-            break
-    parent[key] = value
+    content = json.loads(file.read_bytes())
+    replace_some_part(content, path, value)
     file.write_text(json.dumps(content), encoding="utf-8")
     data = made(folder)
     shown = sum(len(found["rows"]) for found in data["sets"])

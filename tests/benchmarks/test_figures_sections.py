@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
@@ -15,6 +16,7 @@ from benchmarks.report.answers import Answers, read_answers
 from benchmarks.report.draw import sketched
 from benchmarks.report.figures.arms import arms_sketch
 from benchmarks.report.figures.drawn import Sketch, best_of_each_model, chosen
+from benchmarks.report.figures.targets import targets_figure
 from benchmarks.report.findings import page_findings
 from benchmarks.report.frames import section_frames
 from benchmarks.report.rows import sections
@@ -257,3 +259,17 @@ def test_arms_that_were_not_timed_are_left_out_and_one_that_fails_parity_says_so
     bars = [bar.get_width() for bar in figure.axes[0].patches if isinstance(bar, Rectangle)]
     assert bars == [25_600, 51_200]  # 256 images a step
     assert clashes(figure) == []
+
+
+def test_an_arrow_of_a_miss_is_never_left_of_a_target_that_was_reached() -> None:
+    """Of three seeds two reach the first target, late; the bound of the second, their median end, is earlier."""
+    target = {"model": "mlp", "variant": "mlp", "num_runs": 3}
+    profile = [
+        {**target, "target_val_top1_pct": 90.0, "num_hits": 2, "median_train_s": 61.0, "more_than_train_s": None},
+        {**target, "target_val_top1_pct": 92.0, "num_hits": 1, "median_train_s": None, "more_than_train_s": 54.0},
+    ]
+    with looks():
+        (axes,) = targets_figure({"mlp": profile}, "so and so").axes
+    arrow = next(line for line in axes.lines if line.get_marker() == ">")
+    assert np.asarray(arrow.get_xydata()).tolist() == [[61.0, 92.0]]
+    assert [text.get_text() for text in axes.texts] == ["2/3", "1/3"]

@@ -68,7 +68,9 @@ def _draw(axes: Axes, profile: Sequence[Mapping[str, Any]], look: RowLook) -> No
         axes.plot(*zip(*reached, strict=True), **look.style(), zorder=3)
     last = profile[-1]
     if last["median_train_s"] is None:
-        end = (last["more_than_train_s"], last["target_val_top1_pct"])
+        # What was spent at the end may be less than the median time to a lower target: no higher one comes sooner.
+        bound = max([last["more_than_train_s"], *(seconds for seconds, _ in reached[-1:])])
+        end = (bound, last["target_val_top1_pct"])
         axes.plot(*zip(*[*reached[-1:], end], strict=True), ":", color=look.color, linewidth=1.2, zorder=2)
         axes.plot(*end, ">", color="white", markeredgecolor=look.color, markeredgewidth=1.4, markersize=7.0, zorder=3)
     for row in profile:

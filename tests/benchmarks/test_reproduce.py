@@ -8,24 +8,16 @@ from typing import Any
 import pytest
 
 from benchmarks import reproduce as module
+from benchmarks import steps as all_steps
 from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
-from benchmarks.reproduce import (
-    Progress,
-    ReproduceConfig,
-    command_of,
-    pack,
-    peers_step,
-    reproduce,
-    selfcheck_step,
-    sweep_step,
-    timm_step,
-)
+from benchmarks.reproduce import pack, reproduce
 from benchmarks.run import Outcome
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck import results
 from benchmarks.selfcheck.config import SelfcheckConfig
+from benchmarks.steps import Progress, ReproduceConfig, command_of, peers_step, selfcheck_step, sweep_step, timm_step
 from benchmarks.store import RecordStore
 from fmnist_zoo.registry import FAMILIES
 from tests.benchmarks.sample_records import make_record, write_records
@@ -46,7 +38,7 @@ def models(out: Path) -> list[str]:
 
 
 def test_the_most_valuable_comes_first() -> None:
-    assert list(module.STEPS) == [
+    assert list(all_steps.STEPS) == [
         "the main job",
         "five seeds of it",
         "the tutorial nets",
@@ -82,7 +74,7 @@ def test_a_step_of_several_sweeps_goes_on_until_one_is_interrupted(
         asked.append(command)
         return script[len(asked) - 1]
 
-    monkeypatch.setattr(module, "sweep", sweep)
+    monkeypatch.setattr(all_steps, "sweep", sweep)
     step = sweep_step(*(RunConfig(models=(name,)) for name in ("mlp", "cnn", "lstm", "vit")))
     outcome = step(ReproduceConfig(out=tmp_path, device="cpu"), Progress(since="2026", deadline=None))
     assert (outcome.exit_code, outcome.complete, outcome.machine) == (130, False, "here")
@@ -98,9 +90,9 @@ def test_every_arm_is_each_precision_and_engine_that_the_device_has(
         asked.append(config)
         return Outcome(exit_code=0, complete=True, machine="here")
 
-    monkeypatch.setattr(module, "sweep", sweep)
+    monkeypatch.setattr(all_steps, "sweep", sweep)
     progress = Progress(since="2026", deadline=None)
-    assert module.every_arm_step(ReproduceConfig(out=tmp_path, device="cpu"), progress).complete
+    assert all_steps.every_arm_step(ReproduceConfig(out=tmp_path, device="cpu"), progress).complete
     assert [config.models for config in asked] == [(family,) for family in FAMILIES]
     assert {config.engine for config in asked} == {("eager", "compile")}
     assert all(config.precision[0] == "fp32" and "tf32" not in config.precision for config in asked)

@@ -28,8 +28,8 @@ from benchmarks.place import Place
 from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Serving, Worker
 from benchmarks.record import RunRecord, run_id
-from benchmarks.report import check_out_dir, write_report
-from benchmarks.reporting import Reporting
+from benchmarks.report import check_out_dir
+from benchmarks.reporting import Reporting, write_tables
 from benchmarks.resume import Conditions, Done, checkpoint_path, decided, done_before
 from benchmarks.schema import Environment
 from benchmarks.store import RecordStore
@@ -89,7 +89,7 @@ class Runner:
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
         self._check_writable()
-        self._reporting = Reporting(lambda: write_report(place.out, self.machine, figures=False), display.warn)
+        self._reporting = Reporting(lambda: write_tables(place.out, self.machine), display.warn)
         self._attempts = Attempts(
             plan,
             place,

@@ -12,12 +12,13 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import endings
+from benchmarks import endings, reporting
 from benchmarks.endings import MARK, marked
 from benchmarks.interrupts import SIGNALS, Interrupts
 from benchmarks.isolation import Isolation, Seat
 from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.reporting import Reporting
+from tests.benchmarks.sample_records import make_record, write_records
 
 SERVE = """
 import ctypes, json, os, subprocess, sys, time
@@ -267,24 +268,42 @@ class FakeClock:
 
 def test_tables_take_a_tenth_of_the_time_and_are_whole_at_the_end() -> None:
     clock, said = FakeClock(), list[str]()
-    reporting = Reporting(clock.write, said.append, clock)
+    tables = Reporting(clock.write, said.append, clock)
     for _ in range(100):
         clock.now_s += 0.5  # a run
-        reporting.note()
-    assert 5 <= clock.written <= 7 and reporting.is_behind  # after 0.5 s, and then 10 s after each
-    reporting.finish()
+        tables.note()
+    assert 5 <= clock.written <= 7 and tables.is_behind  # after 0.5 s, and then 10 s after each
+    tables.finish()
     written = clock.written
-    assert not reporting.is_behind
-    reporting.finish()
+    assert not tables.is_behind
+    tables.finish()
     assert clock.written == written and said == []
+
+
+def test_tables_of_many_records_are_the_same_from_a_process_of_their_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine = tmp_path / "machine"
+    write_records(machine, *(make_record(seed=seed, minutes=seed) for seed in range(3)))
+    reporting.write_tables(tmp_path, "machine")
+    here = {path: path.read_bytes() for path in machine.glob("*.*")}
+    assert machine / "README.md" in here
+    for path in here:
+        path.unlink()
+    monkeypatch.setattr(reporting, "MANY_RECORDS", 3)
+    reporting.write_tables(tmp_path, "machine")
+    assert {path: path.read_bytes() for path in machine.glob("*.*")} == here
+    (machine / "README.md").write_text("# my own page\n")
+    with pytest.raises(RuntimeError, match=r"README\.md was not made by benchmarks\.report"):
+        reporting.write_tables(tmp_path, "machine")
 
 
 def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:
     clock, said = FakeClock(), list[str]()
     clock.fault = OSError("no space left on device")
-    reporting = Reporting(clock.write, said.append, clock)
-    reporting.note()
-    assert reporting.is_behind and "no space left" in said[0]
+    tables = Reporting(clock.write, said.append, clock)
+    tables.note()
+    assert tables.is_behind and "no space left" in said[0]
     clock.fault = None
-    reporting.finish()
-    assert not reporting.is_behind and clock.written == 1
+    tables.finish()
+    assert not tables.is_behind and clock.written == 1

@@ -18,9 +18,11 @@ from pathlib import Path
 import tyro
 
 from benchmarks.display.output import plain_console, print_line
+from benchmarks.place import check_writable
+from benchmarks.reading import read_json
 from benchmarks.run import INTERRUPTED
 from benchmarks.steps import STEPS, Progress, ReproduceConfig
-from fmnist_zoo.files import WriteError, write_atomically
+from fmnist_zoo.files import WriteError, replacing, write_atomically
 
 STATE = ".reproduce.json"
 
@@ -46,6 +48,8 @@ def reproduce(options: ReproduceConfig) -> int:
     }
     if not steps:
         raise ValueError(f"--step {' '.join(options.step)} is no step; there are: {'; '.join(STEPS)}")
+    if options.tar is not None:
+        check_writable(options.tar.parent, "--tar", options.tar)
     state = options.out / STATE
     goes_on = state.is_file()
     progress = Progress(
@@ -83,10 +87,12 @@ def _draw(options: ReproduceConfig, machine: str) -> None:
 
 
 def pack(out: Path, machine: str, tar: Path) -> None:
-    """Put a machine's records, predictions and tables, and the index, into one tar file, without weights and states."""
-    tar.parent.mkdir(parents=True, exist_ok=True)
-    part = tar.with_name(f".{tar.name}.part")
-    with tarfile.open(part, "w:gz" if tar.suffix == ".gz" else "w") as archive:
+    """Put a machine's records, predictions and tables, and the index, into one tar file, without weights and states.
+
+    Raises:
+        WriteError: it can't be written; one that was there before still is.
+    """
+    with replacing(tar) as part, tarfile.open(part, "w:gz" if tar.suffix == ".gz" else "w") as archive:
         files = [
             path
             for path in sorted((out / machine).rglob("*"))
@@ -95,15 +101,14 @@ def pack(out: Path, machine: str, tar: Path) -> None:
         for path in [*files, out / "README.md"]:
             if path.is_file() and not path.name.startswith("."):
                 archive.add(path, arcname=path.relative_to(out))
-    part.replace(tar)
 
 
 def _begin(state: Path) -> str:
     """When the reproduction under way began, as records write it; now, where none is under way."""
     if state.is_file():
         try:
-            return str(json.loads(state.read_text(encoding="utf-8"))["started_at"])
-        except (ValueError, KeyError, TypeError) as error:
+            return str(read_json(state)["started_at"])
+        except (OSError, ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{state} is damaged ({error}); delete it to begin anew") from error
     started_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
     write_atomically(state, json.dumps({"started_at": started_at}).encode())

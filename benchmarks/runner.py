@@ -24,7 +24,7 @@ from benchmarks.environment import hardware, machine_name, software
 from benchmarks.interrupts import Interrupts
 from benchmarks.isolation import InProcess, Isolation, Seat
 from benchmarks.ledger import complete_ledger
-from benchmarks.place import Place
+from benchmarks.place import Place, check_writable
 from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Serving, Worker
 from benchmarks.record import RunRecord, run_id
@@ -88,7 +88,7 @@ class Runner:
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(place.out, self.machine)
         self.store = RecordStore(place.out / self.machine)
-        self._check_writable()
+        check_writable(self.store.runs_dir, "--out", place.out)
         self._reporting = Reporting(lambda: write_tables(place.out, self.machine), display.warn)
         self._attempts = Attempts(
             plan,
@@ -240,15 +240,6 @@ class Runner:
         if self.place.checkpoint_every is None and not path.exists():
             return None
         return {"path": str(path), "key": path.stem, "every_epochs": self.place.checkpoint_every}
-
-    def _check_writable(self) -> None:
-        """ValueError where no record could be written, before hours are spent on what can't be kept."""
-        try:
-            self.store.runs_dir.mkdir(parents=True, exist_ok=True)
-            with tempfile.TemporaryFile(dir=self.store.runs_dir):
-                pass
-        except OSError as error:
-            raise ValueError(f"--out {self.place.out} can't be written to ({error}); name another folder") from error
 
     def _one(self, variant: Variant, seed: int, seat: Seat) -> RunRecord:
         """One run and its record."""

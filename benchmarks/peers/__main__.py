@@ -9,7 +9,7 @@ import importlib.metadata
 import json
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,9 +39,9 @@ VARIABLES = ("GLIBC_", "JAX_", "KERAS_", "MALLOC_", "MKL_", "OMP_", "XLA_")
 """How the environment variables begin that may decide how fast an arm is, and are written down."""
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code: 0, 1 when an arm died, 2 for what can't be carried out."""
-    options = tyro.cli(PeersConfig, prog="python -m benchmarks.peers", description=__doc__)
+    options = tyro.cli(PeersConfig, args=arguments, prog="python -m benchmarks.peers", description=__doc__)
     from fmnist_zoo.data import DataError
 
     try:
@@ -58,13 +58,14 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     """Train all arms, write what was measured, and return it.
 
     Raises:
-        ValueError: an option makes no sense, or the device isn't there.
+        ValueError: an option makes no sense, the device isn't there, or nothing can be written to `out`.
         DataError: the images can't be had.
     """
     import torch
 
     from benchmarks.environment import this_machine
     from benchmarks.peers.inputs import write_inputs
+    from benchmarks.place import check_writable
     from fmnist_zoo.data.datasets import holdout, load_dataset
     from fmnist_zoo.registry import create_model
     from fmnist_zoo.training.device import resolve_device
@@ -75,6 +76,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     torch.manual_seed(0)
     found = preamble(options, device, len(train), len(val))
     folder = options.out / this_machine(device)
+    check_writable(folder, "--out", options.out)
     with tempfile.TemporaryDirectory() as inputs:
         write_inputs(Path(inputs), train, val, create_model(MODEL))
         for batch_size in options.batch_size:

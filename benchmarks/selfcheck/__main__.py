@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import tyro
 
+from benchmarks.place import check_writable
 from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.run import INTERRUPTED, repeated_option
 from benchmarks.selfcheck.config import SelfcheckConfig, check
@@ -76,10 +77,7 @@ def selfcheck(
     models, device = understood(options)
     found_hardware = hardware(device)
     folder = options.out / machine_name(found_hardware)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(f"--out {options.out} can't be written to ({error}); name another folder") from error
+    check_writable(folder, "--out", options.out)
     ask = Asking(options, device, new_worker or worker)
     count = math.ceil(options.comparisons / len(models))
     comparisons = [one for model in models for one in ask.comparisons(model, count)]

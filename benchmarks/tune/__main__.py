@@ -14,7 +14,6 @@ from collections.abc import Sequence
 import tyro
 
 from benchmarks.tune.config import TuneConfig
-from fmnist_zoo.files import WriteError
 
 NO_OPTUNA = "tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
 
@@ -31,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         return tune(options, shlex.join(["python", "-m", "benchmarks.tune", *arguments]))
-    except (ValueError, DataError, WriteError) as error:
+    except (ValueError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -9,6 +9,7 @@ from functools import partial
 
 from benchmarks.config import PRESETS
 from benchmarks.environment import hardware, machine_name, software
+from benchmarks.place import check_writable
 from benchmarks.tracks import recipe_for
 from benchmarks.tune.config import TuneConfig
 from benchmarks.tune.outcome import FOLDER, SCHEMA_VERSION, About, Trial, best, summary, trial_line, write_outcome
@@ -34,7 +35,8 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
         The exit code: 0, or 1 where no trial of some model ended well.
 
     Raises:
-        ValueError: an option makes no sense, or earlier trials were made with another recipe.
+        ValueError: an option makes no sense, nothing can be written to `out`, or earlier trials had another recipe.
+        OSError: a trial can't be kept.
     """
     if options.trials < 1:
         raise ValueError(f"--trials {options.trials}: give 1 or more")
@@ -44,7 +46,7 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
     recipe = equal_recipe(models[0], options)
     about = _about(options, recipe, command, str(resolve_device(options.device)))
     folder = options.out / machine_name(about["environment"]["hardware"]) / FOLDER
-    folder.mkdir(parents=True, exist_ok=True)
+    check_writable(folder, "--out", options.out)
     name = f"{options.preset}-{recipe.optimizer}-{str(recipe.budget).replace(':', '').replace('+', '')}"
     setting = {"recipe": about["recipe"], "dataset": options.dataset}
     found = earlier(folder / f"{name}.journal", setting=setting, seed=options.seed)

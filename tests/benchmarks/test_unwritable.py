@@ -1,0 +1,78 @@
+"""Commands that are told to write where nothing can be: a sentence, before anything is measured, never a traceback."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+
+import benchmarks.mistakes.__main__ as mistakes
+import benchmarks.peers.__main__ as peers
+import benchmarks.selfcheck.__main__ as selfcheck
+import benchmarks.tune.__main__ as tune
+import fmnist_zoo.__main__ as library
+from benchmarks import reproduce, run
+from benchmarks.labels import add_labels
+from benchmarks.store import RecordStore
+from fmnist_zoo.data import load_dataset
+from tests.benchmarks.sample_records import make_record, write_records
+from tests.full_disk import room_for
+
+COMMANDS: dict[str, tuple[Callable[[Sequence[str]], int], str, list[str]]] = {
+    "run": (run.main, "--out", ["--models", "mlp", "--device", "cpu"]),
+    "selfcheck": (selfcheck.main, "--out", ["--device", "cpu"]),
+    "tune": (tune.main, "--out", ["--models", "mlp", "--device", "cpu"]),
+    "peers": (peers.main, "--out", ["--device", "cpu"]),
+    "reproduce": (reproduce.main, "--out", ["--device", "cpu"]),
+    "its tar": (reproduce.main, "--tar", ["--device", "cpu"]),
+    "data": (library.main, "--figures", ["data"]),
+}
+
+
+@pytest.fixture
+def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured: a process to measure in is an error."""
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise AssertionError("a process was started")
+
+    for place in ("benchmarks.process.Worker.run", "benchmarks.tune.process.TrialProcess.__enter__"):
+        monkeypatch.setattr(place, refuse)
+    monkeypatch.setattr(peers, "ArmProcess", refuse)
+
+
+@pytest.mark.usefixtures("no_process")
+@pytest.mark.parametrize("name", COMMANDS)
+@pytest.mark.parametrize("below", [".", "deeper/still"])
+def test_a_place_below_a_file_is_named(
+    name: str, below: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    main, option, arguments = COMMANDS[name]
+    monkeypatch.chdir(tmp_path)
+    file = tmp_path / "file"
+    file.write_text("mine")
+    place = file / below / "all.tar" if option == "--tar" else file / below
+    assert main([*arguments, option, str(place)]) == 2
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert error.startswith("error: ") and str(file) in error and "name another folder" in error
+    assert file.read_text() == "mine" and not list(tmp_path.glob("*.tar"))
+
+
+def test_labels_and_sheets_that_do_not_fit_onto_a_disk_are_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    dataset = load_dataset("fashion_mnist", progress=False)
+    record = make_record()
+    assert record.dataset is not None
+    record.dataset["checksum"] = dataset.checksum
+    write_records(tmp_path, record)
+    with room_for(1000):
+        assert add_labels(tmp_path) == 2
+    error = capsys.readouterr().err
+    assert "make room there" in error and RecordStore(tmp_path).labels_path(dataset.checksum).name in error
+    assert not list(tmp_path.glob("test-labels*"))
+    assert add_labels(tmp_path) == 0
+    capsys.readouterr()
+    with room_for(1000):
+        code = mistakes.main([str(tmp_path), "--figures", str(tmp_path / "figures")])
+    error = capsys.readouterr().err
+    assert code == 2 and error.startswith("error: ") and error.count("\n") == 1

@@ -39,6 +39,19 @@ def trace(page: Page, part: str, name: str) -> Any:
     return page.evaluate(script, [part, name])
 
 
+CROSSED = """() => {
+  const line = document.querySelector("#points .scatterlayer .js-line");
+  const toScreen = line.getScreenCTM();
+  const along = (at) => line.getPointAtLength((line.getTotalLength() * at) / 499).matrixTransform(toScreen);
+  const places = Array.from({ length: 500 }, (_, at) => along(at));
+  const isOn = (box) => places.some(({ x, y }) => box.left < x && x < box.right && box.top < y && y < box.bottom);
+  const labels = [...document.querySelectorAll("#points .annotation-text")];
+  const crossed = labels.filter((label) => isOn(label.getBoundingClientRect()));
+  return [labels.length, crossed.map((label) => label.textContent)];
+}"""
+"""How many labels stand in the plot of points, and those that the line of the front runs through."""
+
+
 def cell(page: Page, truth: str, taken_for: str) -> Locator:
     name = f"{truth} found" if truth == taken_for else f"{truth} taken for {taken_for}"
     return page.locator(f"#confusion button[aria-label$=': {name}']")
@@ -130,6 +143,15 @@ def test_the_accuracy_plot_is_against_what_is_chosen(page: Page) -> None:
     page.get_by_label("against", exact=True).select_option("training time, s")
     assert chart.get_attribute("aria-label").startswith("Test accuracy against training time, s: 3 rows")
     assert trace(page, "points", "cnn")["x"][0] == pytest.approx(40.0)
+
+
+def test_no_label_of_a_plot_is_crossed_by_the_line_of_its_front(page: Page) -> None:
+    # All nearly as good: the line is flat, where a label would stand by itself.
+    page.evaluate("DATA.sets[0].points.forEach((point, at) => (point.top1_pct = 90 - at / 100))")
+    costs = page.get_by_label("against", exact=True)
+    for cost in costs.locator("option").all_inner_texts():
+        costs.select_option(cost)
+        assert page.evaluate(CROSSED) == [3, []], cost
 
 
 def test_a_cell_shows_its_images(page: Page, fashion_mnist: Dataset) -> None:

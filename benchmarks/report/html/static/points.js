@@ -50,7 +50,7 @@ function drawPoints(chart, set, isShown) {
     ...shown.map((point) => pointTrace(point, cost)),
   ];
   const ticks = [1, 2, 5].flatMap((digit) => Array.from({ length: 30 }, (_, at) => digit * 10 ** (at - 12))).sort((one, other) => one - other);
-  const labels = shown.length <= 14 ? placedLabels(shown, ranges, chart) : [];
+  const labels = shown.length <= 14 ? placedLabels(shown, best, ranges, chart) : [];
   draw(chart, traces, {
     xaxis: axis(title, { type: "log", tickformat: format, range: ranges.x, tickvals: ticks }),
     yaxis: axis("test top-1, %", { range: ranges.y }), annotations: labels,
@@ -75,16 +75,19 @@ function pointTrace(point, cost) {
 const PLACES = [[12, 0], [-12, 0], ...[14, -14, 28, -28, 44, -44, 60, -60].flatMap((up) => [[14, up], [-14, up]])];
 const NEAR = 14;
 
-/** Labels beside their points, each in the first of its places where it meets no point, bar or other label. */
-function placedLabels(points, ranges, chart) {
+/** Labels beside their points, each in the first of its places where it meets no point, bar, part of the front's line or other label. */
+function placedLabels(points, line, ranges, chart) {
   const width = Math.max(200, chart.clientWidth - 80), height = Math.max(150, chart.clientHeight - 60);
   const across = (x) => ((Math.log10(x) - ranges.x[0]) / (ranges.x[1] - ranges.x[0])) * width;
   const up = (y) => ((y - ranges.y[0]) / (ranges.y[1] - ranges.y[0])) * height;
   const around = (point, wide, low, high) => ({ left: across(point.x) - wide, right: across(point.x) + wide, bottom: up(low), top: up(high) });
-  const taken = points.flatMap((point) => [
-    { ...around(point, 8, point.y, point.y), bottom: up(point.y) - 8, top: up(point.y) + 8 },
-    around(point, 3, point.low_pct ?? point.y, point.high_pct ?? point.y),
-  ]);
+  const taken = [
+    ...points.flatMap((point) => [
+      [{ ...around(point, 8, point.y, point.y), bottom: up(point.y) - 8, top: up(point.y) + 8 }],
+      [around(point, 3, point.low_pct ?? point.y, point.high_pct ?? point.y)],
+    ]),
+    ...line.slice(1).map((end, at) => alongLine([across(line[at].x), up(line[at].y)], [across(end.x), up(end.y)])),
+  ];
   return points.map((point) => {
     const size = { wide: point.label.length * 6.8 + 4, high: 15 }, x = across(point.x), y = up(point.y);
     const places = PLACES.map(([dx, dy]) => {
@@ -92,9 +95,10 @@ function placedLabels(points, ranges, chart) {
       return { dx, dy, left, right: left + size.wide, bottom: y + dy - size.high / 2, top: y + dy + size.high / 2 };
     });
     const inside = places.filter((box) => box.left >= 0 && box.right <= width && box.bottom >= 0 && box.top <= height);
-    const meets = (box) => taken.filter((other) => box.left < other.right && other.left < box.right && box.bottom < other.top && other.bottom < box.top).length;
+    const crosses = (box, other) => box.left < other.right && other.left < box.right && box.bottom < other.top && other.bottom < box.top;
+    const meets = (box) => taken.filter((boxes) => boxes.some((other) => crosses(box, other))).length;
     const box = (inside.length ? inside : places).reduce((best, one) => (meets(one) < meets(best) ? one : best));
-    taken.push(box);
+    taken.push([box]);
     return {
       x: Math.log10(point.x), y: point.y, text: plotText(point.label),
       ...(Math.abs(box.dy) <= NEAR
@@ -102,5 +106,14 @@ function placedLabels(points, ranges, chart) {
         : { showarrow: true, arrowhead: 0, arrowwidth: 0.8, arrowcolor: themeColor("muted"), ax: box.dx, ay: -box.dy }),
       xanchor: box.dx > 0 ? "left" : box.dx < 0 ? "right" : "center", font: { size: 12, color: themeColor("ink") },
     };
+  });
+}
+
+/** Small boxes that cover a line from one place to another, in pixels. */
+function alongLine([left, from], [right, to]) {
+  const steps = Math.ceil(Math.hypot(right - left, to - from) / 6);
+  return Array.from({ length: steps + 1 }, (_, at) => {
+    const x = left + ((right - left) * at) / steps, y = from + ((to - from) * at) / steps;
+    return { left: x - 3, right: x + 3, bottom: y - 3, top: y + 3 };
   });
 }

@@ -19,9 +19,8 @@ from pathlib import Path
 from statistics import median
 from typing import TYPE_CHECKING
 
-import tyro
-
 from benchmarks.config import RunConfig
+from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.recipe import Engine, Precision
 
 if TYPE_CHECKING:
@@ -31,7 +30,6 @@ if TYPE_CHECKING:
     from fmnist_zoo.training.step import TrainingStep
 
 Way = Callable[[], AbstractContextManager[None]]
-INTERRUPTED = 130
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,9 +62,7 @@ class Cost:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = tyro.cli(
-        DeterminismConfig, args=None if arguments is None else list(arguments), prog="python -m benchmarks.determinism"
-    )
+    options = parse(DeterminismConfig, arguments, "benchmarks.determinism").options
     # Torch is loaded from here on, and CUDA reads its environment when it is first used.
     from benchmarks.plan import make_plan
     from fmnist_zoo.data import DataError, load_dataset

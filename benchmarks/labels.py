@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from benchmarks.store import RecordStore
+from fmnist_zoo.cli.parse import parse
 from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
@@ -62,4 +63,4 @@ def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | Non
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(add_labels, prog="python -m benchmarks.labels", description=__doc__))
+    sys.exit(parse(add_labels, None, "benchmarks.labels", description=__doc__).options)

@@ -15,13 +15,11 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 
-import tyro
-
 from benchmarks.display.output import plain_console, print_line
 from benchmarks.place import check_writable
 from benchmarks.reading import read_json
-from benchmarks.run import INTERRUPTED
 from benchmarks.steps import STEPS, Progress, ReproduceConfig
+from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, replacing, write_atomically
 
 STATE = ".reproduce.json"
@@ -29,7 +27,7 @@ STATE = ".reproduce.json"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code: 0 when all is done, 1 when a run isn't ok or time ran out, 2 for bad options."""
-    options = tyro.cli(ReproduceConfig, args=arguments, prog="python -m benchmarks.reproduce")
+    options = parse(ReproduceConfig, arguments, "benchmarks.reproduce").options
     from fmnist_zoo.data import DataError
 
     try:

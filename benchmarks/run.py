@@ -6,16 +6,14 @@ Ctrl-C or a signal to end. The first Ctrl-C lets the run at hand finish, the sec
 
 from __future__ import annotations
 
-import shlex
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
 from benchmarks.config import RunConfig
+from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 if TYPE_CHECKING:
     from benchmarks.display import Display
@@ -23,11 +21,8 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if repeated := repeated_option(arguments):
-        print(f"error: {repeated} is given twice; give all its values after one {repeated}", file=sys.stderr)
-        return 2
-    options = tyro.cli(RunConfig, args=arguments, prog="python -m benchmarks.run")
+    parsed = parse(RunConfig, arguments, "benchmarks.run")
+    options = parsed.options
     # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
     from benchmarks.listing import model_table
     from fmnist_zoo.data import DataError
@@ -38,22 +33,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.list:
             print(model_table(options))
             return 0
-        return sweep(options, shlex.join(["python", "-m", "benchmarks.run", *arguments])).exit_code
+        return sweep(options, parsed.command).exit_code
     except (ValueError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:  # before the first run; during a sweep it is dealt with where there is something to keep
         return INTERRUPTED
-
-
-def repeated_option(arguments: Sequence[str]) -> str | None:
-    """An option that stands twice on a command line: the parser would drop the values of the first without a word."""
-    names = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
-    return next((name for name in names if names.count(name) > 1), None)
-
-
-INTERRUPTED = 130
-"""Exit code after Ctrl-C, as shells have it."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

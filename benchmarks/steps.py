@@ -11,9 +11,10 @@ from pathlib import Path
 from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
-from benchmarks.run import INTERRUPTED, Outcome, sweep
+from benchmarks.run import Outcome, sweep
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck.config import SelfcheckConfig
+from fmnist_zoo.cli.parse import INTERRUPTED
 from fmnist_zoo.recipe import Engine, Precision
 from fmnist_zoo.registry import FAMILIES
 

@@ -14,7 +14,6 @@ import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import tyro
 from tabulate import tabulate
 
 from benchmarks.config import RunConfig
@@ -24,6 +23,7 @@ from benchmarks.place import Place
 from benchmarks.plan import Plan, make_plan
 from benchmarks.rounds import orders
 from benchmarks.runner import Runner
+from fmnist_zoo.cli.parse import parse
 
 MODEL = "tutorial_mlp_128_64"
 PLACES = {"in process": True, "worker": False}
@@ -96,4 +96,4 @@ def _spread(values: list[float]) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit(tyro.cli(main, prog="python -m benchmarks.worker_cost", description=__doc__))
+    raise SystemExit(parse(main, None, "benchmarks.worker_cost", description=__doc__).options)

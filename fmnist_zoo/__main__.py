@@ -8,19 +8,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 
-import tyro
-
 from fmnist_zoo.cli.config import Command, DataConfig, DescribeConfig, ListConfig
+from fmnist_zoo.cli.parse import parse
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options: Command = tyro.cli(
-        Command,
-        args=arguments,
-        prog="python -m fmnist_zoo",
-        description="Architectures for Fashion-MNIST: list and describe models, look at a dataset, classify pictures.",
-    )
+    about = "Architectures for Fashion-MNIST: list and describe models, look at a dataset, classify pictures."
+    options = parse(Command, arguments, "fmnist_zoo", description=about).options
     # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
     from fmnist_zoo.data import DataError
 

@@ -132,6 +132,12 @@ def test_help_of_the_library_is_given_without_torch(command: tuple[str, ...]) ->
     assert not {name for name in loaded if within(name, "torch") or within(name, "timm") or within(name, "matplotlib")}
 
 
+def test_command_lines_are_read_in_one_place() -> None:
+    """There an option that is given twice is refused: the parser would drop the first one's values without a word."""
+    readers = {module for module, path in MODULES.items() if "tyro.cli(" in path.read_text(encoding="utf-8")}
+    assert readers == {"fmnist_zoo.cli.parse"}
+
+
 def test_the_package_says_that_it_is_typed() -> None:
     assert (ROOT / "fmnist_zoo" / "py.typed").is_file()
 

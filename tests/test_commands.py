@@ -12,8 +12,12 @@ from fmnist_zoo.flops import count_flops
 HEADER = "dataset,track,num_train,num_val,budget,variant,model,num_params,num_seeds,test_top1_pct,status"
 
 
-def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[int, str, str]:
-    code = main([str(argument) for argument in arguments])
+def run(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> tuple[object, str, str]:
+    code: object
+    try:
+        code = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # while the arguments are read
+        code = end.code
     output = capsys.readouterr()
     return code, output.out, output.err
 
@@ -80,6 +84,7 @@ def test_the_best_accuracy_of_all_machines_is_shown(capsys: pytest.CaptureFixtur
         (["describe", "cnn", "--set", "cnn.widht=1"], "did you mean 'widths'"),
         (["describe", "cnn", "--set", "widths=1"], "MODEL.OPTION=VALUE"),
         (["describe", "cnn", "--set", "mlp.hidden=1"], "'mlp' isn't described"),
+        (["describe", "cnn", "--set", "cnn.widths=8", "--set=cnn.dropout=0.1"], "--set is given twice"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_a_sentence(

@@ -13,6 +13,8 @@ from typing import Literal
 
 import tyro
 
+from fmnist_zoo.cli.parse import parse
+
 
 def compare(
     old: tyro.conf.Positional[Path],
@@ -53,4 +55,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(compare, prog="python -m benchmarks.compare", description=__doc__))
+    sys.exit(parse(compare, None, "benchmarks.compare", description=__doc__).options)

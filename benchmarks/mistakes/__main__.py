@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import tyro
-
 from benchmarks.mistakes.config import MistakesConfig
+from fmnist_zoo.cli.parse import parse
 
 if TYPE_CHECKING:
     from benchmarks.report.rows import Section
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = tyro.cli(MistakesConfig, args=arguments, prog="python -m benchmarks.mistakes")
+    options = parse(MistakesConfig, arguments, "benchmarks.mistakes").options
     from benchmarks.report.text import without_controls
     from fmnist_zoo.data import DataError
 

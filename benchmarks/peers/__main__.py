@@ -14,8 +14,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tyro
-
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
 from benchmarks.peers.figures import figures
@@ -27,6 +25,7 @@ from benchmarks.peers.serve import framework_environment
 from benchmarks.peers.task import LR, Task
 from benchmarks.reading import read_json
 from benchmarks.worker import environment
+from fmnist_zoo.cli.parse import parse
 from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
@@ -41,7 +40,7 @@ VARIABLES = ("GLIBC_", "JAX_", "KERAS_", "MALLOC_", "MKL_", "OMP_", "XLA_")
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code: 0, 1 when an arm died, 2 for what can't be carried out."""
-    options = tyro.cli(PeersConfig, args=arguments, prog="python -m benchmarks.peers", description=__doc__)
+    options = parse(PeersConfig, arguments, "benchmarks.peers", description=__doc__).options
     from fmnist_zoo.data import DataError
 
     try:

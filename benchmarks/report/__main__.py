@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from fmnist_zoo.cli.parse import parse
+
 if TYPE_CHECKING:
     from benchmarks.report.files import Found
 
@@ -80,4 +82,4 @@ def _write_html(directory: Path) -> Found:
 
 
 if __name__ == "__main__":
-    sys.exit(tyro.cli(report, prog="python -m benchmarks.report", description=__doc__))
+    sys.exit(parse(report, None, "benchmarks.report", description=__doc__).options)

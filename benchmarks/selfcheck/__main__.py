@@ -7,21 +7,18 @@ died, 2 for wrong arguments, 130 after Ctrl-C.
 from __future__ import annotations
 
 import math
-import shlex
 import sys
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import tyro
-
 from benchmarks.place import check_writable
 from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.run import INTERRUPTED, repeated_option
 from benchmarks.selfcheck.config import SelfcheckConfig, check
 from benchmarks.selfcheck.serve import Job
 from benchmarks.worker import environment
+from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
@@ -30,17 +27,13 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    if repeated := repeated_option(arguments):
-        print(f"error: {repeated} is given twice; give all its values after one {repeated}", file=sys.stderr)
-        return 2
-    options = tyro.cli(SelfcheckConfig, args=arguments, prog="python -m benchmarks.selfcheck")
+    parsed = parse(SelfcheckConfig, arguments, "benchmarks.selfcheck")
     from benchmarks.selfcheck.figures import is_within_level
     from benchmarks.selfcheck.page import page
     from fmnist_zoo.data import DataError
 
     try:
-        path, found = selfcheck(options, shlex.join(["python", "-m", "benchmarks.selfcheck", *arguments]))
+        path, found = selfcheck(parsed.options, parsed.command)
     except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

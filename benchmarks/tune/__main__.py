@@ -7,21 +7,18 @@ Exit code: 0 when every model has all its trials and one of them is good, 1 wher
 from __future__ import annotations
 
 import importlib.util
-import shlex
 import sys
 from collections.abc import Sequence
 
-import tyro
-
 from benchmarks.tune.config import TuneConfig
+from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 NO_OPTUNA = "tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    arguments = list(sys.argv[1:] if arguments is None else arguments)
-    options = tyro.cli(TuneConfig, args=arguments, prog="python -m benchmarks.tune")
+    parsed = parse(TuneConfig, arguments, "benchmarks.tune")
     if importlib.util.find_spec("optuna") is None:
         print(f"error: {NO_OPTUNA}", file=sys.stderr)
         return 2
@@ -29,13 +26,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist_zoo.data import DataError
 
     try:
-        return tune(options, shlex.join(["python", "-m", "benchmarks.tune", *arguments]))
+        return tune(parsed.options, parsed.command)
     except (ValueError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped; the same command goes on", file=sys.stderr)
-        return 130
+        return INTERRUPTED
 
 
 if __name__ == "__main__":

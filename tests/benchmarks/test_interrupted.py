@@ -18,9 +18,10 @@ from benchmarks.place import Place
 from benchmarks.plan import make_plan
 from benchmarks.record import RunRecord
 from benchmarks.roofline import roofline_path
-from benchmarks.run import INTERRUPTED, main
+from benchmarks.run import main
 from benchmarks.runner import Runner
 from benchmarks.store import RecordStore
+from fmnist_zoo.cli.parse import INTERRUPTED
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.cache import cache_root
 

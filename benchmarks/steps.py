@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
+from benchmarks import gpu_tests
 from benchmarks.config import RunConfig
 from benchmarks.environment import this_machine
 from benchmarks.peers import __main__ as peers
@@ -165,6 +166,24 @@ def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     return sweep_step(RunConfig(models=TIMM_MODELS))(options, progress)
 
 
+def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The tests that need a CUDA device: figures of a code path that fails them say nothing."""
+    from fmnist_zoo.training.device import resolve_device
+
+    machine = this_machine(options.device)
+    if resolve_device(options.device).type != "cuda":
+        return Outcome(exit_code=0, complete=True, machine=machine)
+    if reason := gpu_tests.missing():
+        print(f"left out: {reason}")
+        return Outcome(exit_code=0, complete=True, machine=machine)
+    folder = options.out / machine
+    outcome = once(options, progress, gpu_tests.passed_at, lambda: gpu_tests.run_tests(folder))
+    if not outcome.complete or gpu_tests.passed_at(folder) is not None:
+        return outcome
+    print(f"tests have failed: see {folder / gpu_tests.REPORT}")
+    return replace(outcome, exit_code=1, complete=False)
+
+
 def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     """The A/A check, and then the tables, which name its noise floor."""
     from benchmarks.report import write_report
@@ -180,6 +199,7 @@ def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 STEPS: dict[str, Step] = {
     "the main job": sweep_step(RunConfig(models=("all",))),
     "five seeds of it": sweep_step(RunConfig(models=("all",), seeds=5)),
+    "the tests for a GPU": gpu_tests_step,
     "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
     "the usual loop beside ours": peers_step,
     "every precision and engine": every_arm_step,

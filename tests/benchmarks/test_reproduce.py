@@ -1,12 +1,15 @@
 """The one command for everything: in order, restartable, in one file, and with a deadline."""
 
 import json
+import sys
 import tarfile
 from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
+from benchmarks import gpu_tests
 from benchmarks import reproduce as module
 from benchmarks import steps as all_steps
 from benchmarks.config import RunConfig
@@ -17,7 +20,16 @@ from benchmarks.run import Outcome
 from benchmarks.selfcheck import __main__ as selfcheck
 from benchmarks.selfcheck import results
 from benchmarks.selfcheck.config import SelfcheckConfig
-from benchmarks.steps import Progress, ReproduceConfig, command_of, peers_step, selfcheck_step, sweep_step, timm_step
+from benchmarks.steps import (
+    Progress,
+    ReproduceConfig,
+    command_of,
+    gpu_tests_step,
+    peers_step,
+    selfcheck_step,
+    sweep_step,
+    timm_step,
+)
 from benchmarks.store import RecordStore
 from fmnist_zoo.registry import FAMILIES
 from tests.benchmarks.sample_records import make_record, write_records
@@ -41,6 +53,7 @@ def test_the_most_valuable_comes_first() -> None:
     assert list(all_steps.STEPS) == [
         "the main job",
         "five seeds of it",
+        "the tests for a GPU",
         "the tutorial nets",
         "the usual loop beside ours",
         "every precision and engine",
@@ -117,6 +130,58 @@ def test_the_noise_is_measured_once_and_then_stands_below_the_tables(
     assert "Noise floor of this machine" in (tmp_path / machine / "README.md").read_text()
     over = Progress(since="2999", deadline=0.0)
     assert not selfcheck_step(options, over).complete and len(calls) == 1
+
+
+@pytest.fixture
+def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that seems to have a CUDA device; its folder is named `gpu`."""
+    monkeypatch.setattr("fmnist_zoo.training.device.resolve_device", lambda name: torch.device("cuda"))
+    monkeypatch.setattr(all_steps, "this_machine", lambda name: "gpu")
+
+
+@pytest.mark.usefixtures("on_cuda")
+def test_the_tests_for_a_gpu_are_run_until_they_pass_and_what_they_said_is_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = tmp_path / "script.py"
+    monkeypatch.setattr(gpu_tests, "COMMAND", (sys.executable, str(script)))
+    report = tmp_path / "gpu" / gpu_tests.REPORT
+    options, progress = ReproduceConfig(out=tmp_path), Progress(since="2026-11-21T10:00:00Z", deadline=None)
+    over = Progress(since="2026-11-21T10:00:00Z", deadline=0.0)
+    assert not gpu_tests_step(options, over).complete and not report.exists()
+
+    script.write_text("print('1 failed: ä'); raise SystemExit(1)", encoding="utf-8")
+    outcome = gpu_tests_step(options, progress)
+    assert (outcome.exit_code, outcome.complete, outcome.machine) == (1, False, "gpu")
+    assert report.read_text().startswith("failed ") and "1 failed: ä" in report.read_text()
+    assert str(report) in capsys.readouterr().out
+
+    script.write_text("print('1 passed')")
+    assert gpu_tests_step(options, progress).complete and "1 passed" in report.read_text()
+    script.write_text("raise SystemExit('they are not run again')")
+    assert gpu_tests_step(options, progress).complete
+    assert not gpu_tests_step(options, Progress(since="2999", deadline=None)).complete
+
+
+@pytest.mark.usefixtures("on_cuda")
+def test_where_there_are_no_tests_that_is_said_and_the_rest_is_done(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(gpu_tests, "CHECKOUT", tmp_path)
+    assert gpu_tests_step(ReproduceConfig(out=tmp_path), Progress(since="2026", deadline=None)).complete
+    assert "left out: the tests are not installed" in capsys.readouterr().out
+
+
+def test_tests_that_hang_are_ended_and_have_not_passed(tmp_path: Path) -> None:
+    command = (sys.executable, "-c", "print('at first', flush=True); import time; time.sleep(600)")
+    assert not gpu_tests.run_tests(tmp_path, command=command, timeout_s=2.0)
+    report = (tmp_path / gpu_tests.REPORT).read_text()
+    assert "at first" in report and "ended after 2 s" in report and gpu_tests.passed_at(tmp_path) is None
+
+
+def test_a_processor_needs_no_tests_for_a_gpu(tmp_path: Path) -> None:
+    outcome = gpu_tests_step(ReproduceConfig(out=tmp_path, device="cpu"), Progress(since="2026", deadline=None))
+    assert outcome.complete and list(tmp_path.iterdir()) == []
 
 
 def test_nets_that_a_processor_is_too_slow_for_are_left_to_a_gpu(tmp_path: Path) -> None:

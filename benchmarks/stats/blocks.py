@@ -64,7 +64,7 @@ class Blocks:
         squares = float(residuals @ residuals)
         self.variance: float | None = None
         if self.degrees_of_freedom:
-            self.variance = 0.0 if squares < _NOTHING else squares / self.degrees_of_freedom
+            self.variance = 0.0 if squares < _NOTHING else _settled(squares / self.degrees_of_freedom)
         self._models, self._observed = models, observed
         self._effects, self._estimable = inverse[: len(models)], (inverse @ design)[: len(models)]
 
@@ -84,18 +84,23 @@ class Blocks:
         if weights is None:
             return None
         difference = float(weights @ self._observed)
-        difference = 0.0 if abs(difference) < _NOTHING else difference
+        difference = 0.0 if abs(difference) < _NOTHING else _settled(difference)
         if self.variance is None:
             return Contrast(difference=difference, standard_error=None, low=None, high=None, p_value=None)
-        error = float(np.sqrt(self.variance * (weights @ weights)))
+        error = _settled(float(np.sqrt(self.variance * (weights @ weights))))
         half = float(special.stdtrit(self.degrees_of_freedom, (1 + level) / 2)) * error
         return Contrast(
             difference=difference,
             standard_error=error,
-            low=difference - half,
-            high=difference + half,
+            low=_settled(difference - half),
+            high=_settled(difference + half),
             p_value=two_sided_p(difference, error, self.degrees_of_freedom),
         )
+
+
+def _settled(value: float) -> float:
+    """A value without its last digits, which differ between builds of LAPACK: tables that round a tie would show it."""
+    return float(f"{value:.12g}")
 
 
 def two_sided_p(difference: float, standard_error: float, degrees_of_freedom: int) -> float:

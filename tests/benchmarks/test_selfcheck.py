@@ -160,7 +160,6 @@ def test_a_process_that_dies_ends_the_check_and_leaves_the_older_one(
     ("arguments", "message"),
     [
         (["--models", "mlpp"], "unknown model 'mlpp'"),
-        (["--models", "mlp", "--models", "cnn"], "--models is given twice"),
         (["--comparisons", "0"], "--comparisons 0 must be at least 1"),
         (["--processes", "1"], "--processes 1 must be at least 2"),
         (["--models"], "--models needs a value"),
@@ -179,10 +178,19 @@ def test_what_makes_no_sense_is_refused_in_a_line(
     assert not list(tmp_path.rglob("*.json"))
 
 
-def test_an_unknown_word_is_refused_by_the_parser() -> None:
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--precision", "fp7"], "fp7"),
+        (["--models", "mlp", "--models", "cnn"], "--models is given twice"),
+    ],
+)
+def test_what_is_no_command_line_is_refused_by_the_parser(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     with pytest.raises(SystemExit) as ended:
-        command.main(["--precision", "fp7"])
-    assert ended.value.code == 2
+        command.main(arguments)
+    assert ended.value.code == 2 and message in capsys.readouterr().err
 
 
 @pytest.mark.slow

@@ -1,5 +1,8 @@
 """`python -m fmnist_zoo list` and `describe`, as a person uses them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -127,3 +130,16 @@ def test_the_weights_of_a_trained_model_are_its_own(capsys: pytest.CaptureFixtur
     assert head[1:] == ["10", "x", "32", *["0.125", "0", "0.125", "0.125"], "0.125,", "0.125,", "0.125,", "0.125"]
     fresh = run(capsys, "describe", "mlp", "--weights")[1]
     assert fresh == run(capsys, "describe", "mlp", "--weights")[1]  # seed 0
+
+
+@pytest.mark.parametrize("command", [("fmnist_zoo", "list"), ("benchmarks.run", "--list")], ids=" ".join)
+def test_a_reader_who_has_seen_enough_is_no_error(command: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does, only sooner
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import tyro
 
 from benchmarks.mistakes.config import MistakesConfig
+from fmnist_zoo.cli.output import say
 
 if TYPE_CHECKING:
     from benchmarks.report.rows import Section
@@ -26,7 +27,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist_zoo.data import DataError
 
     try:
-        print("\n".join(map(without_controls, mistakes(options).split("\n"))))
+        say("\n".join(map(without_controls, mistakes(options).split("\n"))))
     except (ValueError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.config import RunConfig
+from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json and (options.list or options.dry_run):
             raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
         if options.list:
-            print(model_table(options))
+            say(model_table(options))
             return 0
         return sweep(options, parsed.command).exit_code
     except (ValueError, DataError) as error:
@@ -94,7 +95,7 @@ def _sweep(
     # Fetched here, with a progress bar; the workers then find it in the cache.
     dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
     if options.dry_run:
-        print(plan_table(plan, dataset))
+        say(plan_table(plan, dataset))
         return Outcome(exit_code=0, complete=False, machine=None)
     place = Place(
         out=options.out,

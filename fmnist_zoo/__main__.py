@@ -9,6 +9,7 @@ import sys
 from collections.abc import Sequence
 
 from fmnist_zoo.cli.config import Command, DataConfig, DescribeConfig, ListConfig
+from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import parse
 
 
@@ -20,7 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist_zoo.data import DataError
 
     try:
-        print(_text(options))
+        say(_text(options))
     except (ValueError, DataError, OSError) as error:  # OSError: a folder that can't be written to
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -2,7 +2,8 @@
 
 Xiao, Rasul & Vollgraf, 2017, arXiv:1708.07747, section 2, began with a shop's thumbnails of 51 x 73 pixels, an article
 on white: edges close to the colour of the corners are trimmed, the longest side is made 28 by leaving out rows and
-columns, outlines are sharpened, the article is put in the middle of 28 x 28 pixels, negated and made grey.
+columns, outlines are sharpened, the article is put in the middle of 28 x 28 pixels, negated and made grey. Their
+backgrounds were white, so that those of the dataset are 0; here, what is as light as the background is taken for white.
 """
 
 from __future__ import annotations
@@ -82,7 +83,8 @@ def convert(rgb: Image.Image) -> Picture:
         rgb = rgb.resize(_fitted(rgb.size, SIDE), Image.Resampling.NEAREST)
     grey = np.asarray(rgb.convert("L"))
     if not is_finished:
-        grey = _centred(_sharpened(grey), fill=round(_luma(background)))
+        paper = round(_luma(background))
+        grey = _levelled(_centred(_sharpened(grey), fill=paper), paper, ideal=255 if inverted else 0)
     return Picture(pixels=255 - grey if inverted else grey, original=np.asarray(original), inverted=inverted)
 
 
@@ -138,6 +140,13 @@ def _sharpened(grey: UInt8[ndarray, "height width"]) -> UInt8[ndarray, "height w
     edges = ndimage.gaussian_gradient_magnitude(values, 1.0, mode="nearest")
     weight = edges / max(edges.max(), 1.0)
     return np.clip(np.rint(values + weight * (values - blurred)), 0, 255).astype(np.uint8)
+
+
+def _levelled(grey: UInt8[ndarray, "28 28"], paper: int, *, ideal: int) -> UInt8[ndarray, "28 28"]:
+    """Stretched so that the background's grey, `paper`, becomes the `ideal` one: white or black."""
+    opposite = 255 - ideal
+    share = np.clip((grey.astype(np.float64) - opposite) / (paper - opposite), 0, 1)
+    return np.rint(opposite + share * (ideal - opposite)).astype(np.uint8)
 
 
 def _centred(grey: UInt8[ndarray, "height width"], *, fill: int) -> UInt8[ndarray, "28 28"]:

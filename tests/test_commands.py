@@ -1,5 +1,8 @@
 """`python -m fmnist_zoo list` and `describe`, as a person uses them."""
 
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -113,7 +116,8 @@ def test_a_model_is_described_layer_by_layer(capsys: pytest.CaptureFixture[str])
 
 def test_options_change_what_is_described(capsys: pytest.CaptureFixture[str]) -> None:
     output = run(capsys, "describe", "mlp", "gru", "--set", "mlp.hidden=32")[1]
-    assert "mlp hidden=32:" in output and "gru:" in output
+    assert "mlp hidden=32: by default 784-256-128-10 perceptron" in output and "gru: " in output
+    assert "gru: by default" not in output
     assert sum(" Linear " in line for line in output.splitlines()) == 3
 
 
@@ -127,8 +131,21 @@ def test_the_weights_of_a_trained_model_are_its_own(capsys: pytest.CaptureFixtur
         class_names=names,
     )  # fmt: skip
     output = run(capsys, "describe", tmp_path / "saved", "--weights")[1]
-    assert "mlp hidden=32:" in output
+    assert "mlp hidden=32: by default" in output
     head = next(line.split() for line in output.splitlines() if line.startswith("head.weight"))
     assert head[1:] == ["10", "x", "32", *["0.125", "0", "0.125", "0.125"], "0.125,", "0.125,", "0.125,", "0.125"]
     fresh = run(capsys, "describe", "mlp", "--weights")[1]
     assert fresh == run(capsys, "describe", "mlp", "--weights")[1]  # seed 0
+
+
+@pytest.mark.parametrize("command", [("fmnist_zoo", "list"), ("benchmarks.run", "--list")], ids=" ".join)
+def test_a_reader_who_has_seen_enough_is_no_error(command: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)  # as `head` does, only sooner
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", *command], stdout=writing, stderr=subprocess.PIPE, text=True, check=False
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")

@@ -65,8 +65,17 @@ def test_an_article_is_trimmed_fitted_and_put_in_the_middle(
 ) -> None:
     picture = convert(article(*size, margin=37, ink=ink, paper=paper))
     assert extent(picture) == expected
-    assert picture.pixels[0, 0] <= 0.05 * 255 or expected[0] == expected[2] == 0
+    assert picture.pixels[0, 0] == 0 or expected[0] == expected[2] == 0
     assert picture.inverted == (paper != "black")
+
+
+@pytest.mark.parametrize(("paper", "inks"), [("#f5efe0", ("black", "#7a7770")), ("#303030", ("white", "#979797"))])
+def test_a_background_that_is_not_quite_white_or_black_is_none(paper: str, inks: tuple[str, str]) -> None:
+    """As in the dataset, whose articles stood on white: its backgrounds are 0."""
+    for ink, expected in zip(inks, (255, 128), strict=True):
+        picture = convert(article(200, 400, margin=50, ink=ink, paper=paper))
+        assert picture.pixels[14, 14] == pytest.approx(expected, abs=2)
+        assert not picture.pixels[:, :7].any() and not picture.pixels[:, 21:].any()
 
 
 def test_what_is_within_five_percent_of_the_background_is_trimmed_and_no_more() -> None:

@@ -13,6 +13,7 @@ from typing import Literal
 
 import tyro
 
+from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import parse
 
 
@@ -49,7 +50,7 @@ def compare(
         print(f"error: {error}", file=sys.stderr)
         return 2
     judgements = judge(matching.rows, (before.answers, now.answers), limits=limits, floor=floor)
-    print(comparison_page(before, now, matching, judgements, floor))
+    say(comparison_page(before, now, matching, judgements, floor))
     worse = any(judgement.num_regressed for judgement in judgements) or any(row.broken for row in matching.rows)
     return 1 if worse else 0
 

@@ -13,6 +13,8 @@ from typing import IO, Any, TextIO
 from rich.console import Console
 from rich.text import Text
 
+from fmnist_zoo.cli.output import discard
+
 
 class SteadyConsole(Console):
     """A console whose reader may leave (`| head`): what would be shown is dropped then, and the sweep goes on.
@@ -42,13 +44,8 @@ def live_console() -> SteadyConsole:
 
 
 def nobody_reads(stream: IO[str]) -> None:
-    """Let what else is written to a broken pipe vanish, also at Python's own end, and say so once.
-
-    See https://docs.python.org/3/library/signal.html#note-on-sigpipe.
-    """
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, stream.fileno())
-    os.close(nowhere)
+    """Let what else is written to a broken pipe vanish, and say so once."""
+    discard(stream)
     with contextlib.suppress(OSError):  # nobody may be there either
         print("standard output is closed; the sweep goes on", file=sys.stderr)
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.mistakes.config import MistakesConfig
+from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import parse
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist_zoo.data import DataError
 
     try:
-        print("\n".join(map(without_controls, mistakes(options).split("\n"))))
+        say("\n".join(map(without_controls, mistakes(options).split("\n"))))
     except (ValueError, DataError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import tyro
 
+from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import parse
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def report(
         if pair_figure is not None and (pair is None or pair_figure.suffix not in (".svg", ".png")):
             raise ValueError(f"--pair-figure {pair_figure} goes with --pair and names a .svg or .png file")
         if pair is not None:
-            print("\n\n".join(pair_verdicts(directory, pair)))
+            say("\n\n".join(pair_verdicts(directory, pair)))
             if pair_figure is not None:
                 print(f"\nDrawn: {write_pair_figure(directory, pair, pair_figure)}")
             return 0

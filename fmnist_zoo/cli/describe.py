@@ -81,7 +81,7 @@ def _model_text(name: str, model: nn.Module, changes: Mapping[str, str], *, with
         f"{cost.training_flops / 1e6:,.4g} million FLOPs (1 MAC = 2 FLOPs)"
     )
     lines = [
-        f"{name}{options}: {spec.summary}",
+        f"{name}{options}: {'by default ' if changes else ''}{spec.summary}",
         f"family {spec.family}; after {spec.reference}",
         work,
         "",

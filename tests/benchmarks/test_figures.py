@@ -36,6 +36,7 @@ from fmnist_zoo.figures import (
     new_figure,
     saved,
 )
+from tests.benchmarks.figure_texts import clashes
 from tests.benchmarks.sample_records import make_config, make_cost, make_record, make_roofline
 
 ROOFS = Roofs(gemm_tflop_per_s={"fp32": 0.21, "bf16": 0.42}, copy_gb_per_s=40.5)
@@ -183,9 +184,20 @@ def test_points_in_one_place_still_have_their_labels() -> None:
 
 def test_where_there_is_no_room_a_label_is_left_out() -> None:
     with looks():
-        (axes,) = roofline_figure([point(f"number {index} of very many") for index in range(150)], ROOFS, "").axes
-        assert len(texts(axes)) < 150
+        names = [f"number {index} of names as long as a figure has any" for index in range(15)]
+        (axes,) = roofline_figure([point(name) for name in names], ROOFS, "").axes
+        assert 0 < len(set(names) & set(texts(axes))) < 15
         check_apart(axes)
+
+
+def test_very_many_points_have_a_legend_of_their_models_and_no_labels() -> None:
+    with looks():
+        points = [point(f"{model} lr={rate}", model=model) for rate in range(50) for model in ("mlp", "cnn")]
+        figure = roofline_figure(points, ROOFS, "")
+        figure.draw_without_rendering()
+    assert len(texts(figure.axes[0])) == 3  # the roofs
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cnn", "mlp"]
+    assert clashes(figure) == []
 
 
 def test_names_are_shown_as_they_are_and_what_the_font_lacks_as_a_question_mark() -> None:

@@ -153,6 +153,7 @@ def test_text_of_records_stays_text(tmp_path: Path) -> None:
     data = data_of(content)
     assert data["sets"][0]["rows"][0]["model"] == HOSTILE
     assert data["machines"][0]["commands"] == [HOSTILE, failed.command]
+    assert "; python -m benchmarks.selfcheck measures it." in data["machines"][0]["noise"]
     assert data["sets"][0]["failures"] == [["mlp", 0, "failed", HOSTILE]]
 
 

@@ -154,6 +154,43 @@ def test_no_label_of_a_plot_is_crossed_by_the_line_of_its_front(page: Page) -> N
         assert page.evaluate(CROSSED) == [3, []], cost
 
 
+OUTSIDE = """() => {
+  const chart = document.querySelector("#points .chart"), { left, right } = chart.getBoundingClientRect();
+  const labels = [...document.querySelectorAll("#points .annotation-text")];
+  const leaves = (box) => box.left < left + chart._fullLayout._size.l - 2 || box.right > right;
+  const outside = labels.filter((label) => leaves(label.getBoundingClientRect()));
+  return [labels.length, outside.map((label) => label.textContent)];
+}"""
+"""How many labels stand in the plot of points, and those that leave it."""
+
+
+def test_long_labels_are_cut_where_they_would_leave_the_plot_and_grow_with_it(open_page: Open) -> None:
+    page = open_page(width=375)
+    page.get_by_label("Runs that may be compared").select_option(value="1")
+    label = page.locator("#points .annotation-text").first
+    assert page.evaluate(OUTSIDE) == [1, []]
+    on_a_phone = label.text_content()
+    assert on_a_phone.endswith("…")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    page.wait_for_function(
+        "text => document.querySelector('#points .annotation-text').textContent !== text", arg=on_a_phone
+    )
+    assert page.evaluate(OUTSIDE) == [1, []] and len(label.text_content()) > len(on_a_phone)
+
+
+def test_a_set_of_one_model_is_not_drawn_as_its_best_row_alone(page: Page) -> None:
+    page.evaluate(
+        """() => {
+          const [row] = DATA.sets[0].rows, [point] = DATA.sets[0].points;
+          DATA.sets[0].rows = Array.from({ length: 12 }, (_, at) => ({ ...row, label: `cnn lr=${at}` }));
+          DATA.sets[0].points = Array.from({ length: 12 }, () => point);
+          pageState.shown = firstShown(DATA.sets[0]);
+          renderPoints(DATA.sets[0], (at) => pageState.shown.has(at));
+        }"""
+    )
+    assert [name for name in drawn(page, "points") if name] == [f"cnn lr={place}" for place in range(8)]
+
+
 def test_a_cell_shows_its_images(page: Page, fashion_mnist: Dataset) -> None:
     labels = fashion_mnist.test.labels.numpy()
     truth, taken_for = class_index("Coat"), class_index("Sandal")
@@ -298,6 +335,17 @@ def test_a_phone_scrolls_tables_and_not_the_page(open_page: Open) -> None:
     assert table.evaluate("box => box.scrollWidth > box.clientWidth && box.tabIndex === 0")
     assert page.evaluate("document.documentElement.scrollWidth") <= 375
     assert page.evaluate("visualViewport.scale") == 1
+
+
+def test_on_a_phone_long_names_leave_room_for_their_numbers(open_page: Open) -> None:
+    page = open_page(width=375)
+    page.get_by_label("Runs that may be compared").select_option(value="1")
+    room = """table => {
+      const name = table.querySelector("tbody th").getBoundingClientRect().width;
+      return name / table.closest(".scroll").clientWidth;
+    }"""
+    for table in page.locator("#tables [role=tabpanel]:visible table, #compare table").all():
+        assert table.evaluate(room) < 0.5
 
 
 def test_a_change_to_dark_is_followed(page: Page) -> None:

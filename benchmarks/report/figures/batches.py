@@ -39,7 +39,7 @@ def batches_figure(section: Section, conditions: str) -> Figure:
                 axes.plot(knee, points[knee], "o", color="none", markeredgecolor=looks_of[label].color, markersize=RING)
         axes.set(xscale="log", yscale="log", xlabel="batch size, images")
         axes.set_ylabel({"train": "training, img/s", "infer": "inference, img/s"}[title])
-        axes.xaxis.set_major_locator(LogLocator(base=4.0))
+        axes.xaxis.set_major_locator(LogLocator(base=8.0))  # all steps of 4 would be too close to be read
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_locator(NullLocator())

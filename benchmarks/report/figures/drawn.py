@@ -18,6 +18,8 @@ from fmnist_zoo.figures import INK, drawable, model_look
 
 MOST_ROWS = 40
 """Of a figure with a line of text for each row: the best ones."""
+MOST_LABELS = 15
+"""Of points that are named one by one: with more, a legend has the models."""
 MOST_CURVES = 8
 """Of a figure whose rows are lines across each other."""
 CHARACTERS_PER_INCH = 12.5
@@ -134,6 +136,12 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
         handlelength=3.0,
         labelspacing=0.7,
     )
+
+
+def legend_of_models(figure: Figure, markers: Mapping[str, str]) -> None:
+    """A legend in place of labels, from the marker of each model in the figure."""
+    looks_of = {model: RowLook(model_look(model).color, markers[model], "-") for model in sorted(markers)}
+    legend(figure, [look.handle(model, with_line=False) for model, look in looks_of.items()])
 
 
 def scale_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:

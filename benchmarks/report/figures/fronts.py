@@ -9,7 +9,7 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.figures.drawn import RowLook, is_drawn, legend, scale_log, titled
+from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, scale_log, titled
 from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.frames import SectionFrames, entries
 from benchmarks.report.placing import Box, Places, along, around
@@ -17,8 +17,6 @@ from fmnist_zoo.figures import INK, MUTED, model_look, new_figure
 
 AXES = {"train_s": "training time, s", "num_params": "parameters"}
 """The costs that have a figure, and what their axis says."""
-MOST_LABELS = 15
-"""With more rows, only those on the front are named, and a legend has the models."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -75,11 +73,9 @@ def front_figure(rows: Sequence[Priced], cost: str, conditions: str) -> Figure:
             markersize=7.0, zorder=3,
         )  # fmt: skip
     front = _draw_front(axes, rows)
-    named = rows if len(rows) <= MOST_LABELS else [row for row in rows if row.on_front]
+    named = rows if len(rows) <= MOST_LABELS else [row for row in rows if row.on_front]  # the others: in the legend
     if len(named) < len(rows):
-        models = sorted({row.model for row in rows})
-        looks_of = [RowLook(model_look(model).color, model_look(model).marker, "-") for model in models]
-        legend(figure, [look.handle(model, with_line=False) for look, model in zip(looks_of, models, strict=True)])
+        legend_of_models(figure, {row.model: model_look(row.model).marker for row in rows})
     places = fix_layout(figure, axes)
     places.taken += [around(*to_pixels(axes, row.cost, row.top1_pct), 6.0) for row in rows]
     for row in rows:

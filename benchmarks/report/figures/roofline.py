@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.report.bound import GEMM_OF
-from benchmarks.report.figures.drawn import is_drawn, titled
+from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, titled
 from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.frames import SectionFrames, entries
 from benchmarks.report.placing import Box, Places, along, around
@@ -100,12 +100,15 @@ def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> F
             zorder=3,
         )
     lines = _draw_roofs(axes, roofs)
+    named = points if len(points) <= MOST_LABELS else []
+    if not named:  # markers stand for formats here
+        legend_of_models(figure, dict.fromkeys((point.model for point in points), "o"))
     places = fix_layout(figure, axes)
     places.taken += [around(*to_pixels(axes, point.flop_per_byte, point.tflop_per_s), 6.0) for point in points]
     for line in lines:
         places.lines += along([to_pixels(axes, *corner) for corner in line])
     _label_roofs(axes, roofs, places)
-    for point in sorted(points, key=lambda point: (point.flop_per_byte, point.tflop_per_s, point.label)):
+    for point in sorted(named, key=lambda point: (point.flop_per_byte, point.tflop_per_s, point.label)):
         label_point(axes, point.label, point.flop_per_byte, point.tflop_per_s, places)
     return figure
 

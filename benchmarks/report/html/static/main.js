@@ -1,10 +1,10 @@
 const MOST_TOGGLED = 8;
 const pageState = { set: 0, shown: new Set() };
 
-/** The rows that plots begin with: all where they are few, else the best of each model. */
+/** The rows that plots begin with: all where they are few, else the best of each model, or of the only one. */
 function firstShown(set) {
-  const all = set.rows.map((_, at) => at);
-  return new Set(all.length <= MOST_TOGGLED ? all : bestOfEach(set));
+  const all = set.rows.map((_, at) => at), best = bestOfEach(set);
+  return new Set(all.length > MOST_TOGGLED && best.length > 1 ? best : all.slice(0, MOST_TOGGLED));
 }
 
 function bestOfEach(set) {
@@ -82,6 +82,12 @@ picker.append(...DATA.machines.map((machine, place) => el("optgroup", { label: m
   DATA.sets.map((set, at) => (set.machine === place ? el("option", { value: at }, set.title) : null)))));
 picker.addEventListener("change", () => show(Number(picker.value)));
 DARK.addEventListener("change", render);
+let drawnWidth = window.innerWidth;
+window.addEventListener("resize", () => {  // a phone that is turned: labels have other places
+  if (window.innerWidth === drawnWidth) return;
+  drawnWidth = window.innerWidth;
+  renderPlots(DATA.sets[pageState.set]);
+});
 show(0);
 // For whoever takes a picture: all is drawn, pictures of test images included.
 window.fmnistZooShown = Promise.all(Object.values(datasets).map((data) => data.sheet)).then(() => new Promise((done) => {

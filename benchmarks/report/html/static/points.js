@@ -75,7 +75,7 @@ function pointTrace(point, cost) {
 const PLACES = [[12, 0], [-12, 0], ...[14, -14, 28, -28, 44, -44, 60, -60].flatMap((up) => [[14, up], [-14, up]])];
 const NEAR = 14;
 
-/** Labels beside their points, each in the first of its places where it meets no point, bar, part of the front's line or other label. */
+/** Labels beside their points, each in the first of its places where it meets no point, bar, part of the front's line or other label; cut where it would leave the plot. */
 function placedLabels(points, line, ranges, chart) {
   const width = Math.max(200, chart.clientWidth - 80), height = Math.max(150, chart.clientHeight - 60);
   const across = (x) => ((Math.log10(x) - ranges.x[0]) / (ranges.x[1] - ranges.x[0])) * width;
@@ -89,7 +89,10 @@ function placedLabels(points, line, ranges, chart) {
     ...line.slice(1).map((end, at) => alongLine([across(line[at].x), up(line[at].y)], [across(end.x), up(end.y)])),
   ];
   return points.map((point) => {
-    const size = { wide: point.label.length * 6.8 + 4, high: 15 }, x = across(point.x), y = up(point.y);
+    const x = across(point.x), y = up(point.y);
+    const room = Math.max(2, Math.floor((Math.max(x, width - x) - 18) / 6.8));
+    const label = point.label.length > room ? `${point.label.slice(0, room - 1)}…` : point.label;
+    const size = { wide: label.length * 6.8 + 4, high: 15 };
     const places = PLACES.map(([dx, dy]) => {
       const left = dx > 0 ? x + dx : dx < 0 ? x + dx - size.wide : x - size.wide / 2;
       return { dx, dy, left, right: left + size.wide, bottom: y + dy - size.high / 2, top: y + dy + size.high / 2 };
@@ -100,7 +103,7 @@ function placedLabels(points, line, ranges, chart) {
     const box = (inside.length ? inside : places).reduce((best, one) => (meets(one) < meets(best) ? one : best));
     taken.push([box]);
     return {
-      x: Math.log10(point.x), y: point.y, text: plotText(point.label),
+      x: Math.log10(point.x), y: point.y, text: plotText(label),
       ...(Math.abs(box.dy) <= NEAR
         ? { showarrow: false, xshift: box.dx, yshift: box.dy }
         : { showarrow: true, arrowhead: 0, arrowwidth: 0.8, arrowcolor: themeColor("muted"), ax: box.dx, ay: -box.dy }),

@@ -111,7 +111,7 @@ def test_a_model_is_described_layer_by_layer(capsys: pytest.CaptureFixture[str])
     lines = [" ".join(line.split()) for line in output.splitlines()]
     assert "stages.1.0 Conv2d 64 x 7 x 7 18,432 903,168 7 x 7" in lines
     assert "total 278,890 6,306,176" in lines
-    assert "running_mean" not in output
+    assert "head.bias 10" in " ".join(output.split()) and "first values" not in output
 
 
 def test_options_change_what_is_described(capsys: pytest.CaptureFixture[str]) -> None:
@@ -134,6 +134,9 @@ def test_the_weights_of_a_trained_model_are_its_own(capsys: pytest.CaptureFixtur
     assert "mlp hidden=32: by default" in output
     head = next(line.split() for line in output.splitlines() if line.startswith("head.weight"))
     assert head[1:] == ["10", "x", "32", *["0.125", "0", "0.125", "0.125"], "0.125,", "0.125,", "0.125,", "0.125"]
+    by_default = run(capsys, "describe", tmp_path / "saved")[1]
+    statistics = next(line.split() for line in by_default.splitlines() if line.startswith("head.weight"))
+    assert statistics == head[:8]  # all but the values
     fresh = run(capsys, "describe", "mlp", "--weights")[1]
     assert fresh == run(capsys, "describe", "mlp", "--weights")[1]  # seed 0
 

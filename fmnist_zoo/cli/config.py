@@ -25,13 +25,15 @@ class ListConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DescribeConfig:
-    """Show a model's layers with output shapes, parameters, multiply-accumulates and receptive fields."""
+    """Show a model's layers with output shapes, parameters, multiply-accumulates, receptive fields and its weights.
+
+    The weights are those of initialisation with seed 0, or as they were trained where a folder is named.
+    """
 
     models: tyro.conf.Positional[tuple[str, ...]]
     """Names, globs, timm/NAME, or folders of trained models (results/MACHINE/weights/RUN_ID)."""
     weights: bool = False
-    """Show what weights and biases hold: mean, deviation, least, greatest and first values. As they are initialised
-    with seed 0, or as they were trained where a folder is named."""
+    """Show the first values of weights and biases beside their statistics."""
     set: tuple[str, ...] = ()
     """Model options: mlp.hidden=256-128-64."""
     plugin: tuple[Path, ...] = ()

@@ -30,11 +30,11 @@ def describe_text(options: DescribeConfig) -> str:
     for name in names:
         torch.manual_seed(0)
         own = changes.get(name, {})
-        parts.append(_model_text(name, create_model(name, **own), own, with_weights=options.weights))
+        parts.append(_model_text(name, create_model(name, **own), own, with_values=options.weights))
     for folder in folders:
         saved = load_checkpoint(Path(folder))
         own = saved.config["options"]
-        parts.append(_model_text(saved.config["model"], saved.model, own, with_weights=options.weights))
+        parts.append(_model_text(saved.config["model"], saved.model, own, with_values=options.weights))
     return "\n\n\n".join(parts)
 
 
@@ -58,22 +58,23 @@ def layer_table(layers: Sequence[Layer]) -> str:
     return tabulate(rows, headers, disable_numparse=True, colalign=align)
 
 
-def weight_table(statistics: Sequence[WeightStatistics]) -> str:
-    """What each weight and bias holds, one a line."""
+def weight_table(statistics: Sequence[WeightStatistics], *, with_values: bool) -> str:
+    """What each weight, bias and running average holds, one a line."""
     rows = [
         [
             one.name,
             " x ".join(map(str, one.shape)) or "1",
             *(f"{value:.4g}" for value in (one.mean, one.std, one.least, one.greatest)),
-            ", ".join(f"{value:.3g}" for value in one.first_values),
+            *([", ".join(f"{value:.3g}" for value in one.first_values)] if with_values else []),
         ]
         for one in statistics
     ]
-    headers = ["tensor", "shape", "mean", "std", "least", "greatest", "first values"]
-    return tabulate(rows, headers, disable_numparse=True, colalign=("left", "left", *["right"] * 4, "left"))
+    headers = ["tensor", "shape", "mean", "std", "least", "greatest", *(["first values"] if with_values else [])]
+    align = ("left", "left", *["right"] * 4, *(["left"] if with_values else []))
+    return tabulate(rows, headers, disable_numparse=True, colalign=align)
 
 
-def _model_text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_weights: bool) -> str:
+def _model_text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_values: bool) -> str:
     spec, cost = get_spec(name), count_flops(model)
     options = "".join(f" {option}={format_option(value)}" for option, value in changes.items())
     work = (
@@ -86,9 +87,9 @@ def _model_text(name: str, model: nn.Module, changes: Mapping[str, str], *, with
         work,
         "",
         layer_table(model_layers(model)),
+        "",
+        weight_table(weight_statistics(model), with_values=with_values),
     ]
-    if with_weights:
-        lines += ["", weight_table(weight_statistics(model))]
     return "\n".join(lines)
 
 

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchmarks import experiment
+from benchmarks.alike import record_parts
 from benchmarks.config import RunConfig
 from benchmarks.display import PlainDisplay
 from benchmarks.plan import Plan, make_plan
 from benchmarks.record import RunRecord
-from benchmarks.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before, record_parts
+from benchmarks.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before
 from benchmarks.roofline import keep_roofline
 from benchmarks.runner import Place, Runner
 from benchmarks.schema import Environment

@@ -12,6 +12,8 @@ from benchmarks.fits import fields_mismatch
 from benchmarks.record import RUN_ID, RunRecord, config_key
 from benchmarks.versions import SCHEMA_VERSION
 
+ROUNDING_PCT = 0.1
+"""By how much an accuracy may differ from what is counted beside it, in points: a changed digit that matters is more."""
 _STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
@@ -58,6 +60,9 @@ def _inconsistency(content: dict[str, Any]) -> str | None:
             return f"metrics.confusion_matrix is not {size} x {size}, as per_class has it"
         if not sum(map(sum, matrix)) > 0 or not 0 <= metrics["test_top1_pct"] <= 100:
             return "metrics count no test image, or test_top1_pct is not between 0 and 100"
+        counted_pct = 100 * sum(matrix[index][index] for index in range(size)) / sum(map(sum, matrix))
+        if abs(metrics["test_top1_pct"] - counted_pct) > ROUNDING_PCT:
+            return f"test_top1_pct is {metrics['test_top1_pct']:g}, and the confusion matrix counts {counted_pct:g}"
     return None
 
 

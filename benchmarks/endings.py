@@ -33,15 +33,20 @@ def end_tree(process: subprocess.Popen[bytes], mark: str) -> None:
     process.kill()
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)
-    for _ in range(PASSES):
-        found = list(marked(mark))
-        for other in found:
-            with contextlib.suppress(psutil.Error):
-                other.kill()
-        if not found:
-            break
+    end_marked(mark)
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(PATIENCE_S)
+
+
+def end_marked(mark: str) -> None:
+    """Kill the processes whose environment has this mark, but for the one that asks for it."""
+    for _ in range(PASSES):
+        found = [process for process in marked(mark) if process.pid != os.getpid()]
+        for process in found:
+            with contextlib.suppress(psutil.Error):
+                process.kill()
+        if not found:
+            break
 
 
 def marked(mark: str) -> Iterator[psutil.Process]:

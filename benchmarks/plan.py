@@ -210,10 +210,20 @@ def _variant(
         label=name,
         family=spec.family,
         num_params=num_params,
-        flops=count_flops(model),
+        flops=_counted(name, model),
         flags=flags,
         code=code_checksum(spec.build, model),
     )
+
+
+def _counted(name: str, model: nn.Module) -> FlopCount:
+    try:
+        return count_flops(model)
+    except Exception as error:
+        raise ValueError(
+            f"the FLOPs of {name} can't be counted: {type(error).__name__}: {error} (they are counted without data, on "
+            "torch's meta device: its forward pass may not look at the values of a tensor, as .item() does)"
+        ) from error
 
 
 def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Module:
@@ -224,10 +234,15 @@ def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Modul
         with torch.inference_mode():
             logits = model.eval()(images)
             alone = model(images[:1])
-    except (RuntimeError, TypeError, IndexError, MemoryError) as error:
+    except ValueError:  # of an option, which it names
+        raise
+    except (Exception, SystemExit) as error:
         raise ValueError(f"{name} can't be built and run: {type(error).__name__}: {error}") from error
-    if tuple(logits.shape) != (2, NUM_CLASSES):
-        raise ValueError(f"{name} turns 2 images into {tuple(logits.shape)}; it must give logits (2, {NUM_CLASSES})")
+    given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
+    if given != (2, NUM_CLASSES):
+        raise ValueError(f"{name} turns 2 images into {given}; it must give logits (2, {NUM_CLASSES})")
+    if logits.isnan().any():
+        raise ValueError(f"{name} gives logits that are no numbers (NaN) before any training")
     if not torch.allclose(logits[:1], alone, rtol=1e-3, atol=1e-3):
         raise ValueError(
             f"{name} gives an image other logits alone than beside another one, in evaluation mode: it must classify "

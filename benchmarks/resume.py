@@ -11,14 +11,12 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from benchmarks.alike import Parts, difference, machine_parts, record_parts
 from benchmarks.arms.record import ArmsRecord
 from benchmarks.arms.sweep import arm_groups
 from benchmarks.plan import Plan, Variant
 from benchmarks.record import RunRecord, config_key
 from benchmarks.schema import Environment
-
-Parts = Mapping[str, str | int | None]
-"""What a content key is made of, by name."""
 
 RunKey = tuple[str, int]
 """Configuration key and seed."""
@@ -49,53 +47,9 @@ class Conditions:
         }  # fmt: skip
 
 
-def machine_parts(environment: Environment) -> dict[str, str | int | None]:
-    """Versions and hardware that a run depends on; those of the GPU only where it uses one."""
-    software, hardware, details = environment["software"], environment["hardware"], environment["details"]
-    on_gpu = hardware["gpu_name"] is not None
-    return {
-        "torch": software["torch"],
-        "Python": ".".join(software["python"].split(".")[:2]),
-        "CUDA": software["cuda"] if on_gpu else None,
-        "cuDNN": software["cudnn"] if on_gpu else None,
-        "driver": software["gpu_driver"] if on_gpu else None,
-        "processor": hardware["cpu_model"],
-        "cores": hardware["physical_cores"],
-        "GPU": hardware["gpu_name"],
-        "threads": None if details is None else details["num_threads"],
-    }
-
-
-def record_parts(record: RunRecord) -> Parts:
-    """The same of a run that was recorded."""
-    return {
-        "configuration": record.config_key,
-        "seed": record.seed,
-        "code": record.code_checksum,
-        "data": None if record.dataset is None else record.dataset["checksum"],
-        **machine_parts(record.environment),
-    }
-
-
 def content_key(parts: Parts) -> str:
     """SHA-256 (hex) of the parts; their order doesn't matter."""
     return config_key(parts)
-
-
-def difference(recorded: Parts, wanted: Parts) -> str | None:
-    """How an earlier run of the same configuration and seed was made otherwise; None where it is the same run.
-
-    A run that broke off before it had the data says nothing of them, and that is no difference.
-    """
-    if recorded["code"] is None:
-        return "before records said with which code"
-    names = [
-        name
-        for name, value in wanted.items()
-        if recorded[name] != value and not (name == "data" and recorded[name] is None)
-    ]
-    texts = {"code": "with other code", "data": "on other data"}
-    return " and ".join(texts.get(name, f"with {name} {recorded[name] or 'unknown'}") for name in names) or None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

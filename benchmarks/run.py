@@ -6,6 +6,7 @@ Ctrl-C or a signal to end. The first Ctrl-C lets the run at hand finish, the sec
 
 from __future__ import annotations
 
+import faulthandler
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -147,4 +148,5 @@ def _drawn(display: Display, out: Path, machine: str) -> bool:
 
 
 if __name__ == "__main__":
+    faulthandler.enable()  # a model may crash where it is tried before its worker has it; this says which
     raise SystemExit(main())

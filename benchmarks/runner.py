@@ -221,8 +221,8 @@ class Runner:
         """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""
         for variant in self.plan.variants:
             for seed in self.plan.seeds:
-                if (variant.key, seed) in done.runs and (path := self._checkpoint_path(variant, seed)) is not None:
-                    path.unlink(missing_ok=True)
+                if (record := done.runs.get((variant.key, seed))) is not None:
+                    self._forget_checkpoint(variant, seed, record)
         self._reporting.note()
 
     def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:

@@ -29,6 +29,7 @@ from fmnist_zoo.training.state import (
     to_cpu,
 )
 from fmnist_zoo.training.step import TrainingStep
+from tests.full_disk import room_for
 from tests.test_graph import FakeGraph
 
 KEY = "this training"
@@ -173,6 +174,16 @@ def test_only_every_nth_epoch_and_the_last_are_kept(small: Dataset, tmp_path: Pa
     assert again.state is not None and again.state.about == {"reason": "measured"}
     resumed = fit(model(), small, recipe=spec, device="cpu", checkpoints=again, on_epoch=seen.append)
     assert resumed.history == expected.history == seen and resumed.resumed_epochs == 5
+
+
+def test_a_state_that_does_not_fit_onto_the_disk_ends_no_training(small: Dataset, tmp_path: Path) -> None:
+    path, spec, whole, alone = tmp_path / "state", recipe(budget=Budget("epochs", 2)), model(), model()
+    fit(whole, small, recipe=spec, device="cpu")
+    checkpoints = Checkpoints(path, key=KEY, every_epochs=1)
+    with room_for(1000), pytest.warns(UserWarning, match=f"couldn't be kept: can't write {path}: .* make room there"):
+        result = fit(alone, small, recipe=spec, device="cpu", checkpoints=checkpoints)
+    assert len(result.history) == 2 and list(tmp_path.iterdir()) == []
+    assert all(torch.equal(a, b) for a, b in zip(everything(whole), everything(alone), strict=True))
 
 
 def test_the_clock_counts_training_alone_and_goes_on(small: Dataset, tmp_path: Path) -> None:

@@ -2,18 +2,26 @@
 
 import copy
 import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import nn
 
 from benchmarks.config import RunConfig
+from benchmarks.display import Display
+from benchmarks.place import Place
 from benchmarks.plan import make_plan
+from benchmarks.runner import Runner
+from benchmarks.worker import carry_out
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.evaluation import evaluate
 from fmnist_zoo.recipe import Budget, Recipe
-from fmnist_zoo.training.determinism import deterministic_algorithms
+from fmnist_zoo.training.determinism import VARIABLES, deterministic_algorithms
+from tests.benchmarks.test_runner import FakeWorker, good_result
 
 SHORT = Recipe(budget=Budget("epochs", 1), batch_size=100, lr=3e-3)
 
@@ -74,3 +82,26 @@ def test_a_plan_leaves_nothing_to_measurement_and_says_so() -> None:
     assert (config["precision"], config["engine"]) == ("bf16", "compile")
     with pytest.raises(ValueError, match="--deterministic doesn't go with budget seconds:3.*use epochs:N or flops:N"):
         make_plan(RunConfig(models=("mlp",), device="cpu", deterministic=True, budget=("seconds:3",)))
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_worker_trains_as_the_command_was_told_and_is_started_for_it(deterministic: bool, tmp_path: Path) -> None:
+    """A run that computes the same bits by luck, as most do on a CPU, would show neither."""
+
+    class Looks:
+        def run(self, job: Any, emit: Any) -> dict[str, Any]:
+            return {"is_on": torch.are_deterministic_algorithms_enabled()}
+
+    started: list[Mapping[str, str]] = []
+
+    def new_worker(variables: Mapping[str, str]) -> Any:
+        started.append(variables)
+        return FakeWorker([good_result], [])
+
+    plan = make_plan(RunConfig(models=("mlp",), device="cpu", seeds=1, deterministic=deterministic))
+    job: Any = {"task": "run", "config": plan.variants[0].config}
+    assert carry_out(Looks(), job, print)["is_on"] == deterministic
+    assert not torch.are_deterministic_algorithms_enabled()
+    place = Place(out=tmp_path, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
+    Runner(plan, place, Display(), new_worker=new_worker).run()
+    assert started == [VARIABLES if deterministic else {}]

@@ -96,7 +96,7 @@ def _arms_parts(records: Sequence[RunRecord], material: Material) -> list[str]:
 
 def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
     """Runs that did not end well, and files that are no records; nothing where there are none."""
-    lines = [_failure(row, record) for row in rows for record in row.records if record.status != "ok"]
+    lines = [_failure(row, record) for row in rows for record in row.failed]
     lines += [f"- File {escape(problem.name)} was skipped: {escape(shorten(problem.reason))}" for problem in problems]
     return ["## Problems", "\n".join(lines)] if lines else []
 
@@ -104,4 +104,5 @@ def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
 def _failure(row: Row, record: RunRecord) -> str:
     message = escape(shorten(record.error)) if record.error else "no message"
     link = f"[record](runs/{record.run_id}.json)"
-    return f"- {escape(row.label)}, seed {record.seed}: {record.status}. {message} ({link})"
+    instead = "" if record in row.records else " after a good run made in the same way, which counts"
+    return f"- {escape(row.label)}, seed {record.seed}: {record.status}{instead}. {message} ({link})"

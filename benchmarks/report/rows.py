@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
+from benchmarks.alike import difference, record_parts
 from benchmarks.record import RunRecord
 from benchmarks.report.labels import variant_labels
 from benchmarks.schema import Config
@@ -32,7 +33,7 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One configuration: its label, its latest run for each seed, in the order of seeds, and the runs before those."""
+    """One configuration: its label, the run that counts for each seed, in the order of seeds, and the other runs."""
 
     label: str
     records: list[RunRecord]
@@ -49,6 +50,13 @@ class Row:
         return [record for record in self.records if record.status == "ok" and record.metrics]
 
     @property
+    def failed(self) -> list[RunRecord]:
+        """The runs that did not end well: those that count, and those after a good one, which counts in their place."""
+        counts = {record.seed: record for record in self.records}
+        later = [run for run in self.replaced if run.status != "ok" and run.run_id > counts[run.seed].run_id]
+        return [*(record for record in self.records if record.status != "ok"), *later]
+
+    @property
     def test_top1_pct(self) -> list[float]:
         """Accuracy of each run that counts."""
         return [record.metrics["test_top1_pct"] for record in self.ok if record.metrics]
@@ -63,15 +71,28 @@ class Section:
 
 
 def sections(records: Sequence[RunRecord]) -> list[Section]:
-    """Group records, of which the latest for each configuration and seed counts: the main conditions first."""
+    """Group records: the main conditions first.
+
+    For each configuration and seed the latest run counts; where that failed, the latest good one made in the same way.
+    """
     by_key: dict[str, dict[int, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.run_id):  # sorts by start where key and seed are equal
         by_key[record.config_key][record.seed].append(record)
     groups: dict[Conditions, list[list[list[RunRecord]]]] = defaultdict(list)
     for _, by_seed in sorted(by_key.items()):
-        runs = [again for _, again in sorted(by_seed.items())]
+        runs = [_counting_last(again) for _, again in sorted(by_seed.items())]
         groups[_conditions(runs[0][-1].config)].append(runs)
     return [Section(conditions, _rows(groups[conditions])) for conditions in sorted(groups, key=_rank)]
+
+
+def _counting_last(runs: list[RunRecord]) -> list[RunRecord]:
+    """The runs of a configuration and seed, the oldest first, but for the one that counts, which is the last."""
+    last = runs[-1]
+    if last.status == "ok":
+        return runs
+    made = record_parts(last)
+    good = [run for run in runs if run.status == "ok" and difference(made, record_parts(run)) is None]
+    return [*(run for run in runs if run is not good[-1]), good[-1]] if good else runs
 
 
 def _rows(groups: Sequence[list[list[RunRecord]]]) -> list[Row]:

@@ -101,7 +101,8 @@ def fit(
         on_epoch: called after each epoch; of a training that goes on, also for those before.
         checkpoints: where its state is kept, so that it goes on from there after a kill. On a CPU it then ends with
             the same weights, bit for bit. The ledger goes on too: a budget in seconds has what was left of it. A state
-            that can't be used is named in a warning, and the training begins anew.
+            that can't be used is named in a warning, and the training begins anew; one that can't be written is, too,
+            and the training goes on.
 
     Raises:
         ValueError: recipe, model and device don't fit together.
@@ -203,19 +204,21 @@ def _save(result: FitResult, plan: StepPlan, ledger: Ledger, checkpoints: Checkp
     if checkpoints is None or not checkpoints.is_due(len(result.history), is_last=is_last):
         return
     with ledger.section("write"):
-        checkpoints.save(
-            TrainingState(
-                precision=result.precision,
-                engine=asked,
-                history=tuple(result.history),
-                num_steps=result.num_steps,
-                planned_steps=plan.num_steps,
-                seconds=dict(ledger.seconds),
-                scaler=result.step.scaler.state_dict(),
-                about=checkpoints.about,
-                tensors=to_cpu({**result.step.tensors(), **random_state(result.step.device)}),
-            )
+        state = TrainingState(
+            precision=result.precision,
+            engine=asked,
+            history=tuple(result.history),
+            num_steps=result.num_steps,
+            planned_steps=plan.num_steps,
+            seconds=dict(ledger.seconds),
+            scaler=result.step.scaler.state_dict(),
+            about=checkpoints.about,
+            tensors=to_cpu({**result.step.tensors(), **random_state(result.step.device)}),
         )
+        try:
+            checkpoints.save(state)
+        except OSError as error:  # it is there to save a training, and must not end one
+            warnings.warn(f"The training's state after an epoch couldn't be kept: {error}", stacklevel=3)
 
 
 def place(model: nn.Module, device: torch.device) -> nn.Module:

@@ -58,6 +58,15 @@ def test_a_plugin_counts_with_what_it_uses_but_not_its_words(checksum_of: Callab
     assert checksum_of(MODEL, HELPER.replace("2 *", "3 *")) != plain
 
 
+@pytest.mark.parametrize("line", ["from helper_of_a_plugin import TIMES", "from helper_of_a_plugin import *"])
+def test_a_number_that_a_plugin_takes_from_another_file_counts(
+    line: str, checksum_of: Callable[[str, str], str]
+) -> None:
+    model = MODEL.replace("from helper_of_a_plugin import scaled", line).replace("scaled(", "TIMES * (")
+    assert checksum_of(model, "TIMES = 2\n") != checksum_of(model, "TIMES = 3\n")
+    assert checksum_of(model, "TIMES = 2\n") == checksum_of(model, "TIMES = 2  # a comment\n")
+
+
 def copied(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: Callable[[str], str]) -> str:
     """The checksum of `mlp` where one of the package's files reads otherwise."""
     real = code._program

@@ -123,12 +123,13 @@ serve = "import os, threading; from benchmarks.worker import end_with_parent\\n"
     "threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()\\n" + sys.argv[1]
 worker = Worker(1, command=(sys.executable, "-c", serve))
 print(worker._environment["FMNIST_ZOO_WORKER"], flush=True)
-code = "emit({'event': 'note'}) if os.fork() else None; time.sleep(1000)"
+code = "subprocess.Popen(['sleep', '1000'], start_new_session=True)\\n" \\
+    "emit({'event': 'note'}) if os.fork() else None; time.sleep(1000)"
 worker.run({"code": code}, lambda event: print("up", flush=True))
 """
     runner = psutil.Popen([sys.executable, "-c", code, SERVE], stdout=-1, text=True, cwd=Path(__file__).parents[2])
     mark = runner.stdout.readline().strip()
-    assert runner.stdout.readline().strip() == "up" and len(list(marked(mark))) > 1
+    assert runner.stdout.readline().strip() == "up" and len(list(marked(mark))) > 2
     runner.kill()
     runner.wait()
     deadline = time.monotonic() + 30

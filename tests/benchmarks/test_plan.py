@@ -1,5 +1,6 @@
 """From options to variants: axes, labels, tracks, and everything that must be refused before a run starts."""
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from benchmarks.config import RunConfig
 from benchmarks.plan import Plan, make_plan
+from benchmarks.run import main
 from benchmarks.tracks import EQUAL
 from fmnist_zoo.registry import get_spec, register_model
 
@@ -165,3 +167,41 @@ def test_a_model_that_looks_at_the_rest_of_the_batch_is_refused() -> None:
 
 def test_budgets_that_differ_in_the_last_digit_are_two_variants() -> None:
     assert len(plan(models=("mlp",), budget=("flops:12345678", "flops:12345679")).variants) == 2
+
+
+BROKEN = {
+    "raises": (
+        "def forward(self, images): return self.nothing(images)",
+        "raises can't be built and run: AttributeError",
+    ),
+    "leaves": ("def forward(self, images): raise SystemExit(0)", "leaves can't be built and run: SystemExit"),
+    "asserts": ("def __init__(self): assert False, 'of its own'", "asserts can't be built and run: .* of its own"),
+    "pair": ("def forward(self, images): return self.layer(images.flatten(1)), 1", "pair turns 2 images into a tuple"),
+    "none": (
+        "def forward(self, images): return self.layer(images.flatten(1)) * float('nan')",
+        "none gives logits .*NaN",
+    ),
+    "looks": (
+        "def forward(self, images): return self.layer(images.flatten(1)) * (1 if images.sum().item() else 2)",
+        "the FLOPs of looks can't be counted: RuntimeError: .*meta.*may not look at the values",
+    ),
+}
+
+
+@pytest.mark.usefixtures("own_registry")
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_model_that_is_broken_is_named_before_anything_runs(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    method, words = BROKEN[name]
+    plugin = tmp_path / "broken.py"
+    plugin.write_text(
+        "from torch import nn\nfrom fmnist_zoo import register_model\n"
+        f"@register_model({name!r}, family='mlp', summary='', reference='')\n"
+        "class Broken(nn.Module):\n"
+        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(784, 10)\n"
+        f"    {method}\n"
+    )
+    assert main(["--models", "mlp", name, "--plugin", str(plugin), "--out", str(tmp_path / "out")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and re.search(words, error)

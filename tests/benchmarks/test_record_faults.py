@@ -69,6 +69,10 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "a ragged matrix": (damaged(metrics=METRICS | {"confusion_matrix": [[1]]}), "not 10 x 10"),
     "no classes": (damaged(metrics=METRICS | {"per_class": [], "confusion_matrix": []}), "not 0 x 0"),
     "an impossible accuracy": (damaged(metrics=METRICS | {"test_top1_pct": 101.0}), "not between 0 and 100"),
+    "another accuracy": (
+        damaged(metrics=METRICS | {"test_top1_pct": 98.0}),
+        "is 98, and the confusion matrix counts 90",
+    ),
     "ok without scores": (damaged(metrics=None), "status is ok, but there are no metrics"),
     "no budget": (damaged(**with_part("config", recipe={})), "recipe has no budget"),
 }

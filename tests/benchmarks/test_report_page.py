@@ -133,6 +133,19 @@ def test_only_the_latest_run_of_a_configuration_and_seed_counts() -> None:
     assert "; 1 older, of which a later run is shown, not counted" in page
 
 
+def test_a_good_run_is_not_lost_by_a_later_failure_of_the_same_and_both_are_told() -> None:
+    good, other = make_record(code_checksum="a"), make_record(seed=1, code_checksum="a")
+    failed = make_record(top1_pct=None, status="failed", error="killed from outside", minutes=9, code_checksum="a")
+    (section,) = sections([good, failed, other])
+    assert section.rows[0].ok == [good, other] and section.rows[0].replaced == [failed]
+    page = page_of([good, failed, other])
+    assert cells(page, "mlp")[2] == "2"
+    assert "- mlp, seed 0: failed after a good run made in the same way, which counts. killed from outside" in page
+    changed = make_record(top1_pct=None, status="failed", minutes=9, code_checksum="b")
+    (section,) = sections([good, changed, other])
+    assert section.rows[0].ok == [other] and "seed 0: failed. " in page_of([good, changed, other])
+
+
 def test_a_mean_over_seeds_and_a_single_seed_have_their_own_intervals() -> None:
     records = [make_record(seed=seed, top1_pct=top1) for seed, top1 in enumerate([90.0, 91.0, 92.0])]
     page = page_of(records)

@@ -14,11 +14,12 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchmarks import experiment
+from benchmarks.alike import record_parts
 from benchmarks.config import RunConfig
 from benchmarks.display import PlainDisplay
 from benchmarks.plan import Plan, make_plan
 from benchmarks.record import RunRecord
-from benchmarks.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before, record_parts
+from benchmarks.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before
 from benchmarks.roofline import keep_roofline
 from benchmarks.runner import Place, Runner
 from benchmarks.schema import Environment
@@ -198,6 +199,8 @@ def test_a_state_is_kept_for_a_run_that_may_go_on_and_only_for_that(tmp_path: Pa
     sweep(die, die, checkpoint_every=1)
     sweep(die, die, checkpoint_every=1)
     assert [job and job["found"] for job in asked] == [False, False]
+    left = resuming(tmp_path, PLAN, [], [], io.StringIO(), resumes=True)
+    left.run(done=left.done_before(retry_failed=False))  # what failed is left so, and may still be tried again later
     sweep(die, resumes=True)  # --resume alone takes what is there, and keeps nothing further
     assert [job and (job["every_epochs"], job["found"]) for job in asked] == [(None, True)]
     assert len(list(folder.iterdir())) == 1

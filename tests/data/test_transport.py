@@ -4,8 +4,9 @@ import io
 import os
 import socket
 import sys
+import threading
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
@@ -50,6 +51,45 @@ def test_a_trickling_server_is_given_up(mirror: Mirror, monkeypatch: pytest.Monk
     monkeypatch.setattr(transport, "DOWNLOAD_LIMIT_S", 0.0)
     with pytest.raises(SourceError, match="too slow"):
         get(f"{mirror.url}{TRAIN_IMAGES}.gz")
+
+
+@pytest.mark.parametrize(
+    ("scheme", "beginning"),
+    [
+        ("http", b""),
+        ("http", b"HTTP/1.1 200 OK\r\nX-Endless: "),
+        ("http", b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1;"),
+        ("https", b"\x16\x03\x03\x40\0"),  # a handshake of 16,384 bytes
+    ],
+)
+def test_a_server_that_trickles_before_the_body_is_given_up(
+    scheme: str, beginning: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte by byte, so that no wait for the next one is long: of a header, of a chunk's length, of a handshake."""
+    monkeypatch.setattr(transport, "DOWNLOAD_LIMIT_S", 0.3)
+    given_up = threading.Event()
+
+    def serve(server: socket.socket) -> None:
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(beginning)
+            while not given_up.wait(0.02):
+                connection.sendall(b"H")
+
+    with closing(socket.create_server(("127.0.0.1", 0))) as server:
+        thread = threading.Thread(target=serve, args=(server,))
+        thread.start()
+        started_s = time.monotonic()
+        watch = threading.Timer(20.0, given_up.set)
+        watch.start()
+        try:
+            with pytest.raises(SourceError, match="too slow"):
+                get(f"{scheme}://127.0.0.1:{server.getsockname()[1]}/file")
+            assert time.monotonic() - started_s < 10.0
+        finally:
+            watch.cancel()
+            given_up.set()
+            thread.join()
 
 
 def test_only_http_is_fetched(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ from benchmarks.record import RUN_ID, RunRecord, config_key
 from benchmarks.versions import SCHEMA_VERSION
 
 ROUNDING_PCT = 0.1
-"""By how much an accuracy may differ from what is counted beside it, in points: a changed digit that matters is more."""
+"""Points by which an accuracy may differ from what is counted beside it; a changed digit that matters makes more."""
 _STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 

@@ -10,6 +10,7 @@ from statistics import median
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 from benchmarks.arms.record import Arm, ArmsRecord
 from benchmarks.report.figures.drawn import Sketch, plain_number, quiet, titled
@@ -95,6 +96,7 @@ def _draw(axes: Axes, arms: Sequence[TimedArm], color: str) -> None:
     axes.invert_yaxis()
     quiet(axes, "y")
     axes.margins(x=0.16 if all(arm.parity is not False for arm in arms) else 0.4)
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # more don't have room for their digits
     axes.xaxis.set_major_formatter(lambda value, _: plain_number(value))
 
 

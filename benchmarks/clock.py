@@ -25,6 +25,8 @@ order, which falls into one sample and not into the next."""
 MIN_SAMPLES = 6
 """Fewer have no 95% interval of the median (`benchmarks.stats.median_interval`)."""
 MAX_SAMPLES = 100
+OVERTIME_S = 4.0
+"""Beyond the limit, after which no sample begins, however few there are: measuring what is very slow must end, too."""
 
 
 def stopwatch(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> Stopwatch:
@@ -79,7 +81,7 @@ def sample_rates(
         work: does a portion, and returns how many units (images, FLOPs, bytes) that was. Calls within a sample are
             queued without waiting between them.
         timed: the device's stopwatch.
-        limit_s: no sample begins after so many seconds, once there are MIN_SAMPLES.
+        limit_s: no sample begins after so many seconds once there are MIN_SAMPLES, and OVERTIME_S later none at all.
         clock: seconds, monotonic, for the limit.
 
     Returns:
@@ -94,7 +96,10 @@ def sample_rates(
 
     begin = clock()
     while len(rates) < MAX_SAMPLES:
-        if len(rates) >= MIN_SAMPLES and (is_narrow(rates) or clock() - begin >= limit_s):
+        spent_s = clock() - begin
+        if len(rates) >= MIN_SAMPLES and (is_narrow(rates) or spent_s >= limit_s):
+            break
+        if rates and spent_s >= limit_s + OVERTIME_S:
             break
         seconds = timed(several)
         if seconds >= SAMPLE_S:

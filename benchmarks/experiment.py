@@ -37,6 +37,7 @@ from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import DivergedError, EpochStats, FitResult, fit, place, split_dataset
 from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
@@ -207,6 +208,8 @@ class Experiment:
             self.found["carried_s"] = ledger.carried_s
             emit({"event": "epoch", **asdict(stats)})
 
+        for note in precision_notes(model, choice.precision, resolve_device(job["device"])):
+            self._flag("precision", note)
         if checkpoints is not None:
             checkpoints.about["reason"] = choice.reason
         with warnings.catch_warnings(record=True) as caught:

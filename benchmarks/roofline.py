@@ -33,7 +33,7 @@ from benchmarks.schema import Environment, Roofline
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
 from fmnist_zoo.recipe import Precision
-from fmnist_zoo.training.precision import check_precision, has_bf16
+from fmnist_zoo.training.precision import check_precision, is_emulated
 
 MAX_AGE = timedelta(hours=1)
 LIMIT_S = 1.0
@@ -200,8 +200,7 @@ def has_precision(precision: Precision, device: torch.device) -> bool:
         check_precision(precision, device)
     except ValueError:
         return False
-    # Training may be asked for bf16 on any processor. One without the instructions is slower by orders of magnitude.
-    return not precision.startswith("bf16") or device.type != "cpu" or has_bf16(device)
+    return not is_emulated(precision, device)
 
 
 def _sampled(

@@ -85,6 +85,7 @@ def _sweep(
     from benchmarks.isolation import Isolation
     from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
+    from benchmarks.precision_cost import slow_precisions
     from benchmarks.resume import Done
     from benchmarks.runner import Place, Results, Runner
     from fmnist_zoo.data import load_dataset
@@ -95,6 +96,8 @@ def _sweep(
     plan = make_plan(options)
     # Fetched here, with a progress bar; the workers then find it in the cache.
     dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
+    for sentence in slow_precisions(plan, dataset):
+        display.warn(sentence)
     if options.dry_run:
         say(plan_table(plan, dataset))
         return Outcome(exit_code=0, complete=False, machine=None)

@@ -24,7 +24,7 @@ from benchmarks.environment import hardware, machine_name, software
 from benchmarks.interrupts import Interrupts
 from benchmarks.isolation import InProcess, Isolation, Seat
 from benchmarks.ledger import complete_ledger
-from benchmarks.place import Place, check_writable
+from benchmarks.place import Place
 from benchmarks.plan import Plan, Variant
 from benchmarks.process import NewWorker, Serving, Worker
 from benchmarks.record import RunRecord, run_id
@@ -35,6 +35,7 @@ from benchmarks.schema import Environment
 from benchmarks.store import RecordStore
 from benchmarks.worker import CheckpointJob
 from benchmarks.worker import environment as worker_environment
+from fmnist_zoo.files import check_writable
 from fmnist_zoo.training.determinism import VARIABLES
 
 

@@ -14,7 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from benchmarks.clock import sample_rates, stopwatch
+from benchmarks.clock import SAMPLE_S, sample_rates, stopwatch
 from benchmarks.rounds import Stopwatch
 from benchmarks.schema import Latency, StepShares, Throughput
 from fmnist_zoo.data.datasets import Dataset
@@ -27,7 +27,12 @@ from fmnist_zoo.training.step import TrainingStep
 TINY = 1e-3
 """Measured steps train with this share of the recipe's learning rate, so that they can't make the weights diverge."""
 CPU_PORTION = 1024
-"""Images trained on between two looks at the clock on a CPU, where a whole chunk can take a second."""
+"""Images trained on between two looks at the clock on a CPU, where a whole chunk can take a second; one batch where
+even that takes long."""
+LIMIT_S = 10.0
+"""Of sampling one latency, or the parts of a step, after which MIN_SAMPLES have to do."""
+MIN_SAMPLES = 9
+"""Of latency and of the parts of a step, warm-up included for the latter, however long they take."""
 
 
 def throughput(result: FitResult, device: torch.device, *, limit_s: float) -> Throughput:
@@ -56,15 +61,18 @@ def throughput(result: FitResult, device: torch.device, *, limit_s: float) -> Th
 def training_rates(step: TrainingStep, loader: TrainLoader, timed: Stopwatch, *, limit_s: float) -> list[float]:
     """Images a second of training on the loader's batches, sampled."""
     batch_size = step.recipe.batch_size
-    steps = max(1, CPU_PORTION // batch_size) if step.device.type == "cpu" else steps_per_chunk(batch_size)
-    stream = _portions(loader, steps * batch_size)
 
-    def train() -> int:
-        images, labels = next(stream)
+    def train(images: Tensor, labels: Tensor) -> int:
         step.chunk(images, labels, [step.recipe.lr * TINY] * (len(labels) // batch_size))
         return len(labels)
 
-    return sample_rates(train, timed, limit_s=limit_s)
+    steps = max(1, CPU_PORTION // batch_size) if step.device.type == "cpu" else steps_per_chunk(batch_size)
+    stream = _portions(loader, steps * batch_size)
+    if step.device.type == "cpu":
+        images, labels = next(stream)
+        if timed(lambda: train(images[:batch_size], labels[:batch_size])) > SAMPLE_S:
+            stream = (batch for portion in stream for batch in _split(portion, batch_size))
+    return sample_rates(lambda: train(*next(stream)), timed, limit_s=limit_s)
 
 
 def inference_rates(
@@ -83,7 +91,12 @@ def _portions(loader: TrainLoader, size: int) -> Iterator[tuple[Tensor, Tensor]]
     """One endless stream over whole epochs: drawing an epoch's order costs the same however few batches are used."""
     for epoch in itertools.count():
         for images, labels in loader.chunks(epoch):
-            yield from zip(images.split(size), labels.split(size), strict=True)
+            yield from _split((images, labels), size)
+
+
+def _split(portion: tuple[Tensor, Tensor], size: int) -> Iterator[tuple[Tensor, Tensor]]:
+    images, labels = portion
+    yield from zip(images.split(size), labels.split(size), strict=True)
 
 
 def repeated(images: Tensor, count: int) -> Tensor:
@@ -102,10 +115,13 @@ def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_sample
     found: dict[str, Latency] = {}
     for batch_size in (1, 64):
         images = dataset.test.images[:batch_size].to(device)
-        samples_ms = []
+        samples_ms: list[float] = []
+        begin = time.perf_counter()
         for index in range(num_samples + 20):
             synchronize()
             started = time.perf_counter()
+            if len(samples_ms) >= MIN_SAMPLES and started - begin > LIMIT_S:
+                break
             predictor(images)
             synchronize()
             if index >= 20:  # the first are warm-up
@@ -115,7 +131,7 @@ def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_sample
             "p50_ms": cuts[49],
             "p95_ms": cuts[94],
             "p99_ms": cuts[98],
-            "num_samples": num_samples,
+            "num_samples": len(samples_ms),
         }
     return found
 
@@ -128,7 +144,10 @@ def step_shares(result: FitResult, device: torch.device, *, num_samples: int = 3
     """
     batches, timed = result.loader.batches(0, num_samples + 3), stopwatch(device)
     samples: dict[str, list[float]] = {}
-    for images, labels in batches:
+    begin = time.perf_counter()
+    for index, (images, labels) in enumerate(batches):
+        if index >= MIN_SAMPLES and time.perf_counter() - begin > LIMIT_S:
+            break
         parts = result.step.parts(images, labels, result.step.recipe.lr * TINY)
         if parts is None:
             return None

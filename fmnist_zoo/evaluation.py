@@ -14,6 +14,7 @@ from torch.nn import functional
 
 from fmnist_zoo.data.datasets import Split
 from fmnist_zoo.data.loader import PixelScale
+from fmnist_zoo.processor import part_compiler_cache
 from fmnist_zoo.recipe import Engine, Precision
 from fmnist_zoo.training.device import check_engine
 from fmnist_zoo.training.graph import CapturedForward
@@ -43,6 +44,7 @@ class Predictor:
         self._scale, self._precision = scale, precision
         self._forward: Callable[[Tensor], Tensor] = self._eager_forward
         if engine == "compile":
+            part_compiler_cache()
             self._forward = torch.compile(self._eager_forward, dynamic=False)
         elif engine == "graph":
             self._forward = CapturedForward(self._eager_forward)

@@ -14,11 +14,24 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
+from benchmarks.details import isa
+from benchmarks.environment import cpu_model
 from fmnist_zoo import registry
 from fmnist_zoo.data import Dataset, load_dataset
+from fmnist_zoo.processor import cpu_capability, has_bf16, has_fp16
 
 settings.register_profile("unhurried", settings(), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("unhurried")
+
+
+def pytest_report_header() -> list[str]:
+    """Where the tests run: what passes on one processor may fail on another."""
+    cpu = torch.device("cpu")
+    formats = [name for name, has in (("bf16", has_bf16), ("fp16", has_fp16)) if has(cpu)]
+    return [
+        f"processor: {cpu_model()}, {os.cpu_count()} cores: {' '.join(isa())}",
+        f"torch {torch.__version__}: {cpu_capability()} kernels, oneDNN with {' and '.join(['fp32', *formats])}",
+    ]
 
 
 @pytest.fixture(scope="session")

@@ -83,6 +83,7 @@ def killed_and_resumed(path: Path, small: Dataset, *, killed_in: int, **options:
     )
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop", "muon"])
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16_weights"])
 def test_a_killed_training_ends_with_the_same_bits(

@@ -26,6 +26,7 @@ from tests.benchmarks.test_runner import FakeWorker, good_result
 SHORT = Recipe(budget=Budget("epochs", 1), batch_size=100, lr=3e-3)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("family", ["mlp", "cnn", "lstm", "transformer", "unet_encoder"])
 def test_every_family_has_deterministic_kernels_and_gives_the_same_bits_twice(family: str, small: Dataset) -> None:
     few = small.train.select(torch.arange(300))

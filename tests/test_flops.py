@@ -109,6 +109,7 @@ def in_bf16(model: nn.Module, images: Tensor) -> Tensor:
         return model(images)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(
     ("name", "precision"),
     [

@@ -65,6 +65,7 @@ def trained(small: Dataset, family: str, *, graph: bool, precision: Precision = 
     return torch.cat(outputs), torch.cat([value.flatten().float() for value in model.state_dict().values()])
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("family", ["mlp", "lstm"])
 @pytest.mark.parametrize(
     "changes",
@@ -191,6 +192,7 @@ def test_a_captured_forward_pass_reads_the_weights_as_they_are_then(small: Datas
         torch.testing.assert_close(forward(images[:50]), model(SCALE(images[:50])))
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16_weights"])
 def test_a_predictor_follows_its_model(precision: Precision, small: Dataset) -> None:
     model = create_model("mlp", hidden=(16,))

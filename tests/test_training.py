@@ -15,6 +15,7 @@ from fmnist_zoo import create_model, evaluate, fit
 from fmnist_zoo.data import Dataset, holdout
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import loss_and_top1, scores
+from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.training.budget import StepPlan
 from fmnist_zoo.training.choose import choose
@@ -111,6 +112,7 @@ def test_training_leaves_the_random_state_of_the_caller_alone(small: Dataset) ->
     assert torch.equal(before, torch.get_rng_state()) and torch.equal(torch.rand(3), expected)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16_weights"])
 @pytest.mark.parametrize("options", [{}, {"ema_decay": 0.9}, {"clip_grad_norm": 0.1}])
 def test_warm_up_leaves_no_trace(precision: Precision, options: dict[str, Any], small: Dataset) -> None:
@@ -129,6 +131,7 @@ def test_warm_up_leaves_no_trace(precision: Precision, options: dict[str, Any], 
     assert torch.equal(results[0], results[1])
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("family", ["mlp", "cnn", "lstm", "transformer"])
 @pytest.mark.parametrize("precision", ["bf16", "bf16_weights"])
 def test_reduced_precision_follows_fp32(family: str, precision: Precision, small: Dataset) -> None:
@@ -443,6 +446,7 @@ def test_a_short_budget_in_seconds_for_real(small: Dataset) -> None:
     assert result.history[0].scheduled_steps >= 1
 
 
+@pytest.mark.processor
 def test_choosing_on_a_cpu_measures_and_keeps_the_model(small: Dataset) -> None:
     module = model()
     before = weights(module).clone()
@@ -453,6 +457,7 @@ def test_choosing_on_a_cpu_measures_and_keeps_the_model(small: Dataset) -> None:
     assert torch.equal(before, weights(module))
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(("precision", "engine"), [("fp32", "eager"), ("bf16", "compile")])
 def test_what_is_given_is_not_chosen(precision: Precision, engine: Engine, small: Dataset) -> None:
     data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
@@ -475,12 +480,13 @@ class Cancelling(nn.Module):
         return (logits * 1e-3 + 100.0) - 100.0
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("constant", [1.0, math.nan])
 def test_a_precision_that_strays_is_not_chosen_unless_asked_for(constant: float, small: Dataset) -> None:
     data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
     choice = choose(Cancelling(constant), recipe(), data, SCALE, precision=None, engine="eager")
     assert choice.precision == "fp32"
-    if torch.ops.mkldnn._is_mkldnn_bf16_supported():
+    if has_bf16(torch.device("cpu")):
         assert choice.reason is not None and "bf16 strays from fp32" in choice.reason
     asked = choose(Cancelling(constant), recipe(), data, SCALE, precision="bf16", engine=None)
     assert asked.precision == "bf16"

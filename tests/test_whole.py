@@ -38,6 +38,7 @@ def trained(small: Dataset, engine: Engine, precision: Precision, spec: Recipe) 
     return step, logits
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(
     ("precision", "changes"),
     [

@@ -29,7 +29,11 @@ from fmnist_zoo.training.precision import allow_tf32
 from fmnist_zoo.training.step import TrainingStep
 
 CPU_STEPS = 8
-"""Steps a sample on a CPU, where a whole chunk can take seconds."""
+"""Steps a sample on a CPU, where a whole chunk can take seconds; one where an arm's step takes longer than SLOW_S."""
+SLOW_S = 0.25
+ROUNDS_S = 60.0
+"""Of all rounds together, after which MIN_ROUNDS have to do: an emulated number format is that slow."""
+MIN_ROUNDS = 6
 
 
 class ArmJob(TypedDict):
@@ -110,10 +114,10 @@ def compare(
     chunk = sample_chunk(subject)
     steps = [_ready(subject, arm, chunk, report) for arm in arms]
     with watched():
-        take_turns(subject, arms, steps, chunk, rounds)
+        steps_per_sample = take_turns(subject, arms, steps, chunk, rounds)
     return {
         "arms": arms,
-        "steps_per_sample": len(chunk[1]) // subject.recipe.batch_size,
+        "steps_per_sample": steps_per_sample,
         "steps_per_epoch": subject.loader.steps_per_epoch,
     }
 
@@ -133,23 +137,33 @@ def take_turns(
     steps: Sequence[TrainingStep | None],
     chunk: tuple[Tensor, Tensor],
     rounds: int,
-) -> None:
-    """Time the steps of every arm that works, in turn, and note the samples.
+) -> int:
+    """Time the steps of every arm that works, in turn, and note the samples. Returns the steps of one sample.
 
-    The first calls aren't timed: making a later arm has reset the compiler, and an earlier one now compiles again.
+    The first calls aren't samples: making a later arm has reset the compiler, and an earlier one now compiles again.
+    What the second ones take decides how many steps a sample has, and how many rounds there is time for.
     """
-    images, labels = chunk
-    lrs = [subject.recipe.lr * TINY] * (len(labels) // subject.recipe.batch_size)
+    batch_size, timed = subject.recipe.batch_size, stopwatch(subject.device)
+    num_steps = len(chunk[1]) // batch_size
 
     def sample(step: TrainingStep) -> None:
+        images, labels = (part[: num_steps * batch_size] for part in chunk)
         allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
-        step.chunk(images, labels, lrs)
+        step.chunk(images, labels, [subject.recipe.lr * TINY] * num_steps)
 
     works = {str(index): partial(sample, step) for index, step in enumerate(steps) if step is not None}
+    if subject.device.type == "cpu":
+        num_steps = 1
     for work in works.values():
         work()
-    for index, seconds in timed_rounds(works, stopwatch(subject.device), num_rounds=rounds).items():
-        arms[int(index)]["samples_step_ms"] += [value / len(lrs) * 1e3 for value in seconds]
+    step_s = [timed(work) / num_steps for work in works.values()]
+    if subject.device.type == "cpu" and max(step_s, default=0.0) <= SLOW_S:
+        num_steps = len(chunk[1]) // batch_size
+    round_s = sum(step_s) * num_steps
+    rounds = min(rounds, max(MIN_ROUNDS, 2 * int(ROUNDS_S / round_s / 2))) if round_s else rounds
+    for index, seconds in timed_rounds(works, timed, num_rounds=rounds).items():
+        arms[int(index)]["samples_step_ms"] += [value / num_steps * 1e3 for value in seconds]
+    return num_steps
 
 
 def _parity_of(
@@ -190,7 +204,7 @@ def _ready(
     report(f"{arm['precision']} {arm['engine']}: warming up")
     try:
         step = subject.step(arm["precision"], arm["engine"])  # type: ignore[arg-type]
-        step.warm_up([chunk, chunk])
+        step.warm_up([chunk, chunk] if subject.device.type == "cuda" else subject.loader.chunks(0, 2))
     except (RuntimeError, ValueError) as error:  # also where the memory for one more arm runs out
         arm["error"] = _said(error)
         return None

@@ -64,8 +64,8 @@ def compare(options: PeersConfig) -> dict[str, Any]:
 
     from benchmarks.environment import this_machine
     from benchmarks.peers.inputs import write_inputs
-    from benchmarks.place import check_writable
     from fmnist_zoo.data.datasets import holdout, load_dataset
+    from fmnist_zoo.files import check_writable
     from fmnist_zoo.registry import create_model
     from fmnist_zoo.training.device import resolve_device
 

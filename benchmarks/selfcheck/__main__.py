@@ -13,13 +13,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.place import check_writable
 from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.selfcheck.config import SelfcheckConfig, check
 from benchmarks.selfcheck.serve import Job
 from benchmarks.worker import environment
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
-from fmnist_zoo.files import WriteError
+from fmnist_zoo.files import WriteError, check_writable
 
 if TYPE_CHECKING:
     from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck

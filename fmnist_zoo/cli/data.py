@@ -23,7 +23,7 @@ from fmnist_zoo.data.explore import (
 )
 from fmnist_zoo.data.splits import Split
 from fmnist_zoo.figures import MUTED, OTHER_COLORS, looks, new_figure, saved
-from fmnist_zoo.files import write_atomically
+from fmnist_zoo.files import check_writable, write_atomically
 from fmnist_zoo.sheets import Tile, picture_sheet
 
 SHOWN_PAIRS = 40
@@ -38,6 +38,7 @@ def data_text(options: DataConfig) -> str:
         DataError: the dataset can't be had.
         OSError: the figures can't be written.
     """
+    check_writable(options.figures, "--figures", options.figures)
     dataset = load_dataset(options.dataset, root=options.data_dir)
     summaries = {"train": summarize(dataset.train), "test": summarize(dataset.test)}
     pairs = near_duplicates(dataset, options.near)

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.layers import check_positive, check_probability
+from fmnist_zoo.processor import recurrent_dtype
 from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import register_model
 
@@ -100,11 +101,11 @@ class RowRecurrent(Classifier):
 
 
 def _run(layer: nn.Module, sequence: Float[Tensor, "batch steps size"]) -> Any:
-    """A recurrent layer's output and state; in fp32 where autocast asks for bf16 on CUDA.
-
-    CUDA's recurrent kernels are cast to fp16 there instead, without a word and without loss scaling.
-    """
-    if sequence.is_cuda and torch.is_autocast_enabled("cuda") and torch.get_autocast_dtype("cuda") == torch.bfloat16:
-        with torch.autocast("cuda", enabled=False):
-            return layer(sequence.float())
-    return layer(sequence)
+    """A recurrent layer's output and state, in fp32 where autocast asks for a format that its kernel lacks."""
+    device = sequence.device.type
+    if device not in ("cpu", "cuda") or not torch.is_autocast_enabled(device):
+        return layer(sequence)
+    if recurrent_dtype(str(layer.mode), torch.get_autocast_dtype(device), device) != torch.float32:
+        return layer(sequence)
+    with torch.autocast(device, enabled=False):
+        return layer(sequence.float())

@@ -16,15 +16,17 @@ import torch
 from torch import nn
 
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
+from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.budget import budget_flops, budget_steps
 from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.modules import copied
-from fmnist_zoo.training.precision import has_bf16
 from fmnist_zoo.training.step import TrainingStep
 
 PROBE_S = 0.3
 """Seconds of measuring for each variant."""
+MIN_SAMPLES = 3
+"""Of each variant, unless they would take ten times PROBE_S: then one has to do."""
 LARGEST_COMPILE_GAIN = 1.3
 """What compiling could at best multiply the speed by on a CPU, and ...
 
@@ -37,6 +39,7 @@ WORTH_SAYING = 1.05
 """Speed over the default's from which another engine is recommended."""
 LARGEST_LOGIT_ERROR = 0.03
 """RMS error of the logits relative to fp32 eager's, beyond which a precision isn't chosen."""
+NOT_IN_SECONDS = "compiling not tried: its cost stands outside a budget in seconds; ask for --engine compile"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -94,22 +97,28 @@ def choose(
         return _default_beside_graph(model, recipe, loader, scale, precision or usual, engine)
     image_flops = budget_flops(recipe, model)
     candidates: list[Precision] = [precision] if precision else _cpu_precisions()
-    arms = {name: _arm(model, recipe, loader, scale, name, engine or "eager") for name in candidates}
-    # What was asked for by name is used as asked. The comparison is written so that NaN doesn't pass it.
-    dropped = [
-        name
-        for name in candidates
-        if name != "fp32" and precision is None and not _logit_error(arms[name], model, loader) <= LARGEST_LOGIT_ERROR
-    ]
-    for name in dropped:
-        del arms[name]
+    if engine is None and precision is not None and recipe.budget.kind == "seconds":
+        return Choice(precision=precision, engine="eager", reason=NOT_IN_SECONDS)
+    arms: dict[Precision, _Arm] = {}
+    dropped: list[str] = []
+    for name in candidates:
+        try:
+            arms[name] = _arm(model, recipe, loader, scale, name, engine or "eager")
+            # What was asked for by name is used as asked. The comparison is written so that NaN doesn't pass it.
+            if precision is None and not _logit_error(arms[name], model, loader) <= LARGEST_LOGIT_ERROR:
+                del arms[name]
+                dropped.append(f"{name} strays from fp32")
+        except RuntimeError as error:  # torch has an operation of this model in fp32 alone
+            if precision is not None or name == "fp32":
+                raise
+            dropped.append(f"{name} fails: {str(error).splitlines()[0]:.80}")
     _measure(list(arms.values()), loader)
     first = next(iter(arms.values()))
     num_steps = budget_steps(recipe, loader, image_flops, lambda: first.step_s)
     # Set-up isn't compared: it is small without compiling, alike with it, and the first arm's holds the process's own.
     best = min(arms, key=lambda name: arms[name].step_s)
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
-    evidence += [f"{name} strays from fp32" for name in dropped]
+    evidence += dropped
     chosen: Engine = engine or "eager"
     if engine is None:
         chosen, sentence = _compile_or_not(arms[best], model, recipe, loader, scale, num_steps)
@@ -160,17 +169,24 @@ def _measure(arms: list[_Arm], loader: TrainLoader) -> None:
     """Samples of each arm in turn, a few steps at a time, until each was measured for PROBE_S."""
     synchronize = synchronizer(loader.labels.device)
     images, labels = next(loader.chunks(0, 4))
-    steps = len(labels) // loader.batch_size
-    for arm in arms:  # making a later arm has reset the compiler: what that costs an earlier one isn't its speed
-        arm.step.chunk(images, labels, [arm.step.recipe.lr] * steps)
-    started = time.perf_counter()
-    while time.perf_counter() - started < PROBE_S * len(arms) or len(arms[0].samples_s) < 3:
+    batch_size = loader.batch_size
+
+    def seconds_per_step(arm: _Arm, steps: int) -> float:
+        synchronize()
+        before = time.perf_counter()
+        arm.step.chunk(images[: steps * batch_size], labels[: steps * batch_size], [arm.step.recipe.lr] * steps)
+        synchronize()
+        return (time.perf_counter() - before) / steps
+
+    # Not counted: making a later arm has reset the compiler, and what that costs an earlier one isn't its speed.
+    slowest_s = max(seconds_per_step(arm, 1) for arm in arms)
+    steps = 1 if slowest_s > PROBE_S else len(labels) // batch_size
+    started, limit_s = time.perf_counter(), PROBE_S * len(arms)
+    while (spent_s := time.perf_counter() - started) < limit_s or len(arms[0].samples_s) < MIN_SAMPLES:
+        if arms[0].samples_s and spent_s > 10 * limit_s:
+            break
         for arm in arms:
-            synchronize()
-            before = time.perf_counter()
-            arm.step.chunk(images, labels, [arm.step.recipe.lr] * steps)
-            synchronize()
-            arm.samples_s.append((time.perf_counter() - before) / steps)
+            arm.samples_s.append(seconds_per_step(arm, steps))
 
 
 def _logit_error(arm: _Arm, model: nn.Module, loader: TrainLoader) -> float:
@@ -190,7 +206,7 @@ def _compile_or_not(
     """Compile where it pays within this run; its cost is measured only where it could."""
     eager_s = eager.step_s * num_steps
     if recipe.budget.kind == "seconds":
-        return "eager", "compiling not tried: its cost stands outside a budget in seconds; ask for --engine compile"
+        return "eager", NOT_IN_SECONDS
     if eager_s * (1 - 1 / LARGEST_COMPILE_GAIN) < SMALLEST_SAVING_S:
         return "eager", f"compiling not tried: all steps take {eager_s:.1f} s eagerly, too few to pay for it"
     compiled = _arm(model, recipe, loader, scale, eager.step.precision, "compile")

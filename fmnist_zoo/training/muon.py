@@ -15,7 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from fmnist_zoo.training.precision import has_bf16
+from fmnist_zoo.processor import has_bf16
 
 MOMENTUM = 0.95
 SMALLEST_SIDE = 16

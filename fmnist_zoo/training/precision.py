@@ -9,12 +9,16 @@ from jaxtyping import Float
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
+from fmnist_zoo.processor import cpu_capability, has_bf16, has_fp16, has_tf32, recurrent_in_fp32
 from fmnist_zoo.recipe import Precision
+
+AUTOCAST: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
+"""Precisions that are autocast, with its format."""
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
     """ValueError, naming what to use instead, where the device can't compute in this precision."""
-    if precision == "tf32" and not (device.type == "cuda" and torch.cuda.get_device_capability(device) >= (8, 0)):
+    if precision == "tf32" and not has_tf32(device):
         raise ValueError(
             f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, not {device}; use fp32"
         )
@@ -22,7 +26,7 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise ValueError(
             f"precision {precision} isn't supported by {torch.cuda.get_device_name(device)}; use fp16 or fp32"
         )
-    if precision == "fp16" and device.type == "cpu" and not torch.ops.mkldnn._is_mkldnn_fp16_supported():
+    if precision == "fp16" and device.type == "cpu" and not has_fp16(device):
         raise ValueError(
             "precision fp16 needs a processor with fp16 arithmetic, which this one lacks; use bf16 or fp32"
         )
@@ -30,11 +34,23 @@ def check_precision(precision: Precision, device: torch.device) -> None:
         raise ValueError(f"precision {precision} isn't supported on mps; use fp32")
 
 
-def has_bf16(device: torch.device) -> bool:
-    """Whether a device has instructions for bf16, so that it isn't emulated."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return device.type == "cpu" and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+def precision_notes(model: nn.Module, precision: Precision, device: torch.device) -> list[str]:
+    """Sentences on what a precision's name doesn't say of this model on this device."""
+    notes: list[str] = []
+    if is_emulated(precision, device):
+        notes.append(
+            f"{precision} is emulated: this processor ({cpu_capability()}) has no instructions for it, so each "
+            "operation converts to fp32 and back. Its speed says nothing of other processors."
+        )
+    if precision in AUTOCAST and (cells := recurrent_in_fp32(model, AUTOCAST[precision], device)):
+        layers = " and ".join(f"nn.{mode.partition('_')[0]}" for mode in cells)
+        notes.append(f"{layers} computes in fp32: torch has no kernel for it in {precision} on this device.")
+    return notes
+
+
+def is_emulated(precision: str, device: torch.device) -> bool:
+    """Whether a CPU has to convert each operation of this precision to fp32 and back, many times slower than fp32."""
+    return precision in ("bf16", "bf16_weights") and device.type == "cpu" and not has_bf16(device)
 
 
 def compute(
@@ -57,8 +73,9 @@ def compute(
 
 
 def _autocast(device: str, precision: Precision) -> torch.autocast:
-    dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    return torch.autocast(device, dtype=dtype, enabled=precision in ("bf16", "fp16"), cache_enabled=False)
+    return torch.autocast(
+        device, dtype=AUTOCAST.get(precision, torch.bfloat16), enabled=precision in AUTOCAST, cache_enabled=False
+    )
 
 
 def allow_tf32(precision: Precision) -> None:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fmnist_zoo.data.loader import PixelScale
+from fmnist_zoo.processor import part_compiler_cache
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.averaging import WeightAverage
 from fmnist_zoo.training.device import check_engine
@@ -246,6 +247,7 @@ class TrainingStep:
         # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles counts
         # the variants before it and then runs everything eagerly without a word.
         torch._dynamo.reset()
+        part_compiler_cache()
         self._loss = torch.compile(self._eager_loss, dynamic=False)
 
     def _compile_whole(self, images: Tensor, labels: Tensor) -> None:
@@ -256,6 +258,7 @@ class TrainingStep:
             self._compiled_or_not(images, labels)
             return
         torch._dynamo.reset()
+        part_compiler_cache()
         self._whole = compiled_whole(
             self._eager_loss,
             weights=self._weights,

@@ -198,6 +198,7 @@ def subject(dataset: Dataset, name: str = "tutorial_mlp_128_64", **changes: Any)
     )
 
 
+@pytest.mark.processor
 def test_arms_are_compared_on_the_same_weights_and_each_gets_its_rounds(small: Dataset) -> None:
     notes: list[str] = []
     jobs: Any = [
@@ -286,6 +287,7 @@ def test_a_wrong_step_fails_parity(small: Dataset, monkeypatch: pytest.MonkeyPat
     assert wrong["gradients_rms"] == pytest.approx(0.5, abs=0.1)
 
 
+@pytest.mark.processor
 def test_parity_leaves_model_and_random_state_as_they_are(small: Dataset) -> None:
     own = subject(small, name="cnn_s")
     batch = next(own.loader.batches(0, 1))

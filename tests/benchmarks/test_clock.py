@@ -79,6 +79,15 @@ def test_the_time_limit_ends_what_stays_noisy_and_keeps_every_sample() -> None:
     assert len(rates(1000.0)) == MAX_SAMPLES and not is_narrow(rates(1000.0))
 
 
+def test_what_is_very_slow_is_sampled_until_overtime_and_not_until_there_are_enough() -> None:
+    machine = Machine(3.0)
+    assert (
+        len(machine.rates(limit_s=1.0)) == 2 < MIN_SAMPLES
+    )  # begun at 0 and 3 s; 1 s and 4 s of overtime are over at 6
+    assert len(Machine(60.0).rates(limit_s=1.0)) == 1
+    assert len(Machine(0.5).rates(limit_s=1.0)) == MIN_SAMPLES
+
+
 def test_short_work_is_repeated_within_a_sample() -> None:
     machine = Machine(0.001)
     rates = machine.rates(limit_s=0.0)

@@ -246,7 +246,7 @@ def test_more_seeds_are_promised_only_where_the_test_images_allow_it() -> None:
 
 @pytest.mark.slow
 def test_where_nothing_differs_the_verdict_is_seldom_wrong() -> None:
-    outcome = simulate(num_sweeps=2000)
+    outcome = simulate(num_sweeps=2000, world=World(num_images=2_500))
     assert outcome.num_wrong <= 130  # 5% are 100; three standard errors more are 129
     # What the seeds alone would say holds for these test images only, and is wrong of others in many more sweeps.
     assert outcome.num_wrong_by_seeds > 500

@@ -1,12 +1,13 @@
 """Speeds of a real training on the CPU: what is fed, what is reported, and that measuring leaves training sound."""
 
 import math
+from collections.abc import Callable
 
 import pytest
 import torch
 
 from benchmarks.clock import MIN_SAMPLES
-from benchmarks.throughput import latency, repeated, step_shares, throughput
+from benchmarks.throughput import latency, repeated, step_shares, throughput, training_rates
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.recipe import Budget, Engine, Optimizer, Recipe
@@ -36,17 +37,36 @@ def test_training_is_measured_over_whole_epochs(small: Dataset, monkeypatch: pyt
     assert found["train_batch_size"] == 100 and len(found["train_samples_img_per_s"]) >= MIN_SAMPLES
 
 
+@pytest.mark.parametrize(("seconds", "images"), [(0.5, 100), (0.01, 1000)])
+def test_a_slow_step_is_timed_alone(seconds: float, images: int, small: Dataset) -> None:
+    """Otherwise measuring an emulated number format takes many times as long as training in it."""
+    result = trained(small)
+    sizes: list[int] = []
+    step = Counting(result.step, sizes)
+
+    def timed(work: Callable[[], object]) -> float:
+        before = len(sizes)
+        work()
+        return seconds * (len(sizes) - before)
+
+    training_rates(step, result.loader, timed, limit_s=0.0)  # type: ignore[arg-type]
+    first, *others = step.portions
+    assert first == 100 and set(others) == {images}
+
+
 class Counting:
     """Steps that note that they were taken."""
 
     def __init__(self, step: object, log: list[int]) -> None:
         self._step, self._log = step, log
+        self.portions: list[int] = []
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._step, name)
 
     def chunk(self, images: object, labels: object, lrs: list[float]) -> object:
         self._log.extend([1] * len(lrs))
+        self.portions.append(len(labels))  # type: ignore[arg-type]
         return self._step.chunk(images, labels, lrs)  # type: ignore[attr-defined]
 
 

@@ -11,6 +11,7 @@ from torch.utils._python_dispatch import _get_current_dispatch_mode_stack
 from benchmarks.traffic import saved_bytes, state_traffic, step_traffic
 from fmnist_zoo import create_model
 from fmnist_zoo.data.loader import PixelScale
+from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.recipe import Budget, Precision, Recipe
 from fmnist_zoo.registry import FAMILIES
 from fmnist_zoo.training.step import TrainingStep
@@ -47,6 +48,7 @@ def test_bytes_of_the_state_are_those_of_the_tensors() -> None:
     assert halved[4] == 2 * 4 * size
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize(("precision", "width"), [("fp32", 4), ("bf16", 2), ("bf16_weights", 2)])
 def test_activations_are_those_that_the_backward_pass_needs(precision: Precision, width: int) -> None:
     # The pixels for the first layer's weights; what goes into batch normalisation and its statistics; what ReLU leaves
@@ -65,10 +67,13 @@ def test_a_batch_is_counted_once_and_activations_in_both_directions() -> None:
     assert activations == 2 * saved_bytes(step, IMAGES)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("name", FAMILIES)
 def test_activations_grow_with_the_batch_and_halve_with_the_format(name: str) -> None:
     full, half = saved_bytes(trained(name), IMAGES), saved_bytes(trained(name, "bf16_weights"), IMAGES)
-    assert 0.4 * full < half < 0.75 * full  # what normalisation keeps stays in fp32
+    assert half < 0.75 * full  # what normalisation keeps stays in fp32
+    # Without oneDNN's kernel an LSTM with bf16 weights runs by torch's own, which saves other things.
+    assert half > 0.4 * full or (name == "lstm" and not has_bf16(torch.device("cpu")))
     few = saved_bytes(trained(name), IMAGES[: BATCH // 2])
     assert full == pytest.approx(2 * few, rel=0.01)
     # Casts of weights count for nothing: autocast saves no more than weights that are in bf16 do, but for its copies
@@ -76,6 +81,7 @@ def test_activations_grow_with_the_batch_and_halve_with_the_format(name: str) ->
     assert saved_bytes(trained(name, "bf16"), IMAGES) < 1.1 * full
 
 
+@pytest.mark.processor
 def test_casts_of_large_weights_count_for_nothing() -> None:
     wide = {"hidden": (2000,), "norm": "none"}
     expected = BATCH * (784 + 2000) * 2
@@ -91,6 +97,7 @@ def tensors(step: TrainingStep) -> list[Tensor]:
     return [*step.model.state_dict().values(), *step.module.state_dict().values()]
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("precision", ["fp32", "bf16", "bf16_weights"])
 def test_it_leaves_no_trace(precision: Precision) -> None:
     step = trained("mlp", precision, options={"dropout": 0.5})

@@ -14,13 +14,13 @@ from fmnist_zoo.data import Dataset, Split
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.evaluation import Predictor
 from fmnist_zoo.recipe import Budget, Precision
-from fmnist_zoo.training.precision import has_bf16
+from fmnist_zoo.training.precision import is_emulated
 
 
 def train(task: Task, pause: Pause) -> None:
     """Train and pause after each epoch."""
     dataset = dataset_of(task)
-    emulated = task.precision == "bf16" and not has_bf16(torch.device(task.device))
+    emulated = is_emulated(task.precision, torch.device(task.device))
     precision: Precision = "fp32" if emulated else task.precision
     model = with_initial_weights(create_model("tutorial_mlp_128_64"), task)
     recipe = Recipe(

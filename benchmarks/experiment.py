@@ -40,7 +40,7 @@ from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
-    from benchmarks.display.state import Phase
+    from benchmarks.display.events import Phase
     from benchmarks.worker import Emit, Job
 
 

@@ -106,7 +106,7 @@ class RunConfig:
     """Keep the state of the running training after so many epochs, and after the last."""
     deterministic: bool = False
     """The same bits in each run: only deterministic kernels, and auto means fp32 and eager, nothing measured.
-    `python -m benchmarks.determinism` tells what that costs."""
+    `python -m benchmarks.selfcheck --what determinism` tells what that costs."""
     figures: bool = True
     """Draw the figures of the machine's page when all is done; tables are written after each run, with or without."""
     quiet: bool = False

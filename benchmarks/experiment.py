@@ -41,7 +41,7 @@ from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
-    from benchmarks.display.state import Phase
+    from benchmarks.display.events import Phase
     from benchmarks.worker import Emit, Job
 
 

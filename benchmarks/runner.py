@@ -19,7 +19,7 @@ from benchmarks.arms.sweep import ArmSweep, arm_groups
 from benchmarks.assemble import assembled
 from benchmarks.attempts import Attempts
 from benchmarks.details import details
-from benchmarks.display import Display, SweepPlan, planned_runs
+from benchmarks.display import Display, SweepPlan
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.interrupts import Interrupts
 from benchmarks.isolation import InProcess, Isolation, Seat
@@ -185,14 +185,25 @@ class Runner:
     def _announced(self, done: Done) -> SweepPlan:
         """What is about to be done, for the display."""
         groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
-        runs = planned_runs(self.plan, done=done.runs, earlier=self.store.read_all()[0])
         return SweepPlan(
             command=self.place.command,
             machine=self.machine,
             device=self.plan.device,
-            runs=runs,
-            num_skipped=len(done.runs),
+            runs=tuple(
+                {
+                    "variant": variant.label,
+                    "seed": seed,
+                    "model": variant.config["model"],
+                    "config_key": variant.key,
+                    "budget": variant.config["recipe"]["budget"],
+                    "batch_size": variant.config["recipe"]["batch_size"],
+                }
+                for variant in self.plan.variants
+                for seed in self.plan.seeds
+                if (variant.key, seed) not in done.runs
+            ),
             skipped=tuple(done.runs.values()),
+            earlier=tuple(self.store.read_all()[0]),
             num_comparisons=sum(group.key not in done.comparisons for group in groups),
         )
 

@@ -7,26 +7,13 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from benchmarks.display.base import Display
-from benchmarks.display.json_lines import JsonDisplay
+from benchmarks.display.base import Display, SweepEnd, SweepPlan
+from benchmarks.display.lines import JsonDisplay, PlainDisplay, QuietDisplay
 from benchmarks.display.live import LiveDisplay
-from benchmarks.display.plain import PlainDisplay, QuietDisplay
-from benchmarks.display.plan import PlannedRun, SweepEnd, SweepPlan, planned_runs
-from benchmarks.display.words import result_words
 
 __all__ = [
-    "Display",
-    "JsonDisplay",
-    "LiveDisplay",
-    "PlainDisplay",
-    "PlannedRun",
-    "QuietDisplay",
-    "SweepEnd",
-    "SweepPlan",
-    "make_display",
-    "planned_runs",
-    "result_words",
-]
+    "Display", "JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "SweepEnd", "SweepPlan", "make_display",
+]  # fmt: skip
 
 
 def make_display(*, quiet: bool = False, json: bool = False, live: bool = True) -> Display:

@@ -16,10 +16,12 @@ from __future__ import annotations
 
 from typing import Literal, TypedDict
 
-from benchmarks.display.state import Phase
 from benchmarks.schema import Status
 
 EVENTS_VERSION = 1
+Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]
+"""What a run is doing: its process starts and reads data; precision and engine are chosen; it trains, compiling
+included; the test split is read; speed and memory are measured; it is profiled."""
 
 
 class Event(TypedDict):
@@ -36,7 +38,7 @@ class RunEvent(Event):
     seed: int
 
 
-class PlannedRunFields(TypedDict):
+class PlannedRun(TypedDict):
     """A run that the sweep will do; `config_key` is its configuration's identity, the same in its record."""
 
     variant: str
@@ -57,7 +59,7 @@ class SweepStarted(Event):
     num_runs: int
     num_runs_skipped: int
     num_comparisons: int
-    runs: list[PlannedRunFields]
+    runs: list[PlannedRun]
 
 
 class RunStarted(RunEvent):
@@ -131,8 +133,7 @@ class SweepFinished(Event):
     wall_s: float | None
 
 
-EventKind = Literal["sweep_started", "run_started", "phase", "epoch", "run_finished", "note", "sweep_finished"]
-EVENTS: dict[EventKind, type] = {
+EVENTS: dict[str, type] = {
     "sweep_started": SweepStarted,
     "run_started": RunStarted,
     "phase": PhaseStarted,

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import io
-import json
 import os
 import sys
-from collections.abc import Iterator, Mapping
-from typing import IO, Any, TextIO
+from collections.abc import Iterator
+from typing import TextIO
 
 from rich.console import Console
 from rich.text import Text
@@ -19,12 +18,20 @@ from fmnist_zoo.cli.output import discard
 class SteadyConsole(Console):
     """A console whose reader may leave (`| head`): what would be shown is dropped then, and the sweep goes on.
 
-    Its results are the point of a sweep, and every one is in its file before it is shown.
+    Its results are the point of a sweep, and every one is in its file before it is shown. A letter that the encoding
+    lacks is spelled out, and doesn't end a sweep either.
     """
+
+    def __init__(self, stream: TextIO, **options: bool | None) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        super().__init__(file=stream, **options)  # type: ignore[arg-type]
 
     def on_broken_pipe(self) -> None:
         self.quiet = True
-        nobody_reads(self.file)
+        discard(self.file)
+        with contextlib.suppress(OSError):  # nobody may be there either
+            print("standard output is closed; the sweep goes on", file=sys.stderr)
 
 
 def print_line(console: Console, text: str) -> None:
@@ -34,29 +41,9 @@ def print_line(console: Console, text: str) -> None:
 
 def plain_console(stream: TextIO | None = None) -> SteadyConsole:
     """A console that never writes a control code, whatever the environment says; to standard output by default."""
-    stream = _forgiving(stream or sys.stdout)
-    return SteadyConsole(file=stream, force_terminal=False, force_interactive=False, color_system=None, no_color=True)
-
-
-def live_console() -> SteadyConsole:
-    """A console on the terminal; its colors are rich's affair, which heeds NO_COLOR."""
-    return SteadyConsole(file=_forgiving(sys.stdout))
-
-
-def nobody_reads(stream: IO[str]) -> None:
-    """Let what else is written to a broken pipe vanish, and say so once."""
-    discard(stream)
-    with contextlib.suppress(OSError):  # nobody may be there either
-        print("standard output is closed; the sweep goes on", file=sys.stderr)
-
-
-def write_json(stream: TextIO, event: Mapping[str, Any]) -> None:
-    """One object, one line, at once."""
-    try:
-        stream.write(json.dumps(event, allow_nan=False) + "\n")
-        stream.flush()
-    except BrokenPipeError:
-        nobody_reads(stream)
+    return SteadyConsole(
+        stream or sys.stdout, force_terminal=False, force_interactive=False, color_system=None, no_color=True
+    )
 
 
 @contextlib.contextmanager
@@ -71,10 +58,3 @@ def output_for_events() -> Iterator[TextIO]:
     finally:
         os.dup2(kept, 1)
         os.close(kept)
-
-
-def _forgiving(stream: TextIO) -> TextIO:
-    """A letter that the terminal's encoding lacks is spelled out, and doesn't end a sweep."""
-    if isinstance(stream, io.TextIOWrapper):
-        stream.reconfigure(errors="backslashreplace")
-    return stream

@@ -2,63 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from pathlib import Path
+import math
+from collections.abc import Iterable, Mapping
+from datetime import timedelta
+from typing import Any
 
-from benchmarks.display.state import RunView, SweepState
+from benchmarks.display.base import Display, SweepEnd
 from benchmarks.record import RunRecord
 
 
-def epoch_words(run: RunView, left_s: float | None) -> str:
-    """The last epoch of a run: losses and accuracies of training and validation, time so far, speed, and time left."""
-    stats = run.epoch
-    assert stats is not None, "no epoch has ended"
-    of = "" if run.num_epochs is None else f" of {run.num_epochs}"
+def epoch_words(epoch: Mapping[str, Any]) -> str:
+    """An epoch's event: losses and accuracies of training and validation, time so far, speed, and time left."""
     words = [
-        f"epoch {stats['epoch']}{of}",
-        f"training loss {figure(stats['train_loss'], '.4f')}, accuracy {figure(stats['train_top1_pct'], '.2f')}%",
+        f"epoch {epoch['epoch']} of {epoch['num_epochs']}",
+        f"training loss {figure(epoch['train_loss'], '.4f')}, accuracy {figure(epoch['train_top1_pct'], '.2f')}%",
     ]
-    if stats["val_top1_pct"] is not None:
-        words.append(f"validation loss {figure(stats['val_loss'], '.4f')}, accuracy {stats['val_top1_pct']:.2f}%")
-    words.append(f"{stats['elapsed_s']:.1f} s of training, {figure(run.train_img_per_s, ',.0f')} img/s")
-    if left_s is not None:
-        words.append(f"about {duration(left_s)} left")
+    if epoch["val_top1_pct"] is not None:
+        words.append(f"validation loss {figure(epoch['val_loss'], '.4f')}, accuracy {epoch['val_top1_pct']:.2f}%")
+    words.append(f"{epoch['train_s']:.1f} s of training, {figure(epoch['train_img_per_s'], ',.0f')} img/s")
+    if epoch["train_left_s"]:
+        words.append(f"about {duration(epoch['train_left_s'])} left")
     return "; ".join(words)
 
 
-def result_words(record: RunRecord) -> str:
-    """A run's end: its scores, or what went wrong."""
+def result_line(record: RunRecord) -> str:
+    """A run's end: its scores, or the first line of what went wrong."""
+    name, error = f"{record.variant} seed {record.seed}", (record.error or "no metrics").strip().partition("\n")[0]
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
-        return f"{record.status}: {error_line(record)}"
-    return (
-        f"training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
-        f"test loss {figure(record.metrics['test_nll'], '.4f')}, "
-        f"test accuracy {record.metrics['test_top1_pct']:.2f}%; "
+        return visible(f"{name}: {record.status}: {error}")
+    return visible(
+        f"{name}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
+        f"test loss {figure(record.metrics['test_nll'], '.4f')}, accuracy {record.metrics['test_top1_pct']:.2f}%; "
         f"{figure(record.throughput['train_img_per_s'], ',.0f')} img/s training; "
         f"{figure(record.ledger['wall_s'], '.1f')} s in all"
     )
 
 
-def error_line(record: RunRecord) -> str:
-    """The first line of what went wrong."""
-    return visible((record.error or "no metrics").strip().partition("\n")[0])
-
-
-def summary(sweep: SweepState, machine_dir: Path, *, each: Sequence[RunRecord]) -> str:
-    """How many runs of a sweep are ok, done before or now, and where the tables are, if there are any.
-
-    Args:
-        sweep: at its end.
-        machine_dir: the machine's folder of results.
-        each: the runs that get a line of their own.
-    """
-    records, left = sweep.all_records, len(sweep.runs) - len(sweep.records)
+def summary(sweep: Display, end: SweepEnd, *, lines: Iterable[RunRecord] = ()) -> str:
+    """How many runs of a sweep are ok, done before or now; a line for each of some; and where the tables are."""
+    records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
     good = sum(record.status == "ok" for record in records)
     return "\n".join(
         [
             f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else ""),
-            *(f"  {visible(record.variant)} seed {record.seed}: {result_words(record)}" for record in each),
-            *([f"tables: {machine_dir / 'README.md'}"] if records else []),
+            *(f"  {result_line(record)}" for record in lines),
+            *([f"tables: {end.machine_dir / 'README.md'}"] if records else []),
         ]
     )
 
@@ -69,17 +57,8 @@ def figure(value: float | None, form: str) -> str:
 
 
 def duration(seconds: float | None) -> str:
-    """Seven characters at most: `8.2s`, `42s`, `3m 05s`, `2h 10m`; a dash where it isn't known."""
-    if seconds is None:
-        return "-"
-    if seconds < 9.95:
-        return f"{max(seconds, 0.1):.1f}s"
-    whole = round(seconds)
-    if whole < 60:
-        return f"{whole}s"
-    if whole < 3600:
-        return f"{whole // 60}m {whole % 60:02}s"
-    return f"{whole // 3600}h {whole % 3600 // 60:02}m" if whole < 360_000 else f"{whole // 3600}h"
+    """Hours, minutes and seconds, such as `2:10:05`; a dash where it isn't known."""
+    return "-" if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
 
 
 def visible(text: str) -> str:

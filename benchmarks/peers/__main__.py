@@ -16,8 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
-from benchmarks.peers.figures import figures
-from benchmarks.peers.lines import code_lines
+from benchmarks.peers.figures import code_lines, figures
 from benchmarks.peers.page import not_installed, page
 from benchmarks.peers.process import ArmProcess, Epoch
 from benchmarks.peers.rounds import Turns, take_turns

@@ -1,10 +1,14 @@
-"""What follows from the epochs of the arms: speeds, ratios by round, and the time to an accuracy. Missing is None."""
+"""What follows from the epochs of the arms: speeds, ratios by round, and the time to an accuracy. Missing is None.
+
+And how much code a user would write.
+"""
 
 from __future__ import annotations
 
+import ast
 import itertools
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from benchmarks.peers.process import Epoch
@@ -53,3 +57,29 @@ def time_to_target(epochs: Sequence[Epoch], target_pct: float) -> float | None:
     elapsed = itertools.accumulate(epoch.epoch_s for epoch in epochs)
     reached = (seconds for epoch, seconds in zip(epochs, elapsed, strict=True) if epoch.val_top1_pct >= target_pct)
     return next(reached, None)
+
+
+def code_lines(source: str, names: Iterable[str]) -> int:
+    """Lines of these top-level functions and classes of a module that are neither blank, nor comment, nor docstring.
+
+    Raises:
+        ValueError: the module has no function or class of a name.
+    """
+    lines = source.splitlines()
+    found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+    if unknown := set(names) - set(found):
+        raise ValueError(f"there is no function or class {', '.join(sorted(unknown))}; there are: {', '.join(found)}")
+    nodes = [found[name] for name in names]
+    numbers = {number for node in nodes for number in _span(node)} - {
+        number
+        for outer in nodes
+        for node in ast.walk(outer)
+        if isinstance(node, ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None
+        for number in _span(node.body[0])
+    }
+    return sum(lines[number - 1].strip()[:1] not in ("", "#") for number in numbers)
+
+
+def _span(node: ast.stmt) -> range:
+    first = min([node.lineno, *(decorator.lineno for decorator in getattr(node, "decorator_list", []))])
+    return range(first, (node.end_lineno or first) + 1)

@@ -1,5 +1,7 @@
 """`python -m benchmarks.selfcheck`: the same arm against itself, within one process and between fresh ones.
 
+With --what, the cost of deterministic kernels or of worker processes, which is printed alone.
+
 Exit code: 0 when false differences are not above 5% by more than three standard errors, 1 when they are or a process
 died, 2 for wrong arguments, 130 after Ctrl-C.
 """
@@ -17,6 +19,7 @@ from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.selfcheck.config import SelfcheckConfig, check
 from benchmarks.selfcheck.serve import Job
 from benchmarks.worker import environment
+from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, check_writable
 
@@ -27,12 +30,10 @@ if TYPE_CHECKING:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parsed = parse(SelfcheckConfig, arguments, "benchmarks.selfcheck")
-    from benchmarks.selfcheck.figures import is_within_level
-    from benchmarks.selfcheck.page import page
     from fmnist_zoo.data import DataError
 
     try:
-        path, found = selfcheck(parsed.options, parsed.command)
+        return _measured(parsed.options, parsed.command)
     except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
@@ -41,7 +42,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
-    print(f"{page(found)}\n\nWritten to {path}; `python -m benchmarks.report {path.parent}` puts it below the tables.")
+
+
+def _measured(options: SelfcheckConfig, command: str) -> int:
+    """Measure what is asked for and print it; returns the exit code."""
+    if options.what != "noise":
+        check(options)
+        from benchmarks.selfcheck import determinism, worker_cost
+
+        say(determinism.measured(options) if options.what == "determinism" else worker_cost.measured(options.rounds))
+        return 0
+    from benchmarks.selfcheck.figures import is_within_level
+    from benchmarks.selfcheck.page import page
+
+    path, found = selfcheck(options, command)
+    say(f"{page(found)}\n\nWritten to {path}; `python -m benchmarks.report {path.parent}` puts it below the tables.")
     return 0 if is_within_level(found["within_process"]) else 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 from fmnist_zoo.recipe import Engine, Precision
 
@@ -12,13 +13,19 @@ from fmnist_zoo.recipe import Engine, Precision
 class SelfcheckConfig:
     """Measure the same arm against itself: how often is a difference found where there is none, and how large are they?
 
-    The noise floor that follows is printed below the tables: smaller differences say nothing on this machine.
+    The noise floor that follows is printed below the tables: smaller differences say nothing on this machine. With
+    --what, what deterministic kernels or worker processes cost here is measured and printed in its place.
     """
 
+    what: Literal["noise", "determinism", "worker-cost"] = "noise"
+    """determinism: training speed with and without deterministic kernels. worker-cost: two seeds in a new process and in
+    the one at hand, which takes --rounds alone."""
     models: tuple[str, ...] = ("mlp", "cnn", "lstm")
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     comparisons: int = 200
     """Comparisons within one process, at least so many over all models."""
+    rounds: int = 10
+    """Sweeps of each kind for worker-cost."""
     processes: int = 6
     """Processes for each model, whose throughput is compared pair by pair."""
     precision: Precision = "fp32"
@@ -35,6 +42,8 @@ def check(options: SelfcheckConfig) -> None:
     """ValueError where a number makes no sense or there is no model."""
     if options.comparisons < 1:
         raise ValueError(f"--comparisons {options.comparisons} must be at least 1")
+    if options.rounds < 1:
+        raise ValueError(f"--rounds {options.rounds} must be at least 1")
     if options.processes < 2:
         raise ValueError(f"--processes {options.processes} must be at least 2: one has nothing to be compared with")
     if not options.models:

@@ -7,17 +7,17 @@ import http.client
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Generator, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Protocol, runtime_checkable
+from queue import Empty, SimpleQueue
+from typing import Any, Final, Protocol, runtime_checkable
 
 from fmnist_zoo.data.catalog import DatasetSpec
 from fmnist_zoo.data.errors import DataFileError, MissingFileError, SourceError
@@ -42,8 +42,7 @@ class Response(Protocol):
 def open_url(url: str, timeout_s: float) -> AbstractContextManager[Response]:
     """Open an HTTP(S) URL, redirects followed; `timeout_s` bounds the connection and each wait for more bytes.
 
-    Whatever comes or doesn't, nothing more does after `DOWNLOAD_LIMIT_S`. Nothing else is opened, also where a server
-    sends on to it. Certificates are checked as urllib does.
+    Nothing else is opened, also where a server sends on to it. Certificates are checked as urllib does.
 
     Raises:
         SourceError: the URL is none of HTTP or HTTPS.
@@ -51,62 +50,19 @@ def open_url(url: str, timeout_s: float) -> AbstractContextManager[Response]:
     """
     if not url.startswith(("http://", "https://")):
         raise SourceError(f"{url}: only http and https are fetched")
-    return _opened(url, timeout_s)
-
-
-@contextmanager
-def _opened(url: str, timeout_s: float) -> Generator[Response, None, None]:
-    connections: list[socket.socket] = []
-    timer = threading.Timer(DOWNLOAD_LIMIT_S, _shut_down, (connections,))
-    timer.daemon = True
-    timer.start()
-    try:
-        with _opener(connections).open(url, timeout=timeout_s) as response:
-            yield response
-    finally:
-        timer.cancel()
-        for connection in connections:
-            connection.close()
-
-
-def _shut_down(connections: list[socket.socket]) -> None:
-    """Whoever waits for a byte is told that no more will come."""
-    for connection in list(connections):
-        with contextlib.suppress(OSError):
-            connection.shutdown(socket.SHUT_RDWR)
-
-
-def _opener(connections: list[socket.socket]) -> urllib.request.OpenerDirector:
-    """Opens HTTP and HTTPS alone; each connection is also put into the list, before anything is read from it."""
-
-    class Plain(http.client.HTTPConnection):
-        def connect(self) -> None:
-            super().connect()
-            connections.append(self.sock.dup())  # urllib and TLS let go of the other one
-
-    class Secure(http.client.HTTPSConnection, Plain):  # whose own `connect` calls that of `Plain`, then begins TLS
-        pass
-
-    class PlainHandler(urllib.request.HTTPHandler):
-        def http_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Plain, req)
-
-    class SecureHandler(urllib.request.HTTPSHandler):
-        def https_open(self, req: urllib.request.Request) -> http.client.HTTPResponse:
-            return self.do_open(Secure, req)
-
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
-        PlainHandler,
-        SecureHandler,
+        urllib.request.HTTPHandler,
+        urllib.request.HTTPSHandler,
         urllib.request.HTTPRedirectHandler,
         urllib.request.HTTPErrorProcessor,
         urllib.request.HTTPDefaultErrorHandler,
         urllib.request.UnknownHandler,
     ):
         opener.add_handler(handler())
-    return opener
+    response: AbstractContextManager[Response] = opener.open(url, timeout=timeout_s)
+    return response
 
 
 def run_command(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> None:
@@ -173,35 +129,51 @@ def download(url: str, *, limit_bytes: int, outside: Outside, reporter: Reporter
         DataFileError: the body is too long.
         SourceError: the server can't be reached, goes silent or is too slow; asking it for another file is of no use.
     """
-    deadline_s = time.monotonic() + DOWNLOAD_LIMIT_S
     try:
-        with outside.open_url(url, CONNECT_TIMEOUT_S) as response:
-            return _read_body(response, url, limit_bytes, reporter, deadline_s)
+        return _read_body(url, limit_bytes, outside, reporter)
     except urllib.error.HTTPError as error:
         error.close()
         raise MissingFileError(url, "the file", f"HTTP {error.code} {error.reason}") from error
     except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: sent on to what is no URL
-        if time.monotonic() > deadline_s:
-            raise _too_slow(url) from error
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise SourceError(f"can't be reached ({reason})") from error
 
 
-def _read_body(response: Response, url: str, limit_bytes: int, reporter: Reporter, deadline_s: float) -> bytes:
+def _read_body(url: str, limit_bytes: int, outside: Outside, reporter: Reporter) -> bytes:
+    """Wait for a thread that reads, which may be left to itself.
+
+    The library's time-out bounds each wait for a byte; a server that trickles bytes within a header or a handshake, or
+    a name that isn't resolved, would hold whoever reads there for much longer.
+    """
+    deadline_s, arrived = time.monotonic() + DOWNLOAD_LIMIT_S, SimpleQueue[Any]()
+
+    def read() -> None:
+        left, chunk = limit_bytes, b"-"
+        try:
+            with outside.open_url(url, CONNECT_TIMEOUT_S) as response:
+                arrived.put(response.length)
+                while chunk and left >= 0 and time.monotonic() < deadline_s:
+                    chunk = response.read1(_CHUNK_BYTES)
+                    left -= len(chunk)
+                    arrived.put(chunk)
+        except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
+            arrived.put(error)
+
+    def wait() -> Any:
+        try:
+            found = arrived.get(timeout=max(0.0, deadline_s - time.monotonic()))  # the last of it is empty
+        except Empty:
+            raise SourceError(f"too slow, {url} wasn't complete after {DOWNLOAD_LIMIT_S:.0f} s") from None
+        if isinstance(found, BaseException):
+            raise found
+        return found
+
+    threading.Thread(target=read, daemon=True).start()
     body = bytearray()
-    with reporter.download(url, response.length) as advance:
-        # read1 returns what has come, so that a server that trickles can't hold this loop past the deadline
-        while chunk := response.read1(_CHUNK_BYTES):
+    with reporter.download(url, wait()) as advance:
+        while chunk := wait():
             body += chunk
             advance(len(chunk))
             if len(body) > limit_bytes:
                 raise DataFileError(url, f"at most {limit_bytes:,} bytes", "more")
-            if time.monotonic() > deadline_s:
-                raise _too_slow(url)
-    if time.monotonic() > deadline_s:  # then its end may be that of a connection that was shut down
-        raise _too_slow(url)
     return bytes(body)
-
-
-def _too_slow(url: str) -> SourceError:
-    return SourceError(f"too slow, {url} wasn't complete after {DOWNLOAD_LIMIT_S:.0f} s")

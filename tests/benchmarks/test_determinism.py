@@ -3,8 +3,9 @@
 import pytest
 
 from benchmarks.config import RunConfig
-from benchmarks.determinism import Cost, cost, main, table
 from benchmarks.plan import make_plan
+from benchmarks.selfcheck.__main__ import main
+from benchmarks.selfcheck.determinism import Cost, cost, table
 from benchmarks.stats.intervals import Ratio
 from fmnist_zoo.data import Dataset
 
@@ -29,5 +30,5 @@ def test_a_model_without_a_deterministic_kernel_has_a_row_that_says_so() -> None
 
 
 def test_wrong_arguments_are_named(capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["--models", "nonsense", "--device", "cpu"]) == 2
+    assert main(["--what", "determinism", "--models", "nonsense", "--device", "cpu"]) == 2
     assert "unknown model 'nonsense'" in capsys.readouterr().err

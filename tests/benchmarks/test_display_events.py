@@ -39,7 +39,7 @@ def make_display() -> tuple[JsonDisplay, io.StringIO]:
 def test_a_sweep_is_told_from_its_plan_to_its_end() -> None:
     display, text = make_display()
     with display:
-        display.sweep_started(make_plan("mlp", "cnn", num_skipped=2, num_comparisons=1))
+        display.sweep_started(make_plan("mlp", "cnn", skipped=(make_result("vit"),) * 2, num_comparisons=1))
         tell_run(display, "mlp", epochs=2)
         tell_run(display, "cnn", epochs=0, error="RuntimeError: it broke\nlog")
         display.say("mlp: comparing 2 arms")

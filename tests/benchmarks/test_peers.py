@@ -15,9 +15,8 @@ from benchmarks.peers import __main__ as peers
 from benchmarks.peers.__main__ import arm_record, compare, measured_at
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
-from benchmarks.peers.figures import figures, ratio, time_to_target
+from benchmarks.peers.figures import code_lines, figures, ratio, time_to_target
 from benchmarks.peers.inputs import write_idx, write_inputs
-from benchmarks.peers.lines import code_lines
 from benchmarks.peers.page import DASH, page, table
 from benchmarks.peers.process import Epoch
 from benchmarks.peers.rounds import Turns, take_turns

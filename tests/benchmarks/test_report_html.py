@@ -116,6 +116,8 @@ def test_a_set_has_what_its_table_plot_and_matrix_need(machine: Path) -> None:
     assert accuracy["texts"][0][titles.index("params")] == "535,818"
     assert accuracy["keys"][0][titles.index("params")] == 535818
     assert found["points"][0]["train_img_per_s"] == pytest.approx(41234.5)
+    costs = ["train_img_per_s", "infer_img_per_s", "train_s", "num_params"]
+    assert [point["fronts"] for point in found["points"]] == [costs, []]  # at the same cost the better one alone
     assert np.sum(found["rows"][0]["confusion"]["counts"]) == 30_000
     assert found["gallery"]["num_runs"] == 6
     assert found["failures"] == [] and found["reasons"] == []

@@ -1,6 +1,24 @@
 """What isolation costs: how samples become the figures that are shown."""
 
-from benchmarks.worker_cost import Sample, page
+import runpy
+import sys
+
+import pytest
+
+from benchmarks.selfcheck.worker_cost import Sample, page
+
+
+@pytest.mark.parametrize(
+    ("name", "option", "said"),
+    [("worker_cost", "--rounds=0", "--rounds 0 must be"), ("determinism", "--models=nonsense", "unknown model")],
+)
+def test_older_commands_lead_here(
+    name: str, option: str, said: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "argv", [name, option])
+    with pytest.raises(SystemExit) as end:
+        runpy.run_module(f"benchmarks.{name}", run_name="__main__")
+    assert end.value.code == 2 and said in capsys.readouterr().err
 
 
 def test_the_cost_is_the_difference_of_each_round() -> None:

@@ -5,20 +5,25 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal, cast, get_args, get_type_hints
 
+import numpy as np
+
 from benchmarks.record import RunRecord
 from benchmarks.report.frames import SectionFrames, average, entries
 from benchmarks.report.rows import Row
 from benchmarks.schema import Epoch, Ledger
+from benchmarks.stats.fronts import pareto_front
 
 Curve = Literal["val_top1_pct", "train_top1_pct", "val_loss", "train_loss"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 LEDGER_PARTS = tuple(name for name in get_type_hints(Ledger) if name != "wall_s")
+COSTS = {"train_img_per_s": -1, "infer_img_per_s": -1, "train_s": 1, "num_params": 1}
+"""What accuracy is shown against; -1 where more is better."""
 
 
-def points(part: SectionFrames) -> list[dict[str, float | None]]:
-    """For each row its accuracy with the interval, and what that costs."""
+def points(part: SectionFrames) -> list[dict[str, Any]]:
+    """For each row its accuracy with the interval, what that costs, and against which costs it is on the front."""
     accuracy, throughput = entries(part.accuracy), entries(part.throughput)
-    return [
+    found: list[dict[str, Any]] = [
         {
             "top1_pct": good["test_top1_pct"],
             "low_pct": good["test_top1_low_pct"],
@@ -28,9 +33,18 @@ def points(part: SectionFrames) -> list[dict[str, float | None]]:
             "train_s": good["train_s"],
             "train_img_per_s": fast["train_img_per_s"],
             "infer_img_per_s": fast["infer_img_per_s"],
+            "fronts": [],
         }
         for good, fast in zip(accuracy, throughput, strict=True)
     ]
+    for cost, sign in COSTS.items():
+        known = [point for point in found if point["top1_pct"] is not None and point[cost]]
+        places = pareto_front(
+            np.array([point["top1_pct"] for point in known]), np.array([sign * point[cost] for point in known])
+        )
+        for point, is_on_front in zip(known, places, strict=True):
+            point["fronts"] += [cost] * bool(is_on_front)
+    return found
 
 
 def learning_curves(row: Row) -> dict[str, Any] | None:

@@ -1,17 +1,10 @@
 const COSTS = [
-  ["train_img_per_s", "training throughput, img/s", "~s", true],
-  ["infer_img_per_s", "inference throughput, img/s", "~s", true],
-  ["train_s", "training time, s", "~g", false],
-  ["num_params", "parameters", "~s", false],
+  ["train_img_per_s", "training throughput, img/s", "~s"],
+  ["infer_img_per_s", "inference throughput, img/s", "~s"],
+  ["train_s", "training time, s", "~g"],
+  ["num_params", "parameters", "~s"],
 ];
 const pointState = { cost: "train_img_per_s" };
-
-/** Rows that no other one beats in both, from the cheapest on. */
-function front(points, moreIsBetter) {
-  const sorted = [...points].sort((one, other) => (moreIsBetter ? other.x - one.x : one.x - other.x) || other.y - one.y);
-  let best = -Infinity;
-  return sorted.filter((point) => point.y > best && ((best = point.y), true));
-}
 
 function renderPoints(set, isShown) {
   const known = COSTS.filter(([cost]) => set.points.some((point) => point[cost] !== null && point.top1_pct !== null));
@@ -28,18 +21,18 @@ function renderPoints(set, isShown) {
   });
   box.replaceChildren(
     el("h3", {}, "Test accuracy"), el("div", { class: "controls" }, pick), chart,
-    el("p", { class: "hint" }, "Bars: 95% intervals. Line: the rows that no other beats in both. The same numbers are in the tables below."),
+    el("p", { class: "hint" }, "Bars: 95% intervals. Line: the rows that no other of all of them beats in both. The same numbers are in the tables below."),
   );
   drawPoints(chart, set, isShown);
 }
 
 function drawPoints(chart, set, isShown) {
-  const [cost, title, format, moreIsBetter] = COSTS.find(([name]) => name === pointState.cost);
+  const [cost, title, format] = COSTS.find(([name]) => name === pointState.cost);
   const styles = looks(set.rows);
   const shown = set.points
     .map((point, at) => ({ ...point, at, x: point[cost], y: point.top1_pct, label: set.rows[at].label, ...styles[at] }))
     .filter((point) => point.x > 0 && point.y !== null && isShown(point.at));
-  const best = front(shown, moreIsBetter).sort((one, other) => one.x - other.x);
+  const best = shown.filter((point) => point.fronts.includes(cost)).sort((one, other) => one.x - other.x);
   chart.setAttribute("aria-label", `Test accuracy against ${title}: ${count(shown.length, "row")}; on the front: ${best.map((point) => point.label).join(", ")}`);
   const extent = (values) => [Math.min(...values), Math.max(...values)];
   const [left, right] = shown.length ? extent(shown.map((point) => Math.log10(point.x))) : [0, 1];

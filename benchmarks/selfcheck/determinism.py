@@ -1,0 +1,112 @@
+"""What deterministic kernels cost on this machine, as a ratio of training speeds.
+
+Both ways train copies of the same model on the same batches in turn, in one process, in the precision and engine that
+are asked for. What --deterministic gives up beside that, an `auto` precision and engine, isn't part of the ratio: the
+table of `--precision` and `--engine` arms tells it. cuBLAS has the workspaces of a deterministic run in both.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from statistics import median
+
+from tabulate import tabulate
+
+from benchmarks.arms.measure import TINY, Subject, sample_chunk
+from benchmarks.clock import stopwatch
+from benchmarks.config import RunConfig
+from benchmarks.plan import Plan, Variant, make_plan
+from benchmarks.rounds import timed_rounds
+from benchmarks.selfcheck.config import SelfcheckConfig
+from benchmarks.stats.intervals import Ratio, paired_ratio
+from fmnist_zoo.data import Dataset, load_dataset
+from fmnist_zoo.training.determinism import VARIABLES, deterministic_algorithms
+from fmnist_zoo.training.step import TrainingStep
+
+Way = Callable[[], AbstractContextManager[None]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Cost:
+    """Training speed of one model both ways; all None with the reason in `error` where it has no deterministic kernel.
+
+    `ratio` is the deterministic speed over the other one, with its 95% interval.
+    """
+
+    variant: str
+    free_img_per_s: float | None = None
+    deterministic_img_per_s: float | None = None
+    ratio: Ratio | None = None
+    error: str | None = None
+
+
+def measured(options: SelfcheckConfig) -> str:
+    """The cost of each model, as a table.
+
+    Raises:
+        ValueError: an option makes no sense here.
+        DataError: the images can't be had.
+    """
+    # CUDA reads its environment when it is first used.
+    os.environ.update({name: value for name, value in VARIABLES.items() if name not in os.environ})
+    config = RunConfig(
+        models=options.models,
+        precision=(options.precision,),
+        engine=(options.engine,),
+        device=options.device,
+        deterministic=True,
+    )
+    plan, dataset = make_plan(config), load_dataset("fashion_mnist", root=options.data_dir)
+    costs = [cost(variant, plan, dataset) for variant in plan.variants]
+    return f"{options.precision} {options.engine} on {plan.device}\n\n{table(costs)}"
+
+
+def cost(variant: Variant, plan: Plan, dataset: Dataset) -> Cost:
+    """Samples of a few steps each, in turn, with and without deterministic kernels."""
+    subject = Subject.of({"config": variant.config, "seed": 0, "device": plan.device}, dataset)
+    images, labels = chunk = sample_chunk(subject)
+    lrs = [subject.recipe.lr * TINY] * (len(labels) // subject.recipe.batch_size)
+
+    def sample(step: TrainingStep, way: Way) -> None:
+        with way():
+            step.chunk(images, labels, lrs)
+
+    ways: dict[str, Way] = {"free": nullcontext, "deterministic": deterministic_algorithms}
+    works: dict[str, Callable[[], None]] = {}
+    try:
+        for name, way in ways.items():
+            step = subject.step(variant.config["precision"], variant.config["engine"])  # type: ignore[arg-type]
+            with way():
+                step.warm_up([chunk, chunk])
+            works[name] = partial(sample, step, way)
+            works[name]()
+    except RuntimeError as error:
+        return Cost(variant=variant.label, error=" ".join(str(error).split())[:200])
+    seconds = timed_rounds(works, stopwatch(subject.device))
+    return Cost(
+        variant=variant.label,
+        free_img_per_s=len(labels) / median(seconds["free"]),
+        deterministic_img_per_s=len(labels) / median(seconds["deterministic"]),
+        ratio=paired_ratio(seconds["deterministic"], seconds["free"]),
+    )
+
+
+def table(costs: Sequence[Cost]) -> str:
+    """The figures of each model, or why it has none."""
+    rows = [
+        [one.variant, "", "", one.error]
+        if one.ratio is None
+        else [
+            one.variant,
+            f"{one.free_img_per_s:,.0f}",
+            f"{one.deterministic_img_per_s:,.0f}",
+            f"{one.ratio.median:.3f} [{one.ratio.low:.3f}, {one.ratio.high:.3f}]",
+        ]
+        for one in costs
+    ]
+    headers = ["model", "training img/s", "deterministic", "ratio [95%]"]
+    return tabulate(rows, headers, disable_numparse=True, colalign=("left", "right", "right", "left"))

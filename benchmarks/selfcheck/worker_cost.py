@@ -1,0 +1,86 @@
+"""What a worker process costs a variant, and what each further seed in it.
+
+The same tiny sweep, one variant with two seeds, is done in turn in the process at hand, where everything is imported,
+and in a new worker: A B B A A B and so on, so that a drifting machine slows both alike. Their difference is what
+isolation costs a variant, and that of the second seeds what it costs a seed. The first round isn't counted: it measures
+the device and fills caches.
+"""
+
+from __future__ import annotations
+
+import statistics
+import tempfile
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tabulate import tabulate
+
+from benchmarks.config import RunConfig
+from benchmarks.display import Display
+from benchmarks.isolation import Isolation
+from benchmarks.place import Place
+from benchmarks.plan import Plan, make_plan
+from benchmarks.rounds import orders
+from benchmarks.runner import Runner
+
+MODEL = "tutorial_mlp_128_64"
+PLACES = {"in process": True, "worker": False}
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """Seconds of a sweep of two seeds: all of it, and the second seed's run."""
+
+    variant_s: float
+    second_seed_s: float
+
+
+def measured(rounds: int) -> str:
+    """What was found in so many rounds, each a sweep in process and one in a worker."""
+    options = RunConfig(
+        models=(MODEL,), device="cpu", seeds=2, budget=("flops:1e9",), precision=("fp32",), engine=("eager",)
+    )
+    plan = make_plan(options)
+    plan = replace(plan, measures=replace(plan.measures, limit_s=0.1))
+    found: dict[str, list[Sample]] = {name: [] for name in PLACES}
+    for number, order in enumerate(orders(list(PLACES), rounds + 1)):
+        for name in order:
+            sample = sweep(plan, in_process=PLACES[name])
+            if number:
+                found[name].append(sample)
+    return page(found)
+
+
+def sweep(plan: Plan, *, in_process: bool) -> Sample:
+    """Do a plan of one variant and two seeds in an empty folder; RuntimeError where a run fails."""
+    with tempfile.TemporaryDirectory() as folder:
+        place = Place(
+            out=Path(folder), data_dir=None, save_weights=False, profile=False, plugins=(), command="worker_cost"
+        )
+        runner = Runner(plan, place, Display(), isolation=Isolation(in_process=in_process))
+        started = time.perf_counter()
+        records = runner.run().records
+        variant_s = time.perf_counter() - started
+    if failed := [record.error for record in records if record.status != "ok"]:
+        raise RuntimeError(f"a run by which isolation is measured has failed: {failed[0]}")
+    second_s = records[1].ledger["wall_s"]
+    assert second_s is not None
+    return Sample(variant_s, second_s)
+
+
+def page(found: dict[str, list[Sample]]) -> str:
+    """Both places and their difference, medians with the range of the samples."""
+    ways = {"a variant of two seeds, s": "variant_s", "its second seed, s": "second_seed_s"}
+    rows = []
+    for title, field in ways.items():
+        here, there = ([getattr(sample, field) for sample in found[name]] for name in PLACES)
+        differences = [worker - own for own, worker in zip(here, there, strict=True)]
+        rows.append([title, *map(_spread, (here, there, differences))])
+    rounds = len(found["worker"])
+    table = tabulate(rows, ["", *PLACES, "isolation costs"], disable_numparse=True)
+    return f"{table}\n\nmedian [least, most] of {rounds} rounds in turn"
+
+
+def _spread(values: list[float]) -> str:
+    return f"{statistics.median(values):.2f} [{min(values):.2f}, {max(values):.2f}]"

@@ -1,8 +1,7 @@
-"""Where a sweep takes place, and whether anything can be kept there."""
+"""Where a sweep takes place."""
 
 from __future__ import annotations
 
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,17 +25,3 @@ class Place:
     dataset: str | None = None
     checkpoint_every: int | None = None
     resumes: bool = False
-
-
-def check_writable(folder: Path, option: str, value: Path) -> None:
-    """Make a folder, and try to write there, before hours are spent on what can't be kept.
-
-    Raises:
-        ValueError: that can't be done; it names the option that asked for the folder, and its value.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(f"{option} {value} can't be written to ({error}); name another folder") from error

@@ -16,11 +16,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from benchmarks.display.output import plain_console, print_line
-from benchmarks.place import check_writable
 from benchmarks.reading import read_json
 from benchmarks.steps import STEPS, Progress, ReproduceConfig
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
-from fmnist_zoo.files import WriteError, replacing, write_atomically
+from fmnist_zoo.files import WriteError, check_writable, replacing, write_atomically
 
 STATE = ".reproduce.json"
 

@@ -24,7 +24,7 @@ from benchmarks.peers.rounds import Turns, take_turns
 from benchmarks.peers.serve import framework_environment
 from benchmarks.peers.task import LR, Task
 from benchmarks.reading import read_json
-from benchmarks.worker import environment
+from benchmarks.workers.server import environment
 from fmnist_zoo.cli.parse import parse
 from fmnist_zoo.files import WriteError
 
@@ -64,8 +64,8 @@ def compare(options: PeersConfig) -> dict[str, Any]:
 
     from benchmarks.environment import this_machine
     from benchmarks.peers.inputs import write_inputs
-    from benchmarks.place import check_writable
     from fmnist_zoo.data.datasets import holdout, load_dataset
+    from fmnist_zoo.files import check_writable
     from fmnist_zoo.registry import create_model
     from fmnist_zoo.training.device import resolve_device
 

@@ -13,13 +13,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.place import check_writable
 from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.selfcheck.config import SelfcheckConfig, check
-from benchmarks.selfcheck.serve import Job
-from benchmarks.worker import environment
+from benchmarks.selfcheck.config import SelfcheckConfig, SelfcheckJob, check
+from benchmarks.workers.server import environment
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
-from fmnist_zoo.files import WriteError
+from fmnist_zoo.files import WriteError, check_writable
 
 if TYPE_CHECKING:
     from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck
@@ -143,7 +141,7 @@ class Asking:
 
     def _run(self, model: str, comparisons: int | None, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         data_dir = self._options.data_dir
-        job: Job = {
+        job: SelfcheckJob = {
             "model": model,
             "precision": self._options.precision,
             "engine": self._options.engine,

@@ -10,7 +10,7 @@ from typing import Any, get_args
 from benchmarks.choices import choice_path
 from benchmarks.display import Display
 from benchmarks.halving import batch_flag, halved, oom_error, with_batch
-from benchmarks.isolation import IN_PROCESS, Isolation, Seat
+from benchmarks.isolation import IN_PROCESS, Isolation
 from benchmarks.ledger import complete_ledger
 from benchmarks.place import Place
 from benchmarks.plan import Plan, Variant
@@ -18,7 +18,8 @@ from benchmarks.process import WorkerDiedError
 from benchmarks.record import RunRecord
 from benchmarks.roofline import roofline_path
 from benchmarks.schema import Config, Environment, Status
-from benchmarks.worker import CheckpointJob, Job
+from benchmarks.sweep.job import CheckpointJob, Job
+from benchmarks.workers.slot import Seat
 
 
 class Attempts:

@@ -10,7 +10,7 @@ from fmnist_zoo.training.choose import Choice
 from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
-    from benchmarks.worker import Job
+    from benchmarks.sweep.job import Job
     from fmnist_zoo.training.fit import FitResult
     from fmnist_zoo.training.ledger import Ledger
 

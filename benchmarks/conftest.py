@@ -12,7 +12,7 @@ import pytest
 
 from benchmarks.details import details
 from benchmarks.environment import hardware, software
-from benchmarks.worker import environment
+from benchmarks.workers.server import environment
 
 if TYPE_CHECKING:
     import torch

@@ -42,7 +42,8 @@ from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
     from benchmarks.display.events import Phase
-    from benchmarks.worker import Emit, Job
+    from benchmarks.sweep.job import Job
+    from benchmarks.workers.server import Emit
 
 
 class Experiment:

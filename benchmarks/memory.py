@@ -77,7 +77,7 @@ def forget_peaks(device: torch.device) -> None:
 def give_back_free() -> None:
     """Give freed blocks back to the system, where the C library can (glibc).
 
-    Workers keep them otherwise (`benchmarks.worker.environment`), and what comes next would be booked as needing them.
+    Workers keep them otherwise (`workers.server.environment`), and what comes next would be booked as needing them.
     """
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)

@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -19,7 +18,7 @@ import psutil
 
 from benchmarks.endings import MARK, end_tree, oom_kills
 from benchmarks.interrupts import Interrupts
-from benchmarks.worker import STACK_SIGNAL, environment
+from benchmarks.workers.server import STACK_SIGNAL, environment
 
 LOG_LINES = 40
 LOG_LINE_CHARACTERS = 500
@@ -86,7 +85,7 @@ class Worker:
     def __init__(
         self,
         num_threads: int,
-        command: tuple[str, ...] = (sys.executable, "-m", "benchmarks.worker"),
+        command: tuple[str, ...],
         variables: Mapping[str, str] | None = None,
         interrupts: Interrupts | None = None,
     ) -> None:

@@ -186,7 +186,7 @@ def _block(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """So many numbers `(size,)`, each written once, so that all of the block's pages are there."""
     if device.type != "cpu":
         return torch.ones(size, dtype=dtype, device=device)
-    # Workers keep for later what they free (`benchmarks.worker.environment`), and a training that came after would be
+    # Workers keep for later what they free (`workers.server.environment`), and a training that came after would be
     # booked as needing it. A mapping of its own goes back to the system with the tensor.
     memory = mmap.mmap(-1, size * dtype.itemsize)
     if hasattr(mmap, "MADV_HUGEPAGE"):  # Linux; as the workers' allocator asks for its blocks

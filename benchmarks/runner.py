@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -22,7 +23,7 @@ from benchmarks.details import details
 from benchmarks.display import Display, SweepPlan
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.interrupts import Interrupts
-from benchmarks.isolation import InProcess, Isolation, Seat
+from benchmarks.isolation import InProcess, Isolation
 from benchmarks.ledger import complete_ledger
 from benchmarks.place import Place
 from benchmarks.plan import Plan, Variant
@@ -33,10 +34,14 @@ from benchmarks.reporting import Reporting, write_tables
 from benchmarks.resume import Conditions, Done, checkpoint_path, decided, done_before
 from benchmarks.schema import Environment
 from benchmarks.store import RecordStore
-from benchmarks.worker import CheckpointJob
-from benchmarks.worker import environment as worker_environment
+from benchmarks.sweep.job import CheckpointJob
+from benchmarks.workers.server import environment as worker_environment
+from benchmarks.workers.slot import Seat
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.training.determinism import VARIABLES
+
+WORKER = (sys.executable, "-m", "benchmarks.worker")
+"""What is started for each variant."""
 
 
 @dataclass(slots=True)
@@ -152,7 +157,7 @@ class Runner:
     def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
         if self.isolation.in_process:
             return InProcess()
-        return Worker(_num_threads(), variables=variables, interrupts=self._interrupts)
+        return Worker(_num_threads(), WORKER, variables=variables, interrupts=self._interrupts)
 
     def _is_over(self, deadline: float | None) -> bool:
         return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from benchmarks.config import Measures, Track
 from fmnist_zoo.recipe import Augmentation, Budget, Optimizer, Recipe
-from fmnist_zoo.registry import ModelSpec
+from fmnist_zoo.spec import ModelSpec
 
 EQUAL = Recipe()
 """The one recipe of the equal track. A preset sets its budget, augmentation and optimizer, for all models alike;

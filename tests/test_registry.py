@@ -8,9 +8,10 @@ from pathlib import Path
 import pytest
 from torch import nn
 
-from fmnist_zoo import create_model, list_models, register_model, registry
+from fmnist_zoo import create_model, list_models, register_model
 from fmnist_zoo.options import convert_options, format_option, option_types
 from fmnist_zoo.registry import FAMILIES, get_spec, load_plugin, select_models
+from fmnist_zoo.spec import option_defaults
 
 
 def test_all_is_one_model_of_each_family() -> None:
@@ -148,7 +149,7 @@ def test_nonsense_options_are_refused_with_the_reason(name: str, option: str, va
 def test_every_option_reads_back_what_it_is_written_as(name: str) -> None:
     spec = get_spec(name)
     kinds = option_types(spec.build)
-    values = registry.option_defaults(spec)
+    values = option_defaults(spec)
     assert kinds is not None and set(kinds) == set(values)
     assert convert_options(name, kinds, {key: format_option(value) for key, value in values.items()}) == values
 

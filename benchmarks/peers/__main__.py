@@ -23,7 +23,7 @@ from benchmarks.peers.rounds import Turns, take_turns
 from benchmarks.peers.serve import framework_environment
 from benchmarks.peers.task import LR, Task
 from benchmarks.reading import read_json
-from benchmarks.worker import environment
+from benchmarks.workers.server import environment
 from fmnist_zoo.cli.parse import parse
 from fmnist_zoo.files import WriteError
 

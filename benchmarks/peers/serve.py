@@ -10,7 +10,6 @@ from __future__ import annotations
 import importlib
 import os
 import sys
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,13 +20,12 @@ import numpy as np
 from benchmarks.memory import peak_resident_mib
 from benchmarks.peers.arms import ARMS, Arm
 from benchmarks.peers.task import Predict, Task
-from benchmarks.worker import end_with_parent, open_answers
+from benchmarks.workers.server import serve
 
 
 def main() -> None:
     """Train as the task says, an epoch for each line of input; ends with the input."""
-    emit = open_answers()
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    emit = serve()
     task = Task.read(Path(sys.argv[1]))
     arms: dict[str, Arm] = {**ARMS}
     arm = arms[task.arm]

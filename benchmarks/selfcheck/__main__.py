@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.selfcheck.config import SelfcheckConfig, check
-from benchmarks.selfcheck.serve import Job
-from benchmarks.worker import environment
+from benchmarks.selfcheck.config import SelfcheckConfig, SelfcheckJob, check
+from benchmarks.workers.server import environment
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, check_writable
@@ -157,7 +156,7 @@ class Asking:
 
     def _run(self, model: str, comparisons: int | None, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         data_dir = self._options.data_dir
-        job: Job = {
+        job: SelfcheckJob = {
             "model": model,
             "precision": self._options.precision,
             "engine": self._options.engine,

@@ -13,7 +13,7 @@ import torch
 
 from benchmarks.clock import stopwatch
 from benchmarks.rounds import SAMPLE_S, Stopwatch, timed_rounds
-from benchmarks.selfcheck.serve import Job
+from benchmarks.selfcheck.config import SelfcheckJob
 from benchmarks.throughput import inference_rates, training_rates
 from fmnist_zoo.data.datasets import load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
@@ -43,7 +43,7 @@ class Arm:
     device: torch.device
 
     @classmethod
-    def of(cls, job: Job) -> Arm:
+    def of(cls, job: SelfcheckJob) -> Arm:
         """The arm that a job names, with the images on its device."""
         torch.set_flush_denormal(True)  # as a run's worker does
         dataset = load_dataset("fashion_mnist", root=job["data_dir"], progress=False)

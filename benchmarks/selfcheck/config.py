@@ -1,10 +1,10 @@
-"""The options of `python -m benchmarks.selfcheck`. Parsing them imports no torch."""
+"""The options of `python -m benchmarks.selfcheck`, and what its processes are asked. Importing it loads no torch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypedDict
 
 from fmnist_zoo.recipe import Engine, Precision
 
@@ -48,3 +48,14 @@ def check(options: SelfcheckConfig) -> None:
         raise ValueError(f"--processes {options.processes} must be at least 2: one has nothing to be compared with")
     if not options.models:
         raise ValueError("--models needs a value, such as mlp")
+
+
+class SelfcheckJob(TypedDict):
+    """What to measure: so many comparisons of two copies of an arm; with None, the arm's throughput."""
+
+    model: str
+    precision: str
+    engine: str
+    device: str
+    data_dir: str | None
+    comparisons: int | None

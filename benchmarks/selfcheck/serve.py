@@ -6,23 +6,10 @@ Jobs come as JSON lines on standard input, answers go out as JSON lines; what li
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
-from typing import TypedDict
 
-from benchmarks.worker import end_with_parent, open_answers
-
-
-class Job(TypedDict):
-    """What to measure: so many comparisons of two copies of an arm; with None, the arm's throughput."""
-
-    model: str
-    precision: str
-    engine: str
-    device: str
-    data_dir: str | None
-    comparisons: int | None
+from benchmarks.selfcheck.config import SelfcheckJob
+from benchmarks.workers.server import serve
 
 
 def main() -> None:
@@ -30,13 +17,12 @@ def main() -> None:
 
     A comparison is answered by an event `comparison` as soon as it is done.
     """
-    emit = open_answers()
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    emit = serve()
     from benchmarks.selfcheck.arm import Arm, comparisons, rates
 
     emit({"event": "ready"})
     for line in sys.stdin:
-        job: Job = json.loads(line)
+        job: SelfcheckJob = json.loads(line)
         arm = Arm.of(job)
         if job["comparisons"] is None:
             emit({"event": "done", **rates(arm)})

@@ -11,10 +11,20 @@ from benchmarks.config import PRESETS
 from benchmarks.environment import hardware, machine_name, software
 from benchmarks.tracks import recipe_for
 from benchmarks.tune.config import TuneConfig
-from benchmarks.tune.outcome import FOLDER, SCHEMA_VERSION, About, Trial, best, summary, trial_line, write_outcome
+from benchmarks.tune.outcome import (
+    FOLDER,
+    SCHEMA_VERSION,
+    About,
+    Trial,
+    TrialResult,
+    best,
+    summary,
+    trial_line,
+    write_outcome,
+)
 from benchmarks.tune.process import TrialProcess
 from benchmarks.tune.search import earlier, search
-from benchmarks.tune.trial import TrialJob, TrialResult
+from benchmarks.tune.trial import TrialJob
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import get_spec, load_plugin, select_models

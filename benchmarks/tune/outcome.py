@@ -10,12 +10,25 @@ from typing import Any, Literal, TypedDict
 from benchmarks.fits import mismatch
 from benchmarks.reading import Problem, read_json
 from benchmarks.schema import Hardware, Software
-from benchmarks.tune.trial import TrialResult
 from fmnist_zoo.files import write_atomically
 
 FOLDER = "tuning"
 """In a machine's folder: a JSON file for each preset, optimizer and budget, and Optuna's journal beside it."""
 SCHEMA_VERSION = 1
+
+
+class TrialResult(TypedDict):
+    """What a trial gave; scores are those of the last epoch, None where it has none."""
+
+    status: str
+    error: str | None
+    val_top1_pct: float | None
+    val_loss: float | None
+    train_top1_pct: float | None
+    train_s: float | None
+    wall_s: float
+    precision: str | None
+    engine: str | None
 
 
 class Trial(TypedDict):

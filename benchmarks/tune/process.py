@@ -10,7 +10,8 @@ from typing import Any, Self
 import psutil
 
 from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.tune.trial import TrialJob, TrialResult
+from benchmarks.tune.outcome import TrialResult
+from benchmarks.tune.trial import TrialJob
 
 COMMAND = (sys.executable, "-m", "benchmarks.tune.trial")
 

@@ -12,8 +12,7 @@ from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
 from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE
-from benchmarks.tune.outcome import Trial
-from benchmarks.tune.trial import TrialResult
+from benchmarks.tune.outcome import Trial, TrialResult
 from fmnist_zoo.recipe import Optimizer
 
 NUM_RANDOM = 4

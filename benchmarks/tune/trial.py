@@ -7,15 +7,15 @@ first trial and kept for the others.
 from __future__ import annotations
 
 import json
-import os
 import sys
-import threading
 import time
 import traceback
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from benchmarks.worker import end_with_parent, open_answers, status_of
+from benchmarks.tune.outcome import TrialResult
+from benchmarks.worker import status_of
+from benchmarks.workers.server import serve
 
 if TYPE_CHECKING:
     from fmnist_zoo.data.datasets import Dataset
@@ -33,20 +33,6 @@ class TrialJob(TypedDict):
     dataset: str
     data_dir: str | None
     plugins: list[str]
-
-
-class TrialResult(TypedDict):
-    """What a trial gave; scores are those of the last epoch, None where it has none."""
-
-    status: str
-    error: str | None
-    val_top1_pct: float | None
-    val_loss: float | None
-    train_top1_pct: float | None
-    train_s: float | None
-    wall_s: float
-    precision: str | None
-    engine: str | None
 
 
 class Trainer:
@@ -107,8 +93,7 @@ class Trainer:
 
 def main() -> None:
     """Serve trials from standard input until it ends."""
-    emit = open_answers()
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    emit = serve()
     trainer = Trainer()
     emit({"event": "ready"})
     for line in sys.stdin:

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fmnist_zoo.models.base import Classifier
-from fmnist_zoo.registry import ModelSpec
+from fmnist_zoo.spec import ModelSpec
 
 PADDED = 32
 """28 pixels are padded to this side: most nets halve the resolution five times."""

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import attempts, process, worker
+from benchmarks import attempts, process
 from benchmarks.roofline import keep_roofline, kept_roofline
+from benchmarks.workers import server
 from tests.benchmarks.fake_nvml import UUID
 from tests.benchmarks.sample_records import make_roofline
 
@@ -44,7 +45,7 @@ def untraced_workers(monkeypatch: pytest.MonkeyPatch) -> None:
     """Start workers without coverage: as they end by being killed, it would slow them down and leave torn files."""
 
     def environment(num_threads: int) -> dict[str, str]:
-        found = worker.environment(num_threads)
+        found = server.environment(num_threads)
         return {name: value for name, value in found.items() if not name.startswith("COVERAGE_")}
 
     monkeypatch.setattr(process, "environment", environment)

@@ -322,12 +322,13 @@ def test_a_second_process_finds_what_the_first_has_compiled(tmp_path: Path) -> N
     """The real thing: two new processes, one cache folder; counters say whether the cache was hit."""
     from benchmarks.arms.sweep import ArmSweep
     from benchmarks.process import Worker
+    from benchmarks.runner import WORKER
     from tests.benchmarks.sample_records import make_environment
 
     plan = arms_plan(precision=("fp32",), engine=("eager", "compile"), set=("mlp.hidden=16",))
     (group,) = groups(plan)
     sweep = ArmSweep(
-        lambda variables: Worker(1, variables=variables),
+        lambda variables: Worker(1, WORKER, variables=variables),
         environment=make_environment(), device="cpu", data_dir=None, plugins=(), command="run", say=lambda text: None,
     )  # fmt: skip
     cold, warm = sweep._first_steps(group.configs[1], group)

@@ -15,14 +15,15 @@ import pytest
 from benchmarks import endings, reporting
 from benchmarks.endings import MARK, marked
 from benchmarks.interrupts import SIGNALS, Interrupts
-from benchmarks.isolation import Isolation, Seat
+from benchmarks.isolation import Isolation
 from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.reporting import Reporting
+from benchmarks.workers.slot import Seat
 from tests.benchmarks.sample_records import make_record, write_records
 
 SERVE = """
 import ctypes, json, os, subprocess, sys, time
-from benchmarks.worker import open_answers
+from benchmarks.workers.server import open_answers
 
 emit = open_answers()
 emit({"event": "ready"})
@@ -119,7 +120,7 @@ def test_a_worker_whose_runner_was_killed_ends_with_its_children(tmp_path: Path)
     code = """
 import sys
 from benchmarks.process import Worker
-serve = "import os, threading; from benchmarks.worker import end_with_parent\\n" \\
+serve = "import os, threading; from benchmarks.workers.server import end_with_parent\\n" \\
     "threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()\\n" + sys.argv[1]
 worker = Worker(1, command=(sys.executable, "-c", serve))
 print(worker._environment["FMNIST_ZOO_WORKER"], flush=True)

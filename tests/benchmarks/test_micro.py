@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from benchmarks.environment import cpu_model
-from benchmarks.worker import environment
+from benchmarks.workers.server import environment
 
 TOP = Path(__file__).parents[2]
 ALLOCATOR = re.compile("GLIBC_|MALLOC_")

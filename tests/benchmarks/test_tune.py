@@ -11,8 +11,9 @@ import pytest
 
 from benchmarks.tune.__main__ import main
 from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE, TuneConfig
+from benchmarks.tune.outcome import TrialResult
 from benchmarks.tune.process import TrialProcess
-from benchmarks.tune.trial import Trainer, TrialJob, TrialResult
+from benchmarks.tune.trial import Trainer, TrialJob
 from fmnist_zoo.data import load_dataset
 from fmnist_zoo.recipe import Budget, Recipe
 

@@ -18,8 +18,9 @@ from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.record import RunRecord
 from benchmarks.roofline import kept_roofline
 from benchmarks.run import main
+from benchmarks.runner import WORKER
 from benchmarks.store import RecordStore
-from benchmarks.worker import environment
+from benchmarks.workers.server import environment
 from fmnist_zoo.checkpoint import load_checkpoint
 from tests.benchmarks.test_display_events import events_in
 
@@ -99,7 +100,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    process = Worker(1)
+    process = Worker(1, WORKER)
     yield process
     process.close()
 

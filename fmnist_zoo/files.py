@@ -64,20 +64,6 @@ def write_atomically(path: Path, content: bytes) -> None:
         temporary.write_bytes(content)
 
 
-def check_writable(folder: Path, option: str, value: Path) -> None:
-    """Make a folder, and try to write there, before hours are spent on what can't be kept.
-
-    Raises:
-        ValueError: that can't be done; it names the option that asked for the folder, and its value.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
-    except OSError as error:
-        raise ValueError(f"{option} {value} can't be written to ({error}); name another folder") from error
-
-
 def read_regular(path: Path, limit_bytes: int) -> bytes:
     """All of a file: no pipe is waited for, and no more is read than such a file may hold.
 

@@ -34,10 +34,10 @@ class ArmProcess:
     Args:
         task: what it trains.
         val_labels: `(n,)`, of the images by which its predictions are scored.
-        num_threads: OMP_NUM_THREADS, where that isn't set already.
+        num_threads: see `Worker`.
     """
 
-    def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int) -> None:
+    def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int | None = None) -> None:
         self._task, self._val_labels = task, val_labels
         path = task.write()
         self._worker = Worker(num_threads, (sys.executable, "-m", "benchmarks.peers.serve", str(path)))

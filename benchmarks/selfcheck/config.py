@@ -18,8 +18,8 @@ class SelfcheckConfig:
     """
 
     what: Literal["noise", "determinism", "worker-cost"] = "noise"
-    """determinism: training speed with and without deterministic kernels. worker-cost: two seeds in a new process and in
-    the one at hand, which takes --rounds alone."""
+    """determinism: training speed with and without deterministic kernels. worker-cost: two seeds in a new process and
+    in the one at hand, which takes --rounds alone."""
     models: tuple[str, ...] = ("mlp", "cnn", "lstm")
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     comparisons: int = 200

@@ -7,7 +7,6 @@ import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any
 
-import psutil
 import pytest
 
 from benchmarks.details import details
@@ -32,7 +31,7 @@ def pytest_configure(config: pytest.Config) -> None:
 
     What is set already is kept, so the second time nothing is missing.
     """
-    wanted = environment(psutil.cpu_count(logical=False) or 1)
+    wanted = environment()
     if not config.getoption("benchmark_enable") or wanted == AT_START:
         return
     capture: Any = config.pluginmanager.getplugin("capturemanager")

@@ -73,7 +73,7 @@ class Worker:
     """A worker process, started at the first job. Its log goes to a temporary file.
 
     Args:
-        num_threads: of OpenMP in it, unless a person has set another number.
+        num_threads: of OpenMP in it, unless a person has set another number; the physical cores if not given.
         command: what is started.
         variables: further environment variables, which win over the usual ones.
         interrupts: looked at while waiting, where signals are counted and not raised.
@@ -84,7 +84,8 @@ class Worker:
 
     def __init__(
         self,
-        num_threads: int,
+        num_threads: int | None = None,
+        *,
         command: tuple[str, ...],
         variables: Mapping[str, str] | None = None,
         interrupts: Interrupts | None = None,

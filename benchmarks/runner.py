@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
-import psutil
 import torch
 
 from benchmarks.arms.record import ArmsStore
@@ -59,11 +58,6 @@ class Results:
     comparisons_complete: bool = True
     interrupted: bool = False
     tables_complete: bool = True
-
-
-def _num_threads() -> int:
-    """Of a worker, unless a person has set another number: one for each physical core."""
-    return psutil.cpu_count(logical=False) or 1
 
 
 class Runner:
@@ -138,7 +132,7 @@ class Runner:
 
     def _environment(self) -> Environment:
         in_process = self.isolation.in_process
-        variables = dict(os.environ) if in_process else {**worker_environment(_num_threads()), **self._variables}
+        variables = dict(os.environ) if in_process else {**worker_environment(), **self._variables}
         num_threads = torch.get_num_threads() if in_process else int(variables["OMP_NUM_THREADS"])
         return {
             "hardware": hardware(self.plan.device),
@@ -157,7 +151,7 @@ class Runner:
     def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
         if self.isolation.in_process:
             return InProcess()
-        return Worker(_num_threads(), WORKER, variables=variables, interrupts=self._interrupts)
+        return Worker(command=WORKER, variables=variables, interrupts=self._interrupts)
 
     def _is_over(self, deadline: float | None) -> bool:
         return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)

@@ -65,6 +65,10 @@ class LiveDisplay(Display):
         bad = [record for record in [*self.plan.skipped, *self.records] if record.status != "ok"]
         print_line(self._console, summary(self, end, lines=bad))
 
+    def _stop(self) -> None:
+        super()._stop()
+        self._live.is_still = False  # for the last state, which is left standing
+
     def _draw(self) -> Group:
         width, height = self._console.size
         return view(self, width) if self.is_over else view(self, width, height, self._note)

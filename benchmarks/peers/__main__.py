@@ -105,7 +105,6 @@ def compare_at(
                 engine=ARMS[name].engine,
             ),
             val.labels.numpy(),
-            num_threads(),
         )
         for name in names
         if not ARMS[name].missing()
@@ -142,7 +141,7 @@ def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) ->
     """What is the same for all arms."""
     from benchmarks.environment import hardware, software
 
-    variables = {**environment(num_threads()), **framework_environment(device)}
+    variables = {**environment(), **framework_environment(device)}
     return {
         "device": device,
         "model": MODEL,
@@ -157,13 +156,6 @@ def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) ->
         "environment": {name: value for name, value in variables.items() if name.startswith(VARIABLES)},
         "comparisons": [],
     }
-
-
-def num_threads() -> int:
-    """Threads for OpenMP: the physical cores."""
-    import psutil
-
-    return psutil.cpu_count(logical=False) or 1
 
 
 def version(distribution: str) -> str | None:

@@ -34,13 +34,13 @@ class ArmProcess:
     Args:
         task: what it trains.
         val_labels: `(n,)`, of the images by which its predictions are scored.
-        num_threads: OMP_NUM_THREADS, where that isn't set already.
+        num_threads: see `Worker`.
     """
 
-    def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int) -> None:
+    def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int | None = None) -> None:
         self._task, self._val_labels = task, val_labels
         path = task.write()
-        self._worker = Worker(num_threads, (sys.executable, "-m", "benchmarks.peers.serve", str(path)))
+        self._worker = Worker(num_threads, command=(sys.executable, "-m", "benchmarks.peers.serve", str(path)))
 
     def epoch(self) -> Epoch:
         """Have it train one epoch.

@@ -103,7 +103,7 @@ def selfcheck(
         "environment": {
             "hardware": found_hardware,
             "software": software(),
-            "details": details(device, num_threads=ask.num_threads, variables=environment(num_threads())),
+            "details": details(device, num_threads=ask.num_threads, variables=environment()),
         },
         "within_process": within_process(comparisons),
         "between_processes": between_processes(processes),
@@ -173,14 +173,7 @@ class Asking:
 
 def worker() -> Worker:
     """A process like that of a run: fresh, and with the same environment."""
-    return Worker(num_threads(), (sys.executable, "-m", "benchmarks.selfcheck.serve"))
-
-
-def num_threads() -> int:
-    """OMP_NUM_THREADS of the processes, where it isn't set already: the physical cores, as the runner has it."""
-    import psutil
-
-    return psutil.cpu_count(logical=False) or 1
+    return Worker(command=(sys.executable, "-m", "benchmarks.selfcheck.serve"))
 
 
 def measured_at(machine_dir: Path) -> str | None:

@@ -7,8 +7,6 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-import psutil
-
 from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.tune.outcome import TrialResult
 from benchmarks.tune.trial import TrialJob
@@ -36,7 +34,7 @@ class TrialProcess:
 
     def __call__(self, job: TrialJob) -> TrialResult:
         """Have a trial trained."""
-        self._worker = self._worker or Worker(psutil.cpu_count(logical=False) or 1, command=self._command)
+        self._worker = self._worker or Worker(command=self._command)
         started = time.perf_counter()
         result: dict[str, Any] = dict.fromkeys(TrialResult.__annotations__)
         try:

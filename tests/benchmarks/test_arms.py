@@ -328,7 +328,7 @@ def test_a_second_process_finds_what_the_first_has_compiled(tmp_path: Path) -> N
     plan = arms_plan(precision=("fp32",), engine=("eager", "compile"), set=("mlp.hidden=16",))
     (group,) = groups(plan)
     sweep = ArmSweep(
-        lambda variables: Worker(1, WORKER, variables=variables),
+        lambda variables: Worker(1, command=WORKER, variables=variables),
         environment=make_environment(), device="cpu", data_dir=None, plugins=(), command="run", say=lambda text: None,
     )  # fmt: skip
     cold, warm = sweep._first_steps(group.configs[1], group)

@@ -237,6 +237,17 @@ def test_the_live_view_leaves_all_runs_standing_and_its_colors_heed_no_color(var
     assert printed.count("\x1b[?25l") == printed.count("\x1b[?25h") == 1  # the cursor, hidden and back
 
 
+def test_a_sweep_that_is_stopped_while_it_measures_is_left_standing_whole() -> None:
+    display, text = live()
+    with display:
+        display.sweep_started(make_plan("mlp", seeds=12))
+        display.run_started("mlp", 0)
+        display.worker_event({"phase": "measuring"})
+        drawn = text.getvalue()
+    last = text.getvalue()[len(drawn) :]
+    assert "stopped" in last and last.count("waiting") == 11
+
+
 def test_quiet_says_what_went_wrong_and_where_the_tables_are() -> None:
     out, errors = io.StringIO(), io.StringIO()
     display = QuietDisplay(plain_console(out), plain_console(errors))

@@ -105,7 +105,7 @@ class FakeWorker(Worker):
     """A process that measures nothing: arms differ by `difference`, and rates by process."""
 
     def __init__(self, jobs: list[Any], *, difference: float = 0.0, dies: bool = False) -> None:
-        super().__init__(1, ("false",))
+        super().__init__(1, command=("false",))
         self.jobs, self.difference, self.dies = jobs, difference, dies
 
     def run(

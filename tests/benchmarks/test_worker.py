@@ -100,7 +100,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    process = Worker(1, WORKER)
+    process = Worker(1, command=WORKER)
     yield process
     process.close()
 

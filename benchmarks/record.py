@@ -23,7 +23,7 @@ from benchmarks.schema import (
     Dataset,
     Energy,
     Environment,
-    Epoch,
+    EpochStats,
     Execution,
     Flag,
     Latency,
@@ -76,7 +76,7 @@ class RunRecord:
     execution: Execution | None
     num_steps: int | None
     num_epochs: int | None
-    history: list[Epoch] = field(default_factory=list)
+    history: list[EpochStats] = field(default_factory=list)
     ledger: Ledger
     metrics: Metrics | None
     throughput: Throughput | None

@@ -119,9 +119,7 @@ class Execution(TypedDict):
     fallback: str | None
 
 
-class Epoch(TypedDict):
-    """One entry of the history; `elapsed_s` counts seconds of training so far."""
-
+class _Learned(TypedDict):
     epoch: int
     train_loss: float | None
     train_top1_pct: float | None
@@ -129,6 +127,16 @@ class Epoch(TypedDict):
     val_top1_pct: float | None
     lr: float | None
     elapsed_s: float | None
+
+
+class EpochStats(_Learned, total=False):
+    """What a worker tells of an epoch, and a record keeps of it: `fmnist_zoo.training.state.EpochStats` as JSON.
+
+    The earliest records lack the steps.
+    """
+
+    num_steps: int
+    scheduled_steps: int
 
 
 class Ledger(TypedDict):

@@ -8,8 +8,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from benchmarks.display.plan import SweepEnd, SweepPlan
-from benchmarks.display.state import EpochStats, Phase, SweepState
+from benchmarks.display.state import Phase, SweepState
 from benchmarks.record import RunRecord
+from benchmarks.schema import EpochStats
 
 
 class Display:

@@ -13,8 +13,9 @@ from benchmarks.display.base import Display
 from benchmarks.display.events import EVENTS_VERSION, EpochEnded, EventKind, PlannedRunFields
 from benchmarks.display.output import output_for_events, write_json
 from benchmarks.display.plan import SweepEnd
-from benchmarks.display.state import EpochStats, Phase
+from benchmarks.display.state import Phase
 from benchmarks.record import RunRecord, plain
+from benchmarks.schema import EpochStats
 
 
 class JsonDisplay(Display):

@@ -16,9 +16,10 @@ from benchmarks.display.base import Display
 from benchmarks.display.frame import frame
 from benchmarks.display.output import live_console, print_line
 from benchmarks.display.plan import SweepEnd
-from benchmarks.display.state import EpochStats, Phase
+from benchmarks.display.state import Phase
 from benchmarks.display.words import summary, visible
 from benchmarks.record import RunRecord
+from benchmarks.schema import EpochStats
 
 
 class LiveDisplay(Display):

@@ -11,9 +11,9 @@ from rich.console import Console
 from benchmarks.display.base import Display
 from benchmarks.display.output import plain_console, print_line
 from benchmarks.display.plan import SweepEnd
-from benchmarks.display.state import EpochStats
 from benchmarks.display.words import duration, epoch_words, result_words, summary, visible
 from benchmarks.record import RunRecord
+from benchmarks.schema import EpochStats
 
 
 class PlainDisplay(Display):

@@ -6,31 +6,17 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from statistics import fmean
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal
 
 from benchmarks.display.plan import PlannedRun, SweepPlan
 from benchmarks.record import RunRecord
-from benchmarks.schema import Status
+from benchmarks.schema import EpochStats, Status
 from fmnist_zoo.recipe import Budget
 
 Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]
 """What a run is doing: its process starts and reads data; precision and engine are chosen; it trains, compiling
 included; the test split is read; speed and memory are measured; it is profiled."""
 State = Phase | Status | Literal["waiting", "stopped"]
-
-
-class EpochStats(TypedDict):
-    """What a worker tells of an epoch; see `fmnist_zoo.training.fit.EpochStats`."""
-
-    epoch: int
-    train_loss: float | None
-    train_top1_pct: float | None
-    val_loss: float | None
-    val_top1_pct: float | None
-    lr: float | None
-    elapsed_s: float
-    num_steps: int
-    scheduled_steps: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -78,8 +64,8 @@ class RunView:
         """Seconds of training left when the last epoch ended, at the mean speed so far; None where nobody can know."""
         if self.epoch is None or self.state != "training":
             return None
-        left = self.epoch["scheduled_steps"] - self.epoch["num_steps"]
-        return left * self.epoch["elapsed_s"] / self.epoch["num_steps"] if left > 0 else None
+        left, elapsed_s = self.epoch["scheduled_steps"] - self.epoch["num_steps"], self.epoch["elapsed_s"]
+        return None if elapsed_s is None or left <= 0 else left * elapsed_s / self.epoch["num_steps"]
 
 
 class SweepState:

@@ -20,7 +20,7 @@ def epoch_words(run: RunView, left_s: float | None) -> str:
     ]
     if stats["val_top1_pct"] is not None:
         words.append(f"validation loss {figure(stats['val_loss'], '.4f')}, accuracy {stats['val_top1_pct']:.2f}%")
-    words.append(f"{stats['elapsed_s']:.1f} s of training, {figure(run.train_img_per_s, ',.0f')} img/s")
+    words.append(f"{figure(stats['elapsed_s'], '.1f')} s of training, {figure(run.train_img_per_s, ',.0f')} img/s")
     if left_s is not None:
         words.append(f"about {duration(left_s)} left")
     return "; ".join(words)

@@ -11,9 +11,9 @@ import pandas as pd
 from benchmarks.record import RunRecord
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.schema import Epoch
+from benchmarks.schema import EpochStats
 
-VALUES: Mapping[str, Callable[[Epoch], float | None]] = {
+VALUES: Mapping[str, Callable[[EpochStats], float | None]] = {
     "train_loss": lambda epoch: epoch["train_loss"],
     "val_loss": lambda epoch: epoch["val_loss"],
     "train_top1_pct": lambda epoch: epoch["train_top1_pct"],
@@ -51,7 +51,7 @@ def _epochs(row: Row) -> list[dict[str, Any]]:
     return cells
 
 
-def _by_epoch(record: RunRecord) -> dict[int, Epoch]:
+def _by_epoch(record: RunRecord) -> dict[int, EpochStats]:
     return {entry["epoch"]: entry for entry in record.history}
 
 

@@ -11,12 +11,12 @@ from benchmarks.record import RunRecord
 from benchmarks.report.frames import entries, rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, significant, table
-from benchmarks.schema import Epoch
+from benchmarks.schema import EpochStats
 from benchmarks.stats.targets import Effort, effort
 
 TARGETS_PCT = (85.0, 88.0, 90.0, 92.0, 93.0, 94.0, 95.0)
 
-Spent = Callable[[RunRecord, Epoch], float | None]
+Spent = Callable[[RunRecord, EpochStats], float | None]
 
 
 def targets_frame(section: Section) -> pd.DataFrame:
@@ -54,26 +54,26 @@ def _effort(runs: Sequence[RunRecord], target_pct: float, spent: Spent) -> Effor
     return effort(reached, known)
 
 
-def _validated(run: RunRecord) -> list[Epoch]:
+def _validated(run: RunRecord) -> list[EpochStats]:
     return [epoch for epoch in run.history if epoch["val_top1_pct"] is not None]
 
 
-def _first(run: RunRecord, target_pct: float) -> Epoch | None:
+def _first(run: RunRecord, target_pct: float) -> EpochStats | None:
     return next((epoch for epoch in _validated(run) if (epoch["val_top1_pct"] or 0) >= target_pct), None)
 
 
-def _images(run: RunRecord, epoch: Epoch) -> float | None:
-    steps = dict(epoch).get("num_steps")  # records have it, though their schema doesn't ask for it
+def _images(run: RunRecord, epoch: EpochStats) -> float | None:
+    steps = epoch.get("num_steps")
     batch_size = run.config["recipe"].get("batch_size")
-    return steps * batch_size if isinstance(steps, int) and isinstance(batch_size, int) else None
+    return steps * batch_size if steps is not None and isinstance(batch_size, int) else None
 
 
-def _pflops(run: RunRecord, epoch: Epoch) -> float | None:
+def _pflops(run: RunRecord, epoch: EpochStats) -> float | None:
     images = _images(run, epoch)
     return None if images is None or run.cost is None else images * run.cost["training_gflops"] / 1e6
 
 
-def _kilojoules(run: RunRecord, epoch: Epoch) -> float | None:
+def _kilojoules(run: RunRecord, epoch: EpochStats) -> float | None:
     """The share of the training's energy: power is taken to be the same in all epochs."""
     energy, images = run.energy, _images(run, epoch)
     per_1000 = energy["train_j_per_1000_img"] if energy else None

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.display import Display, PlannedRun, SweepEnd, SweepPlan
-from benchmarks.display.state import EpochStats
 from benchmarks.record import RunRecord
+from benchmarks.schema import EpochStats
 from tests.benchmarks.sample_records import make_record
 
 END = SweepEnd(exit_code=1, complete=False, machine_dir=Path("results/here"))

@@ -8,7 +8,7 @@ from typing import Any, Literal, cast, get_args, get_type_hints
 from benchmarks.record import RunRecord
 from benchmarks.report.frames import SectionFrames, average, entries
 from benchmarks.report.rows import Row
-from benchmarks.schema import Epoch, Ledger
+from benchmarks.schema import EpochStats, Ledger
 
 Curve = Literal["val_top1_pct", "train_top1_pct", "val_loss", "train_loss"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
@@ -51,7 +51,7 @@ def learning_curves(row: Row) -> dict[str, Any] | None:
     }
 
 
-def _band(by_epoch: Sequence[Sequence[Epoch]], name: Curve) -> dict[str, list[float | None]] | None:
+def _band(by_epoch: Sequence[Sequence[EpochStats]], name: Curve) -> dict[str, list[float | None]] | None:
     """Mean, least and greatest of one number by epoch; None where no epoch has it."""
     values = [[value for epoch in epochs if (value := epoch[name]) is not None] for epochs in by_epoch]
     if not any(values):

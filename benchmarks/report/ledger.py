@@ -8,7 +8,8 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.record import RunRecord
-from benchmarks.report.frames import average, rows_frame
+from benchmarks.report.cells import average
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 
 PARTS: Mapping[str, tuple[str, ...]] = {

@@ -10,9 +10,10 @@ from typing import Any
 import pandas as pd
 
 from benchmarks.report.answers import Answers
-from benchmarks.report.frames import entries, num_test_images, rows_frame
+from benchmarks.report.frames import entries, rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.report.values import num_test_images
 from benchmarks.stats import Comparison, Pair, Run, compare_models
 
 PAIRS_SHOWN = 100
@@ -49,7 +50,7 @@ def letters(groups: Sequence[Group]) -> dict[str, str]:
     if len(groups) != 1 or groups[0].comparison.letters is None:
         return {}
     found = groups[0].comparison.letters
-    return {row.records[0].config_key: found[row.label] for row in groups[0].rows}
+    return {row.config_key: found[row.label] for row in groups[0].rows}
 
 
 def pairs_frame(section: Section, groups: Sequence[Group]) -> pd.DataFrame:

@@ -9,7 +9,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.report.answers import Answers, RunAnswers
-from benchmarks.report.frames import average, entries, rows_frame
+from benchmarks.report.cells import average
+from benchmarks.report.frames import entries, rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
 from benchmarks.stats.calibration import NUM_BINS, expected_calibration_error, reliability

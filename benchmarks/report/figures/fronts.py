@@ -9,14 +9,15 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, scale_log, titled
 from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.frames import SectionFrames, entries
 from benchmarks.report.placing import Box, Places, along, around
 from fmnist_zoo.figures import INK, MUTED, model_look, new_figure
 
-AXES = {"train_s": "training time, s", "num_params": "parameters"}
-"""The costs that have a figure, and what their axis says."""
+COSTS = ("train_s", "num_params")
+"""Those that have a figure, by the key of their column."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,7 +39,7 @@ def priced_rows(part: SectionFrames, fronts: Sequence[Mapping[str, Any]], cost: 
     Args:
         part: of the section.
         fronts: rows of its frame of fronts.
-        cost: a name in AXES.
+        cost: one of `COSTS`.
     """
     accuracy = {row["variant"]: row for row in entries(part.accuracy)}
     return [
@@ -60,8 +61,8 @@ def front_figure(rows: Sequence[Priced], cost: str, conditions: str) -> Figure:
     """A point for each row, and the front as a step through those that are on it. To be called in `looks`."""
     figure, axes = new_figure(8.0, 5.0)
     scale_log(axes, "x", [row.cost for row in rows])
-    axes.set(xlabel=AXES[cost], ylabel="test top-1, %")
-    titled(figure, f"Test accuracy against {AXES[cost].partition(',')[0]}", conditions)
+    axes.set(xlabel=COLUMNS[cost].axis, ylabel=COLUMNS["test_top1_pct"].axis)
+    titled(figure, f"Test accuracy against {COLUMNS[cost].called}", conditions)
     for row in rows:
         look = model_look(row.model)
         reach = [[row.top1_pct - row.low_pct], [row.high_pct - row.top1_pct]]

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, is_drawn, plain_number, quiet, titled
 from benchmarks.report.frames import entries
 from benchmarks.report.ledger import PARTS, ledger_frame
@@ -49,7 +50,7 @@ def ledger_figure(rows: Sequence[Mapping[str, Any]], conditions: str) -> Figure:
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.margins(x=0.08)
     quiet(axes, "y")
-    axes.set_xlabel("wall time of a run, s (mean over its seeds)")
+    axes.set_xlabel(f"{COLUMNS['wall_s'].axis} (mean over its seeds)")
     axes.xaxis.set_major_formatter(lambda value, _: plain_number(value))
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.0, handlelength=1.2)
     titled(figure, "Where the time goes", conditions, best_rows(len(shown), len(rows)))

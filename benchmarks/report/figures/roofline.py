@@ -11,6 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.report.bound import GEMM_OF
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, titled
 from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.frames import SectionFrames, entries
@@ -79,8 +80,8 @@ def roofline_roofs(part: SectionFrames) -> Roofs | None:
 def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> Figure:
     """Achieved TFLOP/s over arithmetic intensity, both logarithmic. To be called in `looks`."""
     figure, axes = new_figure(8.0, 5.0)
-    axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity of a training step, FLOP/byte (at most)")
-    axes.set_ylabel("achieved in training, TFLOP/s")
+    axes.set(xscale="log", yscale="log", xlabel=f"{COLUMNS['train_flop_per_byte'].axis} (at most)")
+    axes.set_ylabel(COLUMNS["train_tflop_per_s"].axis)
     titled(figure, "Roofline of training", conditions)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

@@ -7,13 +7,14 @@ from functools import partial
 
 import pandas as pd
 
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.accuracy import accuracy_figure, accuracy_rows
 from benchmarks.report.figures.batches import batches_figure, has_rates
 from benchmarks.report.figures.classes import classes_figure
 from benchmarks.report.figures.confusion import Confusion, best_two, confusion_figure, confusions, difference_figure
 from benchmarks.report.figures.curves import curves_of, gap_figure, has_gap, has_seconds, learning_figure
 from benchmarks.report.figures.drawn import Sketch, best_of_each_model, file_name
-from benchmarks.report.figures.fronts import AXES, front_figure, priced_rows
+from benchmarks.report.figures.fronts import COSTS, front_figure, priced_rows
 from benchmarks.report.figures.ledger import ledger_figure, ledger_rows
 from benchmarks.report.figures.reliability import reliability_figure
 from benchmarks.report.figures.roofline import roofline_figure, roofline_points, roofline_roofs
@@ -38,7 +39,7 @@ def section_sketches(
         words: its conditions.
         new_models: those whose confusion matrices no section before has; None for a section that isn't the main one.
     """
-    costs = [cost for cost in AXES if cost == "train_s" or new_models is not None]
+    costs = [cost for cost in COSTS if cost == "train_s" or new_models is not None]
     yield from _accuracy_sketches(part, findings["fronts.csv"], words, costs)
     if new_models is not None:
         yield from _learning_sketches(part, findings["time_to_accuracy.csv"], words)
@@ -64,7 +65,7 @@ def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, co
         priced = priced_rows(part, entries(fronts), cost)
         front = [row.label for row in sorted(priced, key=lambda row: row.cost) if row.on_front]
         if len({row.cost for row in priced}) > 1 and front:
-            what = AXES[cost].partition(",")[0]
+            what = COLUMNS[cost].called
             yield Sketch(
                 kind="fronts", name=f"accuracy-{what.replace(' ', '-')}",
                 alt=f"Test accuracy against {what}; on the front: {_listed(front)}",

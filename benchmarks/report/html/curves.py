@@ -6,13 +6,22 @@ from collections.abc import Sequence
 from typing import Any, Literal, cast, get_args, get_type_hints
 
 from benchmarks.record import RunRecord
-from benchmarks.report.frames import SectionFrames, average, entries
+from benchmarks.report.cells import average
+from benchmarks.report.columns import COLUMNS
+from benchmarks.report.frames import SectionFrames, entries
 from benchmarks.report.rows import Row
 from benchmarks.schema import EpochStats, Ledger
 
 Curve = Literal["val_top1_pct", "train_top1_pct", "val_loss", "train_loss"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 LEDGER_PARTS = tuple(name for name in get_type_hints(Ledger) if name != "wall_s")
+
+
+COSTS = [
+    [key, COLUMNS[key].axis, "~g" if COLUMNS[key].unit == "s" else "~s", COLUMNS[key].better == "higher"]
+    for key in ("train_img_per_s", "infer_img_per_s", "train_s", "num_params")
+]
+"""What accuracy is drawn against: key, title of the axis, Plotly's format of its ticks, and whether more is better."""
 
 
 def points(part: SectionFrames) -> list[dict[str, float | None]]:

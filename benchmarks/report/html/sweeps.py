@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import accuracy_frame, entries, throughput_frame
 from benchmarks.report.rows import Row, Section
 
 COMPARED = ("test_top1_pct", "test_top1_low_pct", "test_top1_high_pct", "num_seeds")
 SPEEDS = ("train_img_per_s", "infer_img_per_s", "train_s", "wall_s", "peak_mem_mib")
+RATES = [[key, COLUMNS[key].called.replace(" throughput", ""), COLUMNS[key].unit] for key in SPEEDS[:3]]
+"""Of them, those that the page shows side by side: key, name and unit."""
 
 
 def sweeps(section: Section, title: str) -> list[dict[str, Any]]:

@@ -1,9 +1,4 @@
-const COSTS = [
-  ["train_img_per_s", "training throughput, img/s", "~s", true],
-  ["infer_img_per_s", "inference throughput, img/s", "~s", true],
-  ["train_s", "training time, s", "~g", false],
-  ["num_params", "parameters", "~s", false],
-];
+const COSTS = DATA.costs;
 const pointState = { cost: "train_img_per_s" };
 
 /** Rows that no other one beats in both, from the cheapest on. */
@@ -53,7 +48,7 @@ function drawPoints(chart, set, isShown) {
   const labels = shown.length <= 14 ? placedLabels(shown, best, ranges, chart) : [];
   draw(chart, traces, {
     xaxis: axis(title, { type: "log", tickformat: format, range: ranges.x, tickvals: ticks }),
-    yaxis: axis("test top-1, %", { range: ranges.y }), annotations: labels,
+    yaxis: axis(DATA.accuracy, { range: ranges.y }), annotations: labels,
   });
 }
 

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import fmean, median
 
+from benchmarks.record import RunRecord
 from benchmarks.report import values
 from benchmarks.report.bound import Bound, infer_mfu_pct, infer_tflop_per_s, training_bound
 from benchmarks.report.cells import Column, Merged, Over, differs, is_known, word
@@ -22,6 +23,22 @@ distinct, word_column = partial(Over, values.distinct), partial(Column, text=wor
 def of_bound(value: Callable[[Bound], float | None]) -> Over:
     """The median of something that the roofline says of a run's training."""
     return middle(lambda run: value(training_bound(run)))
+
+
+def busy_cores(run: RunRecord) -> float | None:
+    """How many cores a run's worker kept busy while it trained, on average."""
+    train = (run.load or {}).get("train")
+    cpu_s = None if train is None else train.get("own_cpu_s")
+    return None if train is None or cpu_s is None or not train["seconds"] else cpu_s / train["seconds"]
+
+
+def train_cpu_us_per_img(run: RunRecord) -> float | None:
+    """CPU time of a run's worker for an image of training; None where an earlier process trained some of them."""
+    cores, batch_size = busy_cores(run), run.throughput["train_batch_size"] if run.throughput else None
+    resumed = any(flag["kind"] == "resumed" for flag in run.flags)
+    if cores is None or resumed or not (run.load and run.num_steps and batch_size):
+        return None
+    return 1e6 * cores * run.load["train"]["seconds"] / (run.num_steps * batch_size)
 
 
 NUM_PARAMS = Column(
@@ -111,6 +128,11 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
             merged=Merged("first step (compile), s", ("first_step_s", "compiler_cache"), values.first_step_text),
         ),
         TRAIN_S,
+        Column(
+            "train_cpu_us_per_img", middle(train_cpu_us_per_img), "train CPU", "µs/img", better="lower",
+            shown=is_known, sparse=True,
+        ),
+        Column("busy_cores", middle(busy_cores), "busy cores in training", shown=is_known, sparse=True),
         Column("wall_s", mean("ledger.wall_s"), "wall", "s", name="wall time of a run", better="lower"),
         Column(
             "peak_mem_mib", most("memory.peak_mem_mib"), "peak memory", "MiB", text=number, better="lower",

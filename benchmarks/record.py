@@ -1,7 +1,7 @@
 """One run, one record: what is known of it, and its identity.
 
 `benchmarks.checks` says whether parsed JSON is a record, `benchmarks.store` keeps records in a folder. None of them
-imports torch, numpy or pandas at import time.
+imports torch or numpy at import time.
 """
 
 from __future__ import annotations

@@ -12,7 +12,9 @@ from benchmarks.report.rows import Row
 from benchmarks.report.text import MISSING, significant
 
 Entry = Mapping[str, Any]
-"""A row of a frame, by the keys of its columns."""
+"""A row of a frame: values by the keys of columns."""
+Frame = Sequence[Entry]
+"""Rows with the same keys."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +143,14 @@ class Column:
     def cell(self, row: Entry) -> str:
         """Its text in a row."""
         return self.text(*(row[key] for key in (self.key, *self.beside)))
+
+
+def by_variant(frame: Frame) -> dict[str, list[Entry]]:
+    """The rows of each configuration, by its label, in the order of the frame."""
+    found: dict[str, list[Entry]] = {}
+    for row in frame:
+        found.setdefault(row["variant"], []).append(row)
+    return found
 
 
 def in_tables(columns: Sequence[Column], rows: Sequence[Entry]) -> list[Column]:

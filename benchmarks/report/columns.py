@@ -17,7 +17,8 @@ from benchmarks.report.text import escape, number
 from benchmarks.schema import GEMM_PRECISIONS
 
 mean, middle, most = partial(Over, fmean), partial(Over, median), partial(Over, max)
-distinct, word_column = partial(Over, values.distinct), partial(Column, text=word, is_word=True)
+distinct, spread = partial(Over, values.distinct), partial(Over, values.widest_spread_pct)
+word_column = partial(Column, text=word, is_word=True)
 
 
 def of_bound(value: Callable[[Bound], float | None]) -> Over:
@@ -67,8 +68,8 @@ def accuracy_columns(letters: Mapping[str, str] | None = None) -> tuple[Column, 
         Column("test_top1_high_pct", lambda row: values.interval(row)[1], unit="%"),
         Column("interval_95", lambda row: values.interval(row)[2]),
         Column(
-            "val_top1_pct", mean(values.val_top1_pct), "val top-1", "%", text=partial(number, decimals=2),
-            better="higher", shown=is_known,
+            "val_top1_pct", mean(lambda run: run.history[-1]["val_top1_pct"] if run.history else None),
+            "val top-1", "%", text=partial(number, decimals=2), better="higher", shown=is_known,
         ),
         Column("test_nll", mean("metrics.test_nll"), "test NLL", text=partial(number, decimals=3), better="lower"),
         Column("macro_f1", mean("metrics.macro_f1"), "macro F1", text=partial(number, decimals=4), better="higher"),
@@ -141,15 +142,20 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
             ),
         ),
         Column("memory_kind", distinct("memory.kind")),
-        Column("train_spread_pct", most(values.train_spread_pct), unit="%", better="lower"),
-        Column("infer_spread_pct", most(values.infer_spread_pct), unit="%", better="lower"),
+        *(
+            Column(f"{kind}_spread_pct", spread(f"throughput.{kind}_samples_img_per_s"), unit="%", better="lower")
+            for kind in ("train", "infer")
+        ),
         Column("repeated_ratio", values.repeated_ratio),
         Column(
             "baseline_mem_mib", most("memory.baseline_mem_mib"), "before the model", "MiB", text=number,
             after="peak_mem_mib",
         ),
         Column("peak_reserved_mib", most("memory.peak_reserved_mib"), unit="MiB", better="lower"),
-        word_column("compiler_cache", values.compiler_cache, "compiler's cache", after="first_step_s"),
+        word_column(  # of the first run, which is the one that finds it cold
+            "compiler_cache", lambda row: next((run.compilation["cache"] for run in row.ok if run.compilation), None),
+            "compiler's cache", after="first_step_s",
+        ),
         Column("num_graph_breaks", most("compilation.num_graph_breaks"), better="lower"),
         Column("num_recompiles", most("compilation.num_recompiles"), better="lower"),
         Column(
@@ -158,8 +164,8 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
         ),
         Column("run_j", middle("energy.run_j"), unit="J", better="lower"),
         *STEP_PARTS,
-        Column("train_knee_batch", lambda row: values.last_swept(row, "train_knee")),
-        Column("infer_knee_batch", lambda row: values.last_swept(row, "infer_knee")),
+        Column("train_knee_batch", lambda row: swept["train_knee"] if (swept := values.last_sweep(row)) else None),
+        Column("infer_knee_batch", lambda row: swept["infer_knee"] if (swept := values.last_sweep(row)) else None),
         *(column for batch in batches for column in latency_columns(batch)),
         *(
             Column(f"gemm_{name}_tflop_per_s", middle(f"roofline.gemm_tflop_per_s.{name}"), unit="TFLOP/s")

@@ -1,16 +1,16 @@
-"""What tables show, as pandas frames with full numbers and units in the column names: the content of the CSV files."""
+"""What tables show, as rows of full numbers with units in the names of columns: the content of the CSV files."""
 
 from __future__ import annotations
 
+import io
 import re
 from collections.abc import Callable, Mapping, Sequence
+from csv import DictWriter
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.record import RunRecord
-from benchmarks.report.cells import Column, average, is_known
+from benchmarks.report.cells import Column, Entry, Frame, average, is_known
 from benchmarks.report.columns import COST, accuracy_columns, throughput_columns
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import inert
@@ -25,17 +25,17 @@ class SectionFrames:
     """The frames of one section."""
 
     section: Section
-    accuracy: pd.DataFrame
-    throughput: pd.DataFrame
-    cost: pd.DataFrame
-    per_class: pd.DataFrame
-    confusion: pd.DataFrame
+    accuracy: Frame
+    throughput: Frame
+    cost: Frame
+    per_class: Frame
+    confusion: Frame
 
     @property
-    def tables(self) -> dict[str, tuple[pd.DataFrame, tuple[Column, ...]]]:
+    def tables(self) -> dict[str, tuple[Frame, tuple[Column, ...]]]:
         """Frames of columns, by name, with the columns that tables may show of them."""
         cut = re.compile("latency_(.*)_p50_ms")
-        batches = [found[1] for name in self.throughput.columns if (found := cut.fullmatch(name))]
+        batches = [found[1] for name in self.throughput[0] if (found := cut.fullmatch(name))]
         return {
             "Accuracy": (self.accuracy, accuracy_columns()),
             "Throughput": (self.throughput, throughput_columns(batches)),
@@ -49,35 +49,35 @@ def section_frames(section: Section, letters: Mapping[str, str] | None = None) -
     return SectionFrames(section, accuracy_frame(section, letters), *(make(section) for make in makers))
 
 
-def accuracy_frame(section: Section, letters: Mapping[str, str] | None = None) -> pd.DataFrame:
+def accuracy_frame(section: Section, letters: Mapping[str, str] | None = None) -> Frame:
     """A row for each configuration: how well it did; `letters` as for `accuracy_columns`."""
     columns = accuracy_columns(letters)
     return _measured(section, section.rows, lambda row: columns)
 
 
-def throughput_frame(section: Section) -> pd.DataFrame:
+def throughput_frame(section: Section) -> Frame:
     """A row for each configuration: how fast it was and what it cost."""
     return _measured(section, section.rows, lambda row: throughput_columns(timed_batches(row)))
 
 
-def cost_frame(section: Section) -> pd.DataFrame:
+def cost_frame(section: Section) -> Frame:
     """A row for each configuration whose work was counted: its FLOPs, and its share of the roofs."""
     counted = [row for row in section.rows if any(record.cost for record in row.records)]
     return _measured(section, counted, lambda row: COST)
 
 
-def per_class_frame(section: Section) -> pd.DataFrame:
+def per_class_frame(section: Section) -> Frame:
     """A row for each configuration and class: precision, recall and F1, averaged over runs."""
     cells = []
     for row in section.rows:
         for index, name in enumerate(class_names(row)):
             scores = [record.metrics["per_class"][index] for record in matching(row) if record.metrics]
             averages = {key: average(score[key] for score in scores) for key in ("precision", "recall", "f1")}
-            cells.append({**_identity(row), "class": name, **averages, "support": scores[0]["support"]})
-    return _frame(section, cells)
+            cells.append((row, {"class": name, **averages, "support": scores[0]["support"]}))
+    return rows_frame(section, cells)
 
 
-def confusion_frame(section: Section) -> pd.DataFrame:
+def confusion_frame(section: Section) -> Frame:
     """A row for each configuration and true class, a column for each predicted class: test images, summed over runs."""
     cells = []
     for row in section.rows:
@@ -85,13 +85,14 @@ def confusion_frame(section: Section) -> pd.DataFrame:
         for index, name in enumerate(names):
             counts = [record.metrics["confusion_matrix"][index] for record in runs if record.metrics]
             predicted = dict(zip(map(predicted_column, names), map(sum, zip(*counts, strict=True)), strict=True))
-            cells.append({**_identity(row), "num_runs": len(runs), "true": name, **predicted})
-    return _frame(section, cells)
+            cells.append((row, {"num_runs": len(runs), "true": name, **predicted}))
+    return rows_frame(section, cells)
 
 
-def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]]) -> pd.DataFrame:
-    """A frame of any cells, each set with the row of the section that it is of."""
-    return _frame(section, [{**_identity(row), **own} for row, own in cells])
+def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]]) -> Frame:
+    """A frame of any cells, each set with the row of the section that it is of: its conditions come first."""
+    shared = {name: getattr(section.conditions, name) for name in IDENTITY[:4]}
+    return _whole([{**shared, **_identity(row), **own} for row, own in cells])
 
 
 def predicted_column(name: str) -> str:
@@ -109,53 +110,39 @@ def matching(row: Row) -> list[RunRecord]:
     return [record for record in row.ok if _names(record) == class_names(row)]
 
 
-def csv(frames: Sequence[pd.DataFrame]) -> str:
+def csv(frames: Sequence[Frame]) -> str:
     """Frames below each other as CSV; six significant digits, so that any version of scipy gives the same bytes.
 
     Text of records, such as a model's name, is made so that no spreadsheet runs it.
     """
-    rows = [{name: _cell(value) for name, value in row.items()} for frame in frames for row in entries(frame)]
-    return _object_frame(rows).to_csv(index=False, lineterminator="\n")
-
-
-def entries(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """The rows of a frame by column name."""
-    names = list(frame.columns)
-    return [dict(zip(names, row, strict=True)) for row in frame.itertuples(index=False, name=None)]
+    stream = io.StringIO()
+    rows = _whole([row for frame in frames for row in frame])
+    writer = DictWriter(stream, list(rows[0]) if rows else IDENTITY, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
+    return stream.getvalue()
 
 
 def _names(record: RunRecord) -> list[str]:
     return [score["class"] for score in record.metrics["per_class"]] if record.metrics else []
 
 
-def _measured(section: Section, rows: Sequence[Row], columns: Callable[[Row], Sequence[Column]]) -> pd.DataFrame:
+def _measured(section: Section, rows: Sequence[Row], columns: Callable[[Row], Sequence[Column]]) -> Frame:
     """A frame of columns, without the sparse ones that no row has."""
     frame = rows_frame(section, [(row, {column.key: column.of(row) for column in columns(row)}) for row in rows])
     sparse = {column.key for row in rows for column in columns(row) if column.sparse}
-    return frame.drop(columns=[key for key in sparse if not is_known(list(frame[key]))])
+    left_out = {key for key in sparse if not is_known([row[key] for row in frame])}
+    return [{key: value for key, value in row.items() if key not in left_out} for row in frame]
 
 
 def _identity(row: Row) -> dict[str, Any]:
     return {"budget": row.config["recipe"]["budget"], "variant": row.label, "model": row.config["model"]}
 
 
-def _frame(section: Section, cells: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """Rows with the section's conditions before their own cells."""
-    conditions = section.conditions
-    shared = {
-        "dataset": conditions.dataset,
-        "track": conditions.track,
-        "num_train": conditions.num_train,
-        "num_val": conditions.num_val,
-    }
-    return _object_frame([{**shared, **own} for own in cells])
-
-
-def _object_frame(rows: Sequence[dict[str, Any]]) -> pd.DataFrame:
-    """A frame whose values stay the Python objects that they are: pandas would make 256 beside None a 256.0."""
-    columns = dict.fromkeys([*IDENTITY, *(name for row in rows for name in row)])
-    whole = [[row.get(name) for name in columns] for row in rows]
-    return pd.DataFrame(whole, columns=list(columns), dtype=object)
+def _whole(rows: Sequence[Entry]) -> list[Entry]:
+    """Rows that all have the keys of any of them."""
+    keys = dict.fromkeys([*IDENTITY, *(key for row in rows for key in row)])
+    return [{key: row.get(key) for key in keys} for row in rows]
 
 
 def _cell(value: object) -> object:

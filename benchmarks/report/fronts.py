@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.report.answers import Answers
-from benchmarks.report.cells import Column, Over, average
+from benchmarks.report.cells import Column, Frame, Over, average, by_variant
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.frames import entries, rows_frame
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
 from benchmarks.stats.fronts import PricedRun, front_places
@@ -24,7 +22,7 @@ COSTS: Mapping[str, Column] = {
 """By their name in the CSV file."""
 
 
-def fronts_frame(section: Section, answers: Answers) -> pd.DataFrame:
+def fronts_frame(section: Section, answers: Answers) -> Frame:
     """A row for each configuration and kind of cost that all of its runs know."""
     cells: list[tuple[Row, dict[str, Any]]] = []
     for cost, column in COSTS.items():
@@ -35,7 +33,7 @@ def fronts_frame(section: Section, answers: Answers) -> pd.DataFrame:
             continue
         for row, place in zip(rows, front_places([priced[row.label] for row in rows]), strict=True):
             cells.append((row, {
-                "test_top1_pct": average(row.test_top1_pct),
+                "test_top1_pct": COLUMNS["test_top1_pct"].of(row),
                 "cost": cost,
                 "mean_cost": average(run.cost for run in priced[row.label]),
                 "on_front": "yes" if place.on_front else "no",
@@ -56,16 +54,16 @@ def _priced(row: Row, answers: Answers, cost_of: Over) -> list[PricedRun]:
     return runs
 
 
-def fronts_text(frame: pd.DataFrame) -> list[str]:
+def fronts_text(frame: Frame) -> list[str]:
     """A section's table of fronts, closed until clicked; nothing where it has fewer than two rows."""
-    if frame.empty:
+    if not frame:
         return []
-    shown = [cost for cost in COSTS if (frame["cost"] == cost).any()]
+    shown = [cost for cost in COSTS if any(row["cost"] == cost for row in frame)]
     lines = []
-    for variant, group in frame.groupby("variant", sort=False):
-        cells = {row["cost"]: row for row in entries(group)}
-        top1 = number(group["test_top1_pct"].iloc[0], 2)
-        lines.append([escape(str(variant)), top1, *(_cell(cells.get(cost)) for cost in shown)])
+    for variant, group in by_variant(frame).items():
+        cells = {row["cost"]: row for row in group}
+        top1 = number(group[0]["test_top1_pct"], 2)
+        lines.append([escape(variant), top1, *(_cell(cells.get(cost)) for cost in shown)])
     headers = ["model", COLUMNS["test_top1_pct"].axis, *(f"against {COSTS[cost].called}" for cost in shown)]
     text = table(headers, lines)
     caption = (

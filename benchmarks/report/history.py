@@ -5,10 +5,8 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.record import RunRecord
-from benchmarks.report.cells import Column
+from benchmarks.report.cells import Column, Frame
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.schema import EpochStats
@@ -30,7 +28,7 @@ VALUES = (
 """Of an epoch, not of a row; a gap is above 0 where the training images are the easier ones for the model."""
 
 
-def history_frame(section: Section) -> pd.DataFrame:
+def history_frame(section: Section) -> Frame:
     """A row for each configuration and each epoch that all of its runs have.
 
     Columns: `epoch`, `elapsed_s` (seconds of training so far, mean over runs), `num_runs`, and for each of `VALUES` its

@@ -9,7 +9,7 @@ from urllib.parse import quote
 from benchmarks.record import RunRecord
 from benchmarks.report import noise, tables
 from benchmarks.report.findings import Findings
-from benchmarks.report.frames import SectionFrames, entries
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.pictures import Picture, images
 from benchmarks.report.provenance import roofline_text
@@ -83,7 +83,7 @@ def section_text(
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
         tables.section_table(*part.tables["Accuracy"], marks),
-        _accuracy_caption(section, interval_kinds(entries(part.accuracy)), lettered=bool(findings.letters)),
+        _accuracy_caption(section, interval_kinds(part.accuracy), lettered=bool(findings.letters)),
         *images(pictures, "accuracy", "fronts"),
         *findings.pairs,
         *(["### Learning", LEARNING_CAPTION, *learning] if learning else []),
@@ -113,7 +113,7 @@ def throughput_caption(section: Section) -> str:
 
 def _cost_parts(part: SectionFrames, marks: Mapping[str, str], pictures: Sequence[Picture]) -> list[str]:
     """The table of cost and roofline with its figure; nothing where nothing was counted."""
-    if part.cost.empty:
+    if not part.cost:
         return []
     shown = images(pictures, "roofline")
     return ["### Cost and roofline", tables.section_table(*part.tables["Cost"], marks), COST_CAPTION, *shown]
@@ -190,7 +190,7 @@ def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
 
 def _class_parts(part: SectionFrames, pictures: Sequence[Picture]) -> list[str]:
     """Scores by class and confusion matrices, closed until clicked; nothing where no run was tested."""
-    if part.per_class.empty:
+    if not part.per_class:
         return []
     scores = [
         "Recall, % (the accuracy within each class):",

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.record import RunRecord
-from benchmarks.report.frames import entries, rows_frame
+from benchmarks.report.cells import Frame, by_variant
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, significant, table
 from benchmarks.schema import EpochStats
@@ -19,7 +18,7 @@ TARGETS_PCT = (85.0, 88.0, 90.0, 92.0, 93.0, 94.0, 95.0)
 Spent = Callable[[RunRecord, EpochStats], float | None]
 
 
-def targets_frame(section: Section) -> pd.DataFrame:
+def targets_frame(section: Section) -> Frame:
     """A row for each configuration and target; none for runs without validation images."""
     return rows_frame(section, [(row, cells) for row in section.rows for cells in _cells(row)])
 
@@ -34,7 +33,7 @@ def _to_target(runs: Sequence[RunRecord], target_pct: float) -> dict[str, Any]:
         "num_hits": sum(_first(run, target_pct) is not None for run in runs),
         "num_runs": len(runs),
     }
-    for name, spent in _SPENT.items():
+    for name, (_, spent) in _SPENT.items():
         found = _effort(runs, target_pct, spent)
         cells |= {
             f"median_{name}": found.median if found else None,
@@ -80,25 +79,21 @@ def _kilojoules(run: RunRecord, epoch: EpochStats) -> float | None:
     return None if images is None or per_1000 is None else images * per_1000 / 1e6
 
 
-_SPENT: dict[str, Spent] = {
-    "train_s": lambda run, epoch: epoch["elapsed_s"],
-    "train_pflop": _pflops,
-    "train_kj": _kilojoules,
+_SPENT: dict[str, tuple[str, Spent]] = {
+    "train_s": ("Training seconds", lambda run, epoch: epoch["elapsed_s"]),
+    "train_pflop": ("PFLOP of training (1e15 operations, counted)", _pflops),
+    "train_kj": ("Energy of the GPU, kJ (the training's, shared out by images)", _kilojoules),
 }
+"""What is spent: its title, and how much of it up to an epoch."""
 
 
-def targets_text(frame: pd.DataFrame) -> list[str]:
+def targets_text(frame: Frame) -> list[str]:
     """The table of seconds, and those of FLOPs and energy where they are known, closed until clicked."""
-    if frame.empty:
+    if not frame:
         return []
-    units = {
-        "train_s": "Training seconds",
-        "train_pflop": "PFLOP of training (1e15 operations, counted)",
-        "train_kj": "Energy of the GPU, kJ (the training's, shared out by images)",
-    }
     parts = []
-    for name, title in units.items():
-        if frame[[f"median_{name}", f"more_than_{name}"]].notna().any(axis=None):
+    for name, (title, _) in _SPENT.items():
+        if any(row[f"{kind}_{name}"] is not None for row in frame for kind in ("median", "more_than")):
             parts.append(f"{title}:\n\n{_table(frame, name)}")
     if not parts:
         return []
@@ -114,16 +109,16 @@ def targets_text(frame: pd.DataFrame) -> list[str]:
     return [details("Time to accuracy", "\n\n".join([caption, *parts]))]
 
 
-def _hits(frame: pd.DataFrame, target: float) -> int:
-    return int(frame.loc[frame["target_val_top1_pct"] == target, "num_hits"].sum())
+def _hits(frame: Frame, target: float) -> int:
+    return sum(row["num_hits"] for row in frame if row["target_val_top1_pct"] == target)
 
 
-def _table(frame: pd.DataFrame, name: str) -> str:
+def _table(frame: Frame, name: str) -> str:
     targets = [target for target in TARGETS_PCT if _hits(frame, target)] or [TARGETS_PCT[0]]
     lines = []
-    for variant, group in frame.groupby("variant", sort=False):
-        cells = {row["target_val_top1_pct"]: _cell(row, name) for row in entries(group)}
-        lines.append([escape(str(variant)), *(cells[target] for target in targets)])
+    for variant, group in by_variant(frame).items():
+        cells = {row["target_val_top1_pct"]: _cell(row, name) for row in group}
+        lines.append([escape(variant), *(cells[target] for target in targets)])
     return table(["model", *(f"to {target:g}%" for target in targets)], lines)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from statistics import median
-from typing import Any, Literal
+from typing import Any
 
 from benchmarks.record import RunRecord
-from benchmarks.report.cells import word
+from benchmarks.report.cells import Entry, Over, word
 from benchmarks.report.rows import Row
 from benchmarks.report.text import MISSING, escape, number, significant
 from benchmarks.schema import BatchSweep
@@ -41,11 +41,6 @@ def num_test_images(record: RunRecord) -> int:
     return sum(map(sum, record.metrics["confusion_matrix"]))
 
 
-def val_top1_pct(record: RunRecord) -> float | None:
-    """Validation accuracy of a run's last epoch."""
-    return record.history[-1]["val_top1_pct"] if record.history else None
-
-
 def distinct(found: Iterable[Any]) -> str | None:
     """One value, or several joined, as text; None where there is none."""
     return ", ".join(dict.fromkeys(map(str, found))) or None
@@ -63,11 +58,6 @@ def flags(row: Row) -> str | None:
     return "; ".join(dict.fromkeys(f"{flag['kind']}: {flag['evidence']}" for flag in found)) or None
 
 
-def compiler_cache(row: Row) -> str | None:
-    """The state of the compiler's cache in the first run, which is the one that finds it cold."""
-    return next((record.compilation["cache"] for record in row.ok if record.compilation), None)
-
-
 def timed_batches(row: Row) -> list[str]:
     """The batches whose latency was timed, such as `batch_1`, the smallest first."""
     return sorted({name for record in row.ok for name in record.latency or ()}, key=lambda name: (len(name), name))
@@ -78,21 +68,6 @@ def last_sweep(row: Row) -> BatchSweep | None:
     return next((record.batch_sizes for record in reversed(row.ok) if record.batch_sizes), None)
 
 
-def last_swept(row: Row, what: Literal["train_knee", "infer_knee"]) -> int | None:
-    """One number of it."""
-    return None if (sweep := last_sweep(row)) is None else sweep[what]
-
-
-def train_spread_pct(record: RunRecord) -> float | None:
-    """Of a run's samples of training throughput."""
-    return spread_pct(record.throughput["train_samples_img_per_s"]) if record.throughput else None
-
-
-def infer_spread_pct(record: RunRecord) -> float | None:
-    """Of those of inference."""
-    return spread_pct(record.throughput["infer_samples_img_per_s"]) if record.throughput else None
-
-
 def spread_pct(samples: Sequence[float]) -> float | None:
     """How far the 95% interval of the samples' median reaches from it, in percent of it; None where there is none."""
     found = median_interval(samples)
@@ -100,6 +75,11 @@ def spread_pct(samples: Sequence[float]) -> float | None:
         return None
     middle = median(samples)
     return 100 * max(middle - found[0], found[1] - middle) / middle
+
+
+def widest_spread_pct(samples_of_runs: Iterable[Sequence[float]]) -> float | None:
+    """That of the run whose median is known the least."""
+    return max((spread for samples in samples_of_runs if (spread := spread_pct(samples)) is not None), default=None)
 
 
 def repeated_ratio(row: Row) -> float | None:
@@ -113,9 +93,10 @@ def repeated_ratio(row: Row) -> float | None:
 
 def _repeated(row: Row, record: RunRecord) -> float | None:
     """Throughput over that of the run that was replaced, if that is one of the same software and measured, too."""
-    mine = _speed(record)
+    speed = Over(median, "throughput.train_img_per_s").of_run
+    mine = speed(record)
     before = [
-        _speed(run)
+        speed(run)
         for run in row.replaced
         if run.seed == record.seed
         and run.environment["software"] == record.environment["software"]
@@ -124,16 +105,12 @@ def _repeated(row: Row, record: RunRecord) -> float | None:
     return mine / before[-1] if mine and before and before[-1] else None
 
 
-def _speed(record: RunRecord) -> float | None:
-    return record.throughput["train_img_per_s"] if record.throughput else None
-
-
-def interval_kinds(rows: Sequence[Mapping[str, Any]]) -> frozenset[str]:
+def interval_kinds(rows: Sequence[Entry]) -> frozenset[str]:
     """Which kinds of interval rows of an accuracy frame have."""
     return frozenset(kind for row in rows if (kind := row["interval_95"]) is not None)
 
 
-def top1_note(rows: Sequence[Mapping[str, Any]]) -> str:
+def top1_note(rows: Sequence[Entry]) -> str:
     """What stands beside the accuracies of these rows."""
     return _TOP1_NOTES[interval_kinds(rows)]
 

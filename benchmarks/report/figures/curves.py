@@ -11,7 +11,6 @@ from matplotlib.ticker import MaxNLocator
 
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
-from benchmarks.report.frames import entries
 from benchmarks.report.history import VALUES
 from fmnist_zoo.figures import MUTED, new_panels
 
@@ -28,7 +27,7 @@ FAR_APART = 10
 def curves_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
     """The epochs of each row that has two or more: one is no curve."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in entries(frame):
+    for row in frame:
         found.setdefault(row["variant"], []).append(row)
     return {label: epochs for label, epochs in found.items() if len(epochs) > 1 and all(map(_is_whole, epochs))}
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
-import pandas as pd
-
+from benchmarks.report.cells import Frame, by_variant, differs
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.accuracy import accuracy_figure, accuracy_rows
 from benchmarks.report.figures.batches import batches_figure, has_rates
@@ -19,7 +18,7 @@ from benchmarks.report.figures.ledger import ledger_figure, ledger_rows
 from benchmarks.report.figures.reliability import reliability_figure
 from benchmarks.report.figures.roofline import roofline_figure, roofline_points, roofline_roofs
 from benchmarks.report.figures.targets import profiles_of, targets_figure
-from benchmarks.report.frames import SectionFrames, entries
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.history import history_frame
 
 MOST_MODELS = 10
@@ -29,7 +28,7 @@ NAMED = 6
 
 
 def section_sketches(
-    part: SectionFrames, findings: Mapping[str, pd.DataFrame], words: str, *, new_models: Collection[str] | None
+    part: SectionFrames, findings: Mapping[str, Frame], words: str, *, new_models: Collection[str] | None
 ) -> Iterator[Sketch]:
     """The figures of a section; one that isn't main has those of accuracy, its training time and batch sizes.
 
@@ -51,7 +50,7 @@ def section_sketches(
         yield from _class_sketches(part, findings["reliability.csv"], words, new_models)
 
 
-def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, costs: Sequence[str]) -> Iterator[Sketch]:
+def _accuracy_sketches(part: SectionFrames, fronts: Frame, words: str, costs: Sequence[str]) -> Iterator[Sketch]:
     rows = accuracy_rows(part.accuracy)
     if len(rows) < 2:
         return
@@ -62,9 +61,9 @@ def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, co
         draw=partial(accuracy_figure, rows, seeds, words),
     )  # fmt: skip
     for cost in costs:
-        priced = priced_rows(part, entries(fronts), cost)
-        front = [row.label for row in sorted(priced, key=lambda row: row.cost) if row.on_front]
-        if len({row.cost for row in priced}) > 1 and front:
+        priced = priced_rows(part, fronts, cost)
+        front = [row["variant"] for row in sorted(priced, key=lambda row: row["mean_cost"]) if row["on_front"] == "yes"]
+        if len({row["mean_cost"] for row in priced}) > 1 and front:
             what = COLUMNS[cost].called
             yield Sketch(
                 kind="fronts", name=f"accuracy-{what.replace(' ', '-')}",
@@ -73,11 +72,12 @@ def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, co
             )  # fmt: skip
 
 
-def _learning_sketches(part: SectionFrames, targets: pd.DataFrame, words: str) -> Iterator[Sketch]:
+def _learning_sketches(part: SectionFrames, targets: Frame, words: str) -> Iterator[Sketch]:
     curves = curves_of(history_frame(part.section))
     if curves:
         of_rows = _listed(list(curves))
-        if part.accuracy["budget"].nunique() == 1:  # epochs of different budgets say little beside each other
+        # Epochs of different budgets say little beside each other.
+        if not differs([row["budget"] for row in part.accuracy]):
             alt = f"Loss and accuracy by epoch: {of_rows}"
             draw = partial(learning_figure, curves, "epoch", words)
             yield Sketch(kind="learning", name="learning-epochs", alt=alt, draw=draw)
@@ -105,10 +105,10 @@ def _cost_sketches(part: SectionFrames, words: str) -> Iterator[Sketch]:
 
 
 def _class_sketches(
-    part: SectionFrames, reliability: pd.DataFrame, words: str, new_models: Collection[str]
+    part: SectionFrames, reliability: Frame, words: str, new_models: Collection[str]
 ) -> Iterator[Sketch]:
     """Figures of classes: of the best row of each model."""
-    models = {row["variant"]: row["model"] for row in entries(part.per_class)}
+    models = {row["variant"]: row["model"] for row in part.per_class}
     labels = best_of_each_model(models)[:MOST_MODELS]
     if not labels:
         return
@@ -116,7 +116,7 @@ def _class_sketches(
         kind="classes", name="classes", alt=f"Accuracy by class: {_listed(labels)}",
         draw=partial(classes_figure, part.per_class, labels, words),
     )  # fmt: skip
-    if binned := [label for label in labels if label in set(reliability["variant"])]:
+    if binned := [label for label in labels if label in by_variant(reliability)]:
         yield Sketch(
             kind="reliability", name="reliability",
             alt=f"How often predictions are right by how sure they are: {_listed(binned)}",

@@ -14,7 +14,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report import noise
 from benchmarks.report.answers import read_answers
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.frames import SectionFrames, class_names, entries, matching, section_frames
+from benchmarks.report.frames import SectionFrames, class_names, matching, section_frames
 from benchmarks.report.html.curves import COSTS, LEDGER_PARTS, learning_curves, ledger, points
 from benchmarks.report.html.environment import machine_content
 from benchmarks.report.html.mistakes import (
@@ -118,7 +118,7 @@ def _set_content(part: SectionFrames, mistakes: Mistakes) -> dict[str, Any]:
         ],
         "points": points(part),
         "tables": section_tables(part),
-        "notes": [[entry["variant"], entry["flags"]] for entry in entries(part.throughput) if entry["flags"]],
+        "notes": [[entry["variant"], entry["flags"]] for entry in part.throughput if entry["flags"]],
         "failures": [
             [row.label, record.seed, record.status, record.error]
             for row in section.rows

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast, get_args, get_type_hints
+from statistics import fmean
+from typing import Any, Literal, get_args, get_type_hints
 
-from benchmarks.record import RunRecord
-from benchmarks.report.cells import average
+from benchmarks.report.cells import Over, average
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.frames import SectionFrames, entries
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.rows import Row
 from benchmarks.schema import EpochStats, Ledger
 
@@ -26,17 +26,14 @@ COSTS = [
 
 def points(part: SectionFrames) -> list[dict[str, float | None]]:
     """For each row its accuracy with the interval, and what that costs."""
-    accuracy, throughput = entries(part.accuracy), entries(part.throughput)
+    accuracy, throughput = part.accuracy, part.throughput
     return [
         {
             "top1_pct": good["test_top1_pct"],
             "low_pct": good["test_top1_low_pct"],
             "high_pct": good["test_top1_high_pct"],
-            "num_seeds": good["num_seeds"],
-            "num_params": good["num_params"],
-            "train_s": good["train_s"],
-            "train_img_per_s": fast["train_img_per_s"],
-            "infer_img_per_s": fast["infer_img_per_s"],
+            **{key: good[key] for key in ("num_seeds", "num_params", "train_s")},
+            **{key: fast[key] for key in ("train_img_per_s", "infer_img_per_s")},
         }
         for good, fast in zip(accuracy, throughput, strict=True)
     ]
@@ -74,8 +71,4 @@ def _band(by_epoch: Sequence[Sequence[EpochStats]], name: Curve) -> dict[str, li
 
 def ledger(row: Row) -> list[float | None] | None:
     """Seconds by part (`LEDGER_PARTS`), mean over the runs that count; None where there are none."""
-    return [_mean_part(row.ok, name) for name in LEDGER_PARTS] if row.ok else None
-
-
-def _mean_part(records: Sequence[RunRecord], name: str) -> float | None:
-    return average(cast("dict[str, float | None]", record.ledger)[name] for record in records)
+    return [Over(fmean, f"ledger.{name}")(row) for name in LEDGER_PARTS] if row.ok else None

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.frames import accuracy_frame, entries, throughput_frame
+from benchmarks.report.frames import accuracy_frame, throughput_frame
 from benchmarks.report.rows import Row, Section
 
 COMPARED = ("test_top1_pct", "test_top1_low_pct", "test_top1_high_pct", "num_seeds")
@@ -41,7 +41,7 @@ def _of_day(row: Row, day: str) -> Row:
 def _rows(section: Section, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Each row that has a run which counts, by what is compared."""
     part = Section(section.conditions, [row for row in rows if row.ok])
-    accuracy, speed = entries(accuracy_frame(part)), entries(throughput_frame(part))
+    accuracy, speed = accuracy_frame(part), throughput_frame(part)
     return [
         {
             "label": row.label,

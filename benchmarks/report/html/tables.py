@@ -6,10 +6,8 @@ import html
 from collections.abc import Sequence
 from typing import Any
 
-import pandas as pd
-
-from benchmarks.report.cells import Column, in_tables
-from benchmarks.report.frames import SectionFrames, entries
+from benchmarks.report.cells import Column, Frame, in_tables
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.section import COST_CAPTION, throughput_caption
 from benchmarks.report.text import MISSING
 
@@ -17,19 +15,18 @@ from benchmarks.report.text import MISSING
 def section_tables(part: SectionFrames) -> list[dict[str, Any]]:
     """Accuracy, throughput and cost of a section; the last one only where work was counted."""
     accuracy_caption = "Test accuracy is that of the last epoch, averaged over seeds, with its 95% interval."
-    if part.accuracy["group"].notna().any():
+    if any(row["group"] for row in part.accuracy):
         accuracy_caption += " Rows that share a letter can't be told apart."
     captions = (accuracy_caption, html.unescape(throughput_caption(part.section)), COST_CAPTION)
     return [
         table_content(name, frame, columns, caption)
         for (name, (frame, columns)), caption in zip(part.tables.items(), captions, strict=True)
-        if not frame.empty
+        if frame
     ]
 
 
-def table_content(name: str, frame: pd.DataFrame, columns: Sequence[Column], caption: str) -> dict[str, Any]:
+def table_content(name: str, rows: Frame, columns: Sequence[Column], caption: str) -> dict[str, Any]:
     """A table: columns of which something is known, and for each row its texts and what they are sorted by."""
-    rows = entries(frame)
     texts = {column.key: [column.cell(row) for row in rows] for column in in_tables(columns, rows)}
     shown = [column for column in in_tables(columns, rows) if set(texts[column.key]) != {MISSING}]
     return {

@@ -23,7 +23,6 @@ from benchmarks.schema import (
     Dataset,
     Energy,
     Environment,
-    EpochStats,
     Execution,
     Flag,
     Latency,
@@ -38,6 +37,7 @@ from benchmarks.schema import (
     Throughput,
 )
 from benchmarks.versions import SCHEMA_VERSION
+from fmnist_zoo.history import EpochStats
 
 RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
 """What the names of runs look like: safe as names of files."""

@@ -119,26 +119,6 @@ class Execution(TypedDict):
     fallback: str | None
 
 
-class _Learned(TypedDict):
-    epoch: int
-    train_loss: float | None
-    train_top1_pct: float | None
-    val_loss: float | None
-    val_top1_pct: float | None
-    lr: float | None
-    elapsed_s: float | None
-
-
-class EpochStats(_Learned, total=False):
-    """What a worker tells of an epoch, and a record keeps of it: `fmnist_zoo.training.state.EpochStats` as JSON.
-
-    The earliest records lack the steps.
-    """
-
-    num_steps: int
-    scheduled_steps: int
-
-
 class Ledger(TypedDict):
     """Seconds by part; the parts add up to `wall_s`.
 

@@ -10,7 +10,7 @@ from typing import Any, Self
 from benchmarks.display.plan import SweepEnd, SweepPlan
 from benchmarks.display.state import Phase, SweepState
 from benchmarks.record import RunRecord
-from benchmarks.schema import EpochStats
+from fmnist_zoo.history import EpochStats
 
 
 class Display:

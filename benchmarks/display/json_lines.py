@@ -15,7 +15,7 @@ from benchmarks.display.output import output_for_events, write_json
 from benchmarks.display.plan import SweepEnd
 from benchmarks.display.state import Phase
 from benchmarks.record import RunRecord, plain
-from benchmarks.schema import EpochStats
+from fmnist_zoo.history import EpochStats
 
 
 class JsonDisplay(Display):

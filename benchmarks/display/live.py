@@ -19,7 +19,7 @@ from benchmarks.display.plan import SweepEnd
 from benchmarks.display.state import Phase
 from benchmarks.display.words import summary, visible
 from benchmarks.record import RunRecord
-from benchmarks.schema import EpochStats
+from fmnist_zoo.history import EpochStats
 
 
 class LiveDisplay(Display):

@@ -13,7 +13,7 @@ from benchmarks.display.output import plain_console, print_line
 from benchmarks.display.plan import SweepEnd
 from benchmarks.display.words import duration, epoch_words, result_words, summary, visible
 from benchmarks.record import RunRecord
-from benchmarks.schema import EpochStats
+from fmnist_zoo.history import EpochStats
 
 
 class PlainDisplay(Display):

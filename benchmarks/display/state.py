@@ -10,7 +10,8 @@ from typing import Any, Literal
 
 from benchmarks.display.plan import PlannedRun, SweepPlan
 from benchmarks.record import RunRecord
-from benchmarks.schema import EpochStats, Status
+from benchmarks.schema import Status
+from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Budget
 
 Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]

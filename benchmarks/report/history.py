@@ -9,7 +9,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report.cells import Column, Frame
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.schema import EpochStats
+from fmnist_zoo.history import EpochStats
 
 VALUES = (
     Column("train_loss", lambda epoch: epoch["train_loss"], unit="nats", name="training loss"),

@@ -10,8 +10,8 @@ from benchmarks.report.cells import Frame, by_variant
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, significant, table
-from benchmarks.schema import EpochStats
 from benchmarks.stats.targets import Effort, effort
+from fmnist_zoo.history import EpochStats
 
 TARGETS_PCT = (85.0, 88.0, 90.0, 92.0, 93.0, 94.0, 95.0)
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from benchmarks.display import Display, PlannedRun, SweepEnd, SweepPlan
 from benchmarks.record import RunRecord
-from benchmarks.schema import EpochStats
+from fmnist_zoo.history import EpochStats
 from tests.benchmarks.sample_records import make_record
 
 END = SweepEnd(exit_code=1, complete=False, machine_dir=Path("results/here"))

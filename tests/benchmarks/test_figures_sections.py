@@ -20,9 +20,9 @@ from benchmarks.report.figures.targets import targets_figure
 from benchmarks.report.findings import page_findings
 from benchmarks.report.frames import section_frames
 from benchmarks.report.rows import sections
-from benchmarks.schema import EpochStats
 from benchmarks.store import RecordStore
 from fmnist_zoo.figures import looks, new_figure
+from fmnist_zoo.history import EpochStats
 from tests.benchmarks.figure_texts import clashes
 from tests.benchmarks.sample_records import make_config, make_record, write_records
 from tests.benchmarks.sample_runs import put_runs

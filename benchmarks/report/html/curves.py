@@ -10,7 +10,8 @@ from benchmarks.report.cells import Over, average
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.rows import Row
-from benchmarks.schema import EpochStats, Ledger
+from benchmarks.schema import Ledger
+from fmnist_zoo.history import EpochStats
 
 Curve = Literal["val_top1_pct", "train_top1_pct", "val_loss", "train_loss"]
 CURVES: tuple[Curve, ...] = get_args(Curve)

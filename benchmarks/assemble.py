@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import MISSING, fields
 from datetime import datetime
 from typing import Any
 
 from benchmarks.plan import Variant
 from benchmarks.record import RunRecord
 from benchmarks.schema import Cost, Environment
+
+_FIELDS = {field.name for field in fields(RunRecord)}
+_UNKNOWN = {
+    field.name: None for field in fields(RunRecord) if field.default is MISSING and field.default_factory is MISSING
+}
 
 
 def assembled(
@@ -20,54 +26,36 @@ def assembled(
     command: str,
     environment: Environment,
 ) -> RunRecord:
-    """A run's record.
+    """A run's record: what the worker found, by field, and beside it what the plan and the machine know.
 
     Args:
         variant: what was run.
         seed: of the run.
-        result: what the worker knows, by field of the record, with a whole ledger; all that is missing is None.
+        result: what the worker knows, with a whole ledger. Each field of a record that is in it goes there; those that
+            aren't are None, or as new records have them.
         run_id: see `benchmarks.record.run_id`.
         started_at: UTC.
         command: the command line.
         environment: of the machine.
     """
-    return RunRecord(
-        run_id=run_id,
-        status=result["status"],
-        error=result["error"],
-        model=variant.config["model"],
-        family=variant.family,
-        variant=variant.label,
-        seed=seed,
-        num_params=variant.num_params,
-        started_at=f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
-        command=command,
-        config=variant.config,
-        config_key=variant.key,
-        dataset=result.get("dataset"),
-        environment=environment,
-        execution=result.get("execution"),
-        num_steps=result.get("num_steps"),
-        num_epochs=result.get("num_epochs"),
-        history=result.get("history", []),
-        ledger=result["ledger"],
-        metrics=result.get("metrics"),
-        throughput=result.get("throughput"),
-        latency=result.get("latency"),
-        memory=result.get("memory"),
-        roofline=result.get("roofline"),
-        compilation=result.get("compilation"),
-        cost=variant_cost(variant, result.get("step_traffic_bytes")),
-        step_shares=result.get("step_shares"),
-        batch_sizes=result.get("batch_sizes"),
-        load=result.get("load"),
-        energy=result.get("energy"),
-        flags=[*variant.flags, *result.get("flags", [])],
-        predictions=result.get("predictions"),
-        weights=result.get("weights"),
-        profile=result.get("profile"),
-        code_checksum=variant.code,
-    )
+    found = {name: result[name] for name in _FIELDS & result.keys()}
+    known = {
+        "run_id": run_id,
+        "model": variant.config["model"],
+        "family": variant.family,
+        "variant": variant.label,
+        "seed": seed,
+        "num_params": variant.num_params,
+        "started_at": f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
+        "command": command,
+        "config": variant.config,
+        "config_key": variant.key,
+        "environment": environment,
+        "cost": variant_cost(variant, result.get("step_traffic_bytes")),
+        "flags": [*variant.flags, *result.get("flags", [])],
+        "code_checksum": variant.code,
+    }
+    return RunRecord(**{**_UNKNOWN, **found, **known})  # type: ignore[arg-type]
 
 
 def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:

@@ -6,7 +6,6 @@ import math
 import warnings
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,11 +30,12 @@ from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate
+from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Engine, Recipe
 from fmnist_zoo.registry import create_model, load_plugin
 from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.fit import DivergedError, EpochStats, FitResult, fit, place, split_dataset
+from fmnist_zoo.training.fit import DivergedError, FitResult, fit, place, split_dataset
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
@@ -205,9 +205,9 @@ class Experiment:
         emit: Emit,
     ) -> FitResult:
         def on_epoch(stats: EpochStats) -> None:
-            self.found["history"].append(asdict(stats))
+            self.found["history"].append(stats)
             self.found["carried_s"] = ledger.carried_s
-            emit({"event": "epoch", **asdict(stats)})
+            emit({"event": "epoch", **stats})
 
         for note in precision_notes(model, choice.precision, resolve_device(job["device"])):
             self._flag("precision", note)
@@ -240,7 +240,7 @@ class Experiment:
         engine: Engine = "graph" if result.engine == "graph" else "eager"  # compiling for one pass doesn't pay
         scored = evaluate(model, dataset.test, scale=result.scale, precision=result.precision, engine=engine)
         if not math.isfinite(scored["nll"]):  # as after a running statistic that overflowed, which training never reads
-            last = result.num_steps - (result.history[-2].num_steps if len(result.history) > 1 else 0)
+            last = result.num_steps - (result.history[-2]["num_steps"] if len(result.history) > 1 else 0)
             raise DivergedError(len(result.history), last, "the loss on the test images is")
         probabilities: torch.Tensor = scored.pop("logits").softmax(1).cpu()
         for entry, name in zip(scored["per_class"], dataset.class_names, strict=True):

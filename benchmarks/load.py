@@ -128,6 +128,7 @@ class _Part:
         return {
             "seconds": self.seconds,
             "own_cpu": self._share(self.own_s),
+            "own_cpu_s": max(0.0, self.own_s) if self.seconds >= MIN_SECONDS else None,
             "other_cpu": self._share(self.busy_s - self.own_s),
             "stolen_cpu": self._share(self.stolen_s),
             "gpu_busy": statistics.fmean(self.gpu.busy) if self.gpu.busy else None,

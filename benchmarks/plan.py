@@ -35,6 +35,7 @@ class Variant:
 
     Attributes:
         config: what a record calls `config`; all that a worker needs to know of the experiment.
+        key: of the configuration, the same in every sweep: `benchmarks.record.config_key`.
         label: what distinguishes it within the plan.
         family: of the model.
         num_params: of the model.
@@ -44,17 +45,13 @@ class Variant:
     """
 
     config: Config
+    key: str
     label: str
     family: str
     num_params: int
     flops: FlopCount
     flags: tuple[Flag, ...]
     code: str
-
-    @property
-    def key(self) -> str:
-        """Identity of the configuration, the same in every sweep."""
-        return config_key(self.config)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -207,6 +204,7 @@ def _variant(
     flags: tuple[Flag, ...] = ({"kind": "recipe", "evidence": flag, "advice": None},) if flag else ()
     return Variant(
         config=config,
+        key=config_key(config),
         label=name,
         family=spec.family,
         num_params=num_params,

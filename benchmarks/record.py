@@ -1,7 +1,7 @@
 """One run, one record: what is known of it, and its identity.
 
 `benchmarks.checks` says whether parsed JSON is a record, `benchmarks.store` keeps records in a folder. None of them
-imports torch, numpy or pandas at import time.
+imports torch or numpy at import time.
 """
 
 from __future__ import annotations
@@ -23,7 +23,6 @@ from benchmarks.schema import (
     Dataset,
     Energy,
     Environment,
-    Epoch,
     Execution,
     Flag,
     Latency,
@@ -38,6 +37,7 @@ from benchmarks.schema import (
     Throughput,
 )
 from benchmarks.versions import SCHEMA_VERSION
+from fmnist_zoo.history import EpochStats
 
 RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
 """What the names of runs look like: safe as names of files."""
@@ -76,7 +76,7 @@ class RunRecord:
     execution: Execution | None
     num_steps: int | None
     num_epochs: int | None
-    history: list[Epoch] = field(default_factory=list)
+    history: list[EpochStats] = field(default_factory=list)
     ledger: Ledger
     metrics: Metrics | None
     throughput: Throughput | None

@@ -233,7 +233,7 @@ class Runner:
         for variant in self.plan.variants:
             for seed in self.plan.seeds:
                 if (record := done.runs.get((variant.key, seed))) is not None:
-                    self._forget_checkpoint(variant, seed, record)
+                    _forget_checkpoint(self._checkpoint_path(variant, seed), record)
         self._reporting.note()
 
     def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
@@ -241,9 +241,8 @@ class Runner:
             return None
         return checkpoint_path(self.store.machine_dir, conditions.parts(variant.key, seed, variant.code))
 
-    def _checkpoint(self, variant: Variant, seed: int) -> CheckpointJob | None:
+    def _checkpoint(self, path: Path | None) -> CheckpointJob | None:
         """Where the run's state is kept; None where it isn't and none is there."""
-        path = self._checkpoint_path(variant, seed)
         if path is None:
             return None
         if not self.place.resumes:
@@ -256,6 +255,7 @@ class Runner:
         """One run and its record."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
+        kept_in = self._checkpoint_path(variant, seed)
         self.display.run_started(variant.label, seed)
         result = self._attempts.run(
             variant,
@@ -263,7 +263,7 @@ class Runner:
             name,
             seat,
             decided=decided(variant, self._done),
-            checkpoint=self._checkpoint(variant, seed),
+            checkpoint=self._checkpoint(kept_in),
         )
         about = {
             "run_id": name, "started_at": started_at, "command": self.place.command, "environment": self.environment
@@ -276,7 +276,7 @@ class Runner:
             ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
             record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
             self._write(record)
-        self._forget_checkpoint(variant, seed, record)
+        _forget_checkpoint(kept_in, record)
         self._reporting.note()
         self.display.run_finished(record)
         return record
@@ -295,8 +295,8 @@ class Runner:
             where = f"the record of the last run is in {path}, and belongs in {self.store.runs_dir}"
             raise OSError(f"{error}; {where}") from error
 
-    def _forget_checkpoint(self, variant: Variant, seed: int, record: RunRecord) -> None:
-        """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
-        path = self._checkpoint_path(variant, seed)
-        if path is not None and record.status in ("ok", "diverged"):
-            path.unlink(missing_ok=True)
+
+def _forget_checkpoint(path: Path | None, record: RunRecord) -> None:
+    """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
+    if path is not None and record.status in ("ok", "diverged"):
+        path.unlink(missing_ok=True)

@@ -119,18 +119,6 @@ class Execution(TypedDict):
     fallback: str | None
 
 
-class Epoch(TypedDict):
-    """One entry of the history; `elapsed_s` counts seconds of training so far."""
-
-    epoch: int
-    train_loss: float | None
-    train_top1_pct: float | None
-    val_loss: float | None
-    val_top1_pct: float | None
-    lr: float | None
-    elapsed_s: float | None
-
-
 class Ledger(TypedDict):
     """Seconds by part; the parts add up to `wall_s`.
 
@@ -256,14 +244,7 @@ class BatchSweep(TypedDict):
     infer_knee: int | None
 
 
-class Load(TypedDict):
-    """Who used the machine while a part of a run was timed.
-
-    Shares of the time of all cores that the worker may run on, from 0 to 1: the worker's own, that of other processes,
-    and what the hypervisor kept. The GPU's by NVML: share of the time in which a kernel ran, other processes on it,
-    reasons for lower clocks.
-    """
-
+class _Shares(TypedDict):
     seconds: float
     own_cpu: float | None
     other_cpu: float | None
@@ -272,6 +253,18 @@ class Load(TypedDict):
     gpu_other_processes: int | None
     gpu_throttle_reasons: list[str] | None
     gpu_sm_clock_mhz: float | None
+
+
+class Load(_Shares, total=False):
+    """Who used the machine while a part of a run was timed.
+
+    Shares of the time of all cores that the worker may run on, from 0 to 1: the worker's own, that of other processes,
+    and what the hypervisor kept. The GPU's by NVML: share of the time in which a kernel ran, other processes on it,
+    reasons for lower clocks. `own_cpu_s` is the CPU time of the worker and its children, all threads together; earlier
+    records lack it.
+    """
+
+    own_cpu_s: float | None
 
 
 class Energy(TypedDict):

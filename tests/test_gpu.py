@@ -53,7 +53,7 @@ def test_every_family_learns_in_every_precision(family: str, precision: Precisio
     torch.manual_seed(0)
     model = create_model(family)
     result = fit(model, small, recipe=recipe(), num_val=500, device="cuda", precision=precision)
-    assert result.history[-1].val_top1_pct is not None and result.history[-1].val_top1_pct > 60
+    assert result.history[-1]["val_top1_pct"] is not None and result.history[-1]["val_top1_pct"] > 60
     assert evaluate(model, small.test, scale=result.scale, precision=precision)["top1_pct"] > 60
 
 
@@ -65,7 +65,7 @@ def test_compiled_bf16_follows_eager_fp32(family: str, small: Dataset) -> None:
         torch.manual_seed(0)
         result = fit(create_model(family), small, recipe=recipe(), device="cuda", precision=precision, engine=engine)  # type: ignore[arg-type]
         assert result.engine == engine and result.fallback is None
-        losses[precision] = result.history[-1].train_loss
+        losses[precision] = result.history[-1]["train_loss"]
     assert losses["bf16"] == pytest.approx(losses["fp32"], abs=0.08)
 
 
@@ -137,7 +137,7 @@ def test_captured_training_follows_eager_training(family: str, precision: Precis
             create_model(family), small, recipe=spec, num_val=500, device="cuda", precision=precision, engine=engine
         )
         assert (result.engine, result.fallback) == (engine, None)
-        losses[engine] = (result.history[-1].train_loss, result.history[-1].val_loss)
+        losses[engine] = (result.history[-1]["train_loss"], result.history[-1]["val_loss"])
     assert losses["graph"] == pytest.approx(losses["eager"], abs=0.08)
 
 
@@ -152,7 +152,7 @@ def test_every_optimizer_can_be_captured(optimizer: str, small: Dataset) -> None
             create_model("mlp"), small, recipe=recipe(optimizer=optimizer, lr=rate), device="cuda", engine=engine
         )
         assert (result.engine, result.fallback) == (engine, None)
-        losses.append(result.history[-1].train_loss)
+        losses.append(result.history[-1]["train_loss"])
     assert losses[1] == pytest.approx(losses[0], abs=0.05)
 
 
@@ -170,7 +170,7 @@ def test_what_waits_for_the_device_is_not_captured_and_says_so(small: Dataset) -
     with pytest.warns(UserWarning, match="capturing the step failed"):
         result = fit(Waiting(), small, recipe=recipe(), device="cuda", engine="graph")
     assert result.engine == "eager" and result.fallback is not None
-    assert result.history[-1].train_loss < 2.0
+    assert (result.history[-1]["train_loss"] or 9.0) < 2.0
 
 
 @pytest.mark.gpu

@@ -92,7 +92,7 @@ def test_every_precision_trains_or_is_refused_by_name(name: str, precision: Prec
         torch.manual_seed(0)
         model = create_model(name, **sizes.get(name, {"hidden": 16}))
         dataset = dataclasses.replace(small, train=few)
-        losses[each] = fit(model, dataset, recipe=RECIPE, device="cpu", precision=each).history[-1].train_loss  # type: ignore[arg-type]
+        losses[each] = fit(model, dataset, recipe=RECIPE, device="cpu", precision=each).history[-1]["train_loss"]  # type: ignore[arg-type]
     assert math.isfinite(losses[precision]) and losses[precision] == pytest.approx(losses["fp32"], abs=0.1)
 
 

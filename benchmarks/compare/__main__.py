@@ -36,7 +36,7 @@ def compare(
     Returns:
         The exit code: 0, 1 (regressed) or 2 (not comparable).
     """
-    from benchmarks.compare.judge import judge  # pandas and scipy load after the arguments are understood
+    from benchmarks.compare.judge import judge  # scipy loads after the arguments are understood
     from benchmarks.compare.limits import noise_floor, parse_limits
     from benchmarks.compare.matching import match, read_side
     from benchmarks.compare.page import comparison_page

@@ -20,7 +20,7 @@ def write_report(out_dir: Path, machine: str, *, figures: bool = True) -> None:
     Raises:
         ValueError: there is no readable record, or a README.md there was written by somebody else.
     """
-    from benchmarks.report import files  # pandas and scipy load only where tables are made
+    from benchmarks.report import files  # scipy loads only where tables are made
 
     files.write_report(out_dir, machine, figures=figures)
 

@@ -40,7 +40,7 @@ def report(
     Returns:
         The exit code: 0, or 2 where there is nothing to make a report of.
     """
-    # pandas and scipy load after the arguments are understood
+    # scipy loads after the arguments are understood
     from benchmarks.arms.record import ArmsStore
     from benchmarks.report.files import pair_verdicts, regenerate, write_pair_figure
     from benchmarks.report.text import printable

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.arms.record import Arm, ArmsRecord, FirstStep
 from benchmarks.record import RunRecord
-from benchmarks.report.frames import entries
+from benchmarks.report.cells import Frame, by_variant
 from benchmarks.report.labels import variant_labels
 from benchmarks.report.text import MISSING, escape, number, significant, table
 from benchmarks.stats import mean_t_interval, paired_ratio
@@ -61,18 +59,16 @@ def latest(comparisons: Sequence[ArmsRecord]) -> list[ArmsRecord]:
     return sorted(by_key.values(), key=lambda record: (record.config["device"], record.family, record.comparison_id))
 
 
-def arms_frame(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> pd.DataFrame:
+def arms_frame(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> Frame:
     """A row for each arm of the comparisons, with what its own runs say of memory and accuracy."""
     runs: dict[str, dict[int, RunRecord]] = defaultdict(dict)
     for record in sorted(records, key=lambda record: record.run_id):
         if record.status == "ok":
             runs[record.config_key][record.seed] = record
     labels = variant_labels([record.config for record in comparisons])
-    rows = [
+    return [
         _row(record, arm, label, runs) for record, label in zip(comparisons, labels, strict=True) for arm in record.arms
     ]
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    return pd.DataFrame([[row[name] for name in names] for row in rows], columns=names, dtype=object)
 
 
 def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord], *, floor: str | None) -> str:
@@ -80,8 +76,8 @@ def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]
     frame = arms_frame(comparisons, records)
     rounds = sorted({len(arm["samples_step_ms"]) for record in comparisons for arm in record.arms if not arm["error"]})
     parts = ["## Precision and engine"]
-    for label, rows in frame.groupby("variant", sort=False):
-        parts += [f"### {escape(str(label))}", _table(rows)]
+    for label, rows in by_variant(frame).items():
+        parts += [f"### {escape(label)}", _table(rows)]
         parts += _notes(rows)
     caption = CAPTION.format(rounds=" or ".join(map(str, rounds)) or "no")
     return "\n\n".join([*parts, " ".join(filter(None, [caption, floor]))])
@@ -91,7 +87,7 @@ def failures(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) ->
     """What is wrong with arms that don't compute the same, by configuration key: a mark for every table they are in."""
     frame = arms_frame(comparisons, records)
     found = {}
-    for row in entries(frame):
+    for row in frame:
         if row["parity"] is False:
             found[row["config_key"]] = (
                 f"Fails parity: one step's logits are off by {significant(row['logits_rms'])} and its gradients by "
@@ -206,7 +202,7 @@ def _top1(record: RunRecord) -> float:
     return record.metrics["test_top1_pct"]
 
 
-def _table(frame: pd.DataFrame) -> str:
+def _table(frame: Frame) -> str:
     headers = [
         "arm", "step, ms", "speed-up [95%]", "memory, MiB (ratio)", "first step cold / warm, s",
         "graph breaks / recompiles",
@@ -229,17 +225,15 @@ def _table(frame: pd.DataFrame) -> str:
             number(row["num_seeds"]),
             row["top1_verdict"] or MISSING,
         ]
-        for row in entries(frame)
+        for row in frame
     ]
     return table(headers, rows, words=("parity", "top-1"))
 
 
-def _notes(frame: pd.DataFrame) -> list[str]:
+def _notes(frame: Frame) -> list[str]:
     """Why an arm has no figures, or ran otherwise than it was asked to."""
     lines = [
-        f"- {escape(row['precision'])} {escape(row['engine'])}: {escape(row['note'])}"
-        for row in entries(frame)
-        if row["note"]
+        f"- {escape(row['precision'])} {escape(row['engine'])}: {escape(row['note'])}" for row in frame if row["note"]
     ]
     return ["\n".join(lines)] if lines else []
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
-from benchmarks.report.rows import Conditions, Row, Section
+from benchmarks.report.rows import Conditions, Section
 from benchmarks.report.text import MISSING, escape, table
 from benchmarks.schema import Config
 
@@ -61,7 +61,7 @@ def _ranking(section: Section, budget: str, letters: Mapping[str, str]) -> Ranki
     return Ranking(
         budget,
         {name: fmean(row.test_top1_pct) for name, row in rows.items()},
-        {name: letters[key] for name, row in rows.items() if (key := _key(row)) in letters},
+        {name: letters[key] for name, row in rows.items() if (key := row.config_key) in letters},
         {name: row.label for name, row in rows.items()},
     )
 
@@ -71,10 +71,6 @@ def _identity(config: Config) -> str:
     recipe = {name: value for name, value in config["recipe"].items() if name != "budget"}
     rest = {name: value for name, value in config.items() if name not in ("preset", "recipe")}
     return json.dumps({**rest, "recipe": recipe}, sort_keys=True)
-
-
-def _key(row: Row) -> str:
-    return row.records[0].config_key
 
 
 def _comparable(rankings: Sequence[Ranking]) -> tuple[list[Ranking], list[str]]:

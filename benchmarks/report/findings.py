@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-import pandas as pd
-
 from benchmarks.report.answers import Answers
 from benchmarks.report.budgets import budgets_text
+from benchmarks.report.cells import Frame
 from benchmarks.report.fronts import fronts_frame, fronts_text
 from benchmarks.report.pairs import letters, pairs_frame, pairs_text, section_groups
 from benchmarks.report.published import published_text
@@ -27,7 +26,7 @@ class Findings:
     """
 
     letters: Mapping[str, str]
-    frames: Mapping[str, pd.DataFrame]
+    frames: Mapping[str, Frame]
     pairs: Sequence[str]
     details: Sequence[str]
 

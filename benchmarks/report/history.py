@@ -2,29 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from statistics import fmean
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.record import RunRecord
+from benchmarks.report.cells import Column, Frame
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.schema import Epoch
+from fmnist_zoo.history import EpochStats
 
-VALUES: Mapping[str, Callable[[Epoch], float | None]] = {
-    "train_loss": lambda epoch: epoch["train_loss"],
-    "val_loss": lambda epoch: epoch["val_loss"],
-    "train_top1_pct": lambda epoch: epoch["train_top1_pct"],
-    "val_top1_pct": lambda epoch: epoch["val_top1_pct"],
-    "loss_gap": lambda epoch: _difference(epoch["val_loss"], epoch["train_loss"]),
-    "top1_gap_pct": lambda epoch: _difference(epoch["train_top1_pct"], epoch["val_top1_pct"]),
-}
-"""By the name of the column; a gap is above 0 where the training images are the easier ones for the model."""
+VALUES = (
+    Column("train_loss", lambda epoch: epoch["train_loss"], unit="nats", name="training loss"),
+    Column("val_loss", lambda epoch: epoch["val_loss"], unit="nats", name="validation loss"),
+    Column("train_top1_pct", lambda epoch: epoch["train_top1_pct"], unit="%", name="training top-1"),
+    Column("val_top1_pct", lambda epoch: epoch["val_top1_pct"], unit="%", name="validation top-1"),
+    Column(
+        "loss_gap", lambda epoch: _difference(epoch["val_loss"], epoch["train_loss"]), unit="nats",
+        name="validation minus training loss",
+    ),
+    Column(
+        "top1_gap_pct", lambda epoch: _difference(epoch["train_top1_pct"], epoch["val_top1_pct"]), unit="points",
+        name="training minus validation top-1",
+    ),
+)  # fmt: skip
+"""Of an epoch, not of a row; a gap is above 0 where the training images are the easier ones for the model."""
 
 
-def history_frame(section: Section) -> pd.DataFrame:
+def history_frame(section: Section) -> Frame:
     """A row for each configuration and each epoch that all of its runs have.
 
     Columns: `epoch`, `elapsed_s` (seconds of training so far, mean over runs), `num_runs`, and for each of `VALUES` its
@@ -43,15 +47,15 @@ def _epochs(row: Row) -> list[dict[str, Any]]:
         own: dict[str, Any] = {
             "epoch": epoch, "elapsed_s": fmean(elapsed) if elapsed else None, "num_runs": len(runs),
         }  # fmt: skip
-        for name, get in VALUES.items():
-            values = _known([get(entry) for entry in entries])
+        for column in VALUES:
+            values, name = _known([column.of(entry) for entry in entries]), column.key
             own[name] = fmean(values) if values else None
             own[f"{name}_low"], own[f"{name}_high"] = (min(values), max(values)) if values else (None, None)
         cells.append(own)
     return cells
 
 
-def _by_epoch(record: RunRecord) -> dict[int, Epoch]:
+def _by_epoch(record: RunRecord) -> dict[int, EpochStats]:
     return {entry["epoch"]: entry for entry in record.history}
 
 

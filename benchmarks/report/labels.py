@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -70,7 +70,8 @@ def _text(value: Any) -> str:
 
 def _told_apart(labels: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Labels with the start of the configuration's key where two print alike (the text `1` and the number 1)."""
-    keys = [config_key(config) for config in configs]
+    times = Counter(labels)
+    keys = [config_key(config) if times[label] > 1 else "" for label, config in zip(labels, configs, strict=True)]
     owners: dict[str, set[str]] = defaultdict(set)
     for label, key in zip(labels, keys, strict=True):
         owners[label].add(key)

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.record import RunRecord
-from benchmarks.report.frames import average, rows_frame
+from benchmarks.report.cells import Frame, average
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 
 PARTS: Mapping[str, tuple[str, ...]] = {
@@ -23,7 +22,7 @@ PARTS: Mapping[str, tuple[str, ...]] = {
 """What a figure shows, by its name, and the entries of the ledger that it adds up."""
 
 
-def ledger_frame(section: Section) -> pd.DataFrame:
+def ledger_frame(section: Section) -> Frame:
     """A row for each configuration with a whole ledger: seconds of each of `PARTS` and of all, means over its runs."""
     return rows_frame(section, [(row, cells) for row in section.rows if (cells := _cells(row))])
 
@@ -35,13 +34,10 @@ def _cells(row: Row) -> dict[str, Any]:
     return {"num_runs": len(runs), **{name: average(parts[name] for parts in runs) for name in (*PARTS, "wall_s")}}
 
 
-def _parts(record: RunRecord) -> dict[str, float | None]:
+def _parts(record: RunRecord) -> dict[str, float]:
     """Empty where the time of some part isn't known."""
     ledger: Mapping[str, Any] = {**record.ledger}
-    parts: dict[str, float | None] = {"wall_s": record.ledger["wall_s"]}
-    for name, fields in PARTS.items():
-        seconds = [value for field in fields if (value := ledger[field]) is not None]
-        if len(seconds) < len(fields):
-            return {}
-        parts[name] = sum(seconds)
-    return parts if parts["wall_s"] is not None else {}
+    if None in ledger.values():
+        return {}
+    sums = {name: sum(ledger[field] for field in fields) for name, fields in PARTS.items()}
+    return {**sums, "wall_s": ledger["wall_s"]}

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.report.answers import Answers
-from benchmarks.report.frames import entries, num_test_images, rows_frame
+from benchmarks.report.cells import Frame, differs, is_known
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.report.values import num_test_images
 from benchmarks.stats import Comparison, Pair, Run, compare_models
 
 PAIRS_SHOWN = 100
@@ -49,10 +49,10 @@ def letters(groups: Sequence[Group]) -> dict[str, str]:
     if len(groups) != 1 or groups[0].comparison.letters is None:
         return {}
     found = groups[0].comparison.letters
-    return {row.records[0].config_key: found[row.label] for row in groups[0].rows}
+    return {row.config_key: found[row.label] for row in groups[0].rows}
 
 
-def pairs_frame(section: Section, groups: Sequence[Group]) -> pd.DataFrame:
+def pairs_frame(section: Section, groups: Sequence[Group]) -> Frame:
     """A row for each pair: `variant` minus `other_variant`."""
     return rows_frame(
         section,
@@ -101,11 +101,10 @@ def _cells(pair: Pair, first: Row, second: Row) -> dict[str, Any]:
     }
 
 
-def pairs_text(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str]) -> list[str]:
+def pairs_text(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) -> list[str]:
     """The pairwise table of a section with its caption; nothing where it has no two rows to compare."""
-    if frame.empty:
+    if not frame:
         return []
-    rows = entries(frame)
     columns = {
         "pair": lambda row: f"{escape(row['variant'])} vs. {escape(row['other_variant'])}",
         "first minus second, points": lambda row: number(row["difference_pct"], 2),
@@ -117,9 +116,9 @@ def pairs_text(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[s
         "verdict": _verdict,
         "seeds it would take": _needed,
     }
-    if frame["budget"].nunique() > 1:
+    if differs([row["budget"] for row in frame]):
         columns = {"budget": lambda row: escape(row["budget"]), **columns}
-    cells = {name: [cell(row) for row in rows] for name, cell in columns.items()}
+    cells = {name: [cell(row) for row in frame] for name, cell in columns.items()}
     shown = [name for name in columns if set(cells[name]) != {MISSING}]
     lines = list(zip(*(cells[name] for name in shown), strict=True))
     text = table(shown, lines[:PAIRS_SHOWN], words=("pair", "verdict"))
@@ -129,7 +128,7 @@ def pairs_text(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[s
     return ["### Pairs", body if len(lines) <= 10 else details(f"All {len(lines):,} pairs", body)]
 
 
-def _caption(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str]) -> str:
+def _caption(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) -> str:
     """What the numbers of the pairwise table are, of those that it has, and why others are missing."""
     sentences = []
     pooled = [group.comparison for group in groups if group.comparison.deviation is not None]
@@ -141,12 +140,12 @@ def _caption(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str
             f"Over seeds: t interval of the difference blocked by seed, noise pooled over models ({spread}). A seed "
             "that a model lacks counts for the others (least squares)."
         )
-    if frame["images_low_pct"].notna().any():
+    if is_known([row["images_low_pct"] for row in frame]):
         sentences.append(
             "Over test images: paired bootstrap, all pairs of the table at once; with several seeds widened by what a "
             "run gains or loses as a whole."
         )
-    if frame["differs"].notna().any():
+    if is_known([row["differs"] for row in frame]):
         sentences.append(
             "Two differ if p, by Holm's method over all pairs, is below 0.05 and the interval over test images leaves "
             "out 0. Seeds it would take: of each model in all, for 80% power at a true difference of this size."
@@ -155,9 +154,9 @@ def _caption(frame: pd.DataFrame, groups: Sequence[Group], reasons: Sequence[str
         sentences.append(
             "One seed each: no verdict, since another seed may turn a difference around; it takes --seeds 3."
         )
-    if frame["mcnemar_adjusted_p"].notna().any():
+    if is_known([row["mcnemar_adjusted_p"] for row in frame]):
         sentences.append("McNemar's exact test takes these single runs as they are.")
-    if reasons and not frame["images_low_pct"].notna().all():
+    if reasons and any(row["images_low_pct"] is None for row in frame):
         sentences.append(
             f"Without an interval over test images where answers are missing ({escape('; '.join(reasons))})."
         )

@@ -45,9 +45,19 @@ class Row:
         return self.records[0].config
 
     @property
+    def config_key(self) -> str:
+        """Its identity."""
+        return self.records[0].config_key
+
+    @property
     def ok(self) -> list[RunRecord]:
         """The runs that ended well and were tested: those that count."""
         return [record for record in self.records if record.status == "ok" and record.metrics]
+
+    @property
+    def tried(self) -> list[RunRecord]:
+        """The runs that count; where none does, those that failed."""
+        return self.ok or self.records
 
     @property
     def failed(self) -> list[RunRecord]:

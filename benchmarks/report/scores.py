@@ -6,21 +6,22 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from benchmarks.report.answers import Answers, RunAnswers
-from benchmarks.report.frames import average, entries, rows_frame
+from benchmarks.report.cells import Frame, average
+from benchmarks.report.columns import COLUMNS
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
 from benchmarks.stats.calibration import NUM_BINS, expected_calibration_error, reliability
 
 
-def scores_frame(section: Section, answers: Answers) -> pd.DataFrame:
+def scores_frame(section: Section, answers: Answers) -> Frame:
     """A row for each configuration with a run that counts: its scores, averaged over runs."""
     return rows_frame(section, [(row, _scores(row, answers)) for row in section.rows if row.ok])
 
 
-def reliability_frame(section: Section, answers: Answers) -> pd.DataFrame:
+def reliability_frame(section: Section, answers: Answers) -> Frame:
     """A row for each configuration and bin of confidence: its images over all runs, how sure, and how often right."""
     return rows_frame(section, [(row, cells) for row in section.rows for cells in _bins(row, answers)])
 
@@ -35,10 +36,9 @@ def _scores(row: Row, answers: Answers) -> dict[str, Any]:
         for score in ("precision", "recall", "f1")
     }  # fmt: skip
     return {
-        "num_seeds": len(row.ok),
-        "test_top1_pct": average(row.test_top1_pct),
+        **{key: COLUMNS[key].of(row) for key in ("num_seeds", "test_top1_pct")},
         **macro,
-        "test_nll": average(scores["test_nll"] for scores in metrics),
+        "test_nll": COLUMNS["test_nll"].of(row),
         "num_bins": NUM_BINS,
         "ece_pct": average(100 * expected_calibration_error(reliability(run.correct, run.confidence)) for run in found),
         "mean_confidence_pct": average(100 * float(run.confidence.mean(dtype=np.float64)) for run in found),
@@ -71,9 +71,9 @@ def _bins(row: Row, answers: Answers) -> list[dict[str, Any]]:
     ]
 
 
-def scores_text(frame: pd.DataFrame, reasons: Sequence[str]) -> list[str]:
+def scores_text(frame: Frame, reasons: Sequence[str]) -> list[str]:
     """The table of a section's scores, closed until clicked; nothing where no run was tested."""
-    if frame.empty:
+    if not frame:
         return []
     columns = {
         "model": lambda row: escape(row["variant"]),
@@ -84,8 +84,7 @@ def scores_text(frame: pd.DataFrame, reasons: Sequence[str]) -> list[str]:
         f"ECE ({NUM_BINS} bins), points": lambda row: number(row["ece_pct"], 2),
         "confidence minus accuracy, points": _overconfidence,
     }
-    rows = entries(frame)
-    text = table(list(columns), [[cell(row) for cell in columns.values()] for row in rows])
+    text = table(list(columns), [[cell(row) for cell in columns.values()] for row in frame])
     caption = (
         "Means over runs. Macro: over classes alike. NLL: mean negative log-likelihood of the true class. ECE: "
         f"expected calibration error, the mean gap between confidence and accuracy over {NUM_BINS} bins of equal "

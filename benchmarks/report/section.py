@@ -9,13 +9,14 @@ from urllib.parse import quote
 from benchmarks.record import RunRecord
 from benchmarks.report import noise, tables
 from benchmarks.report.findings import Findings
-from benchmarks.report.frames import T_INTERVAL, WILSON_INTERVAL, SectionFrames, num_test_images
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.pictures import Picture, images
 from benchmarks.report.provenance import roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.report.values import T_INTERVAL, WILSON_INTERVAL, interval_kinds, num_test_images
 from benchmarks.selfcheck.results import Selfcheck
 
 DATASETS = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
@@ -81,13 +82,13 @@ def section_text(
     blocks = [
         f"## {conditions_text(section.conditions)}",
         "### Accuracy",
-        tables.accuracy_table(part.accuracy, marks),
-        _accuracy_caption(section, tables.interval_kinds(part.accuracy), lettered=bool(findings.letters)),
+        tables.section_table(*part.tables["Accuracy"], marks),
+        _accuracy_caption(section, interval_kinds(part.accuracy), lettered=bool(findings.letters)),
         *images(pictures, "accuracy", "fronts"),
         *findings.pairs,
         *(["### Learning", LEARNING_CAPTION, *learning] if learning else []),
         "### Throughput",
-        tables.throughput_table(part.throughput, marks),
+        tables.section_table(*part.tables["Throughput"], marks),
         f"{throughput_caption(section)} {noise.between_rows(selfcheck)}",
         *images(pictures, "ledger"),
         *_cost_parts(part, marks, pictures),
@@ -112,10 +113,10 @@ def throughput_caption(section: Section) -> str:
 
 def _cost_parts(part: SectionFrames, marks: Mapping[str, str], pictures: Sequence[Picture]) -> list[str]:
     """The table of cost and roofline with its figure; nothing where nothing was counted."""
-    if part.cost.empty:
+    if not part.cost:
         return []
     shown = images(pictures, "roofline")
-    return ["### Cost and roofline", tables.cost_table(part.cost, marks), COST_CAPTION, *shown]
+    return ["### Cost and roofline", tables.section_table(*part.tables["Cost"], marks), COST_CAPTION, *shown]
 
 
 def _budget(budget: str) -> str:
@@ -156,7 +157,7 @@ def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, s
     evidence: dict[str, list[str]] = {}
     keys: dict[str, list[str]] = defaultdict(list)
     for row in section.rows:
-        key = row.records[0].config_key
+        key = row.config_key
         for note, found in _remarks(row, failed.get(key)).items():
             keys[key].append(note)
             evidence.setdefault(note, []).extend([f"{row.label}: {found}"] if found else [])
@@ -189,7 +190,7 @@ def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
 
 def _class_parts(part: SectionFrames, pictures: Sequence[Picture]) -> list[str]:
     """Scores by class and confusion matrices, closed until clicked; nothing where no run was tested."""
-    if part.per_class.empty:
+    if not part.per_class:
         return []
     scores = [
         "Recall, % (the accuracy within each class):",

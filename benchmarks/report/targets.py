@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import pandas as pd
-
 from benchmarks.record import RunRecord
-from benchmarks.report.frames import entries, rows_frame
+from benchmarks.report.cells import Frame, by_variant
+from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, significant, table
-from benchmarks.schema import Epoch
 from benchmarks.stats.targets import Effort, effort
+from fmnist_zoo.history import EpochStats
 
 TARGETS_PCT = (85.0, 88.0, 90.0, 92.0, 93.0, 94.0, 95.0)
 
-Spent = Callable[[RunRecord, Epoch], float | None]
+Spent = Callable[[RunRecord, EpochStats], float | None]
 
 
-def targets_frame(section: Section) -> pd.DataFrame:
+def targets_frame(section: Section) -> Frame:
     """A row for each configuration and target; none for runs without validation images."""
     return rows_frame(section, [(row, cells) for row in section.rows for cells in _cells(row)])
 
@@ -34,7 +33,7 @@ def _to_target(runs: Sequence[RunRecord], target_pct: float) -> dict[str, Any]:
         "num_hits": sum(_first(run, target_pct) is not None for run in runs),
         "num_runs": len(runs),
     }
-    for name, spent in _SPENT.items():
+    for name, (_, spent) in _SPENT.items():
         found = _effort(runs, target_pct, spent)
         cells |= {
             f"median_{name}": found.median if found else None,
@@ -54,51 +53,47 @@ def _effort(runs: Sequence[RunRecord], target_pct: float, spent: Spent) -> Effor
     return effort(reached, known)
 
 
-def _validated(run: RunRecord) -> list[Epoch]:
+def _validated(run: RunRecord) -> list[EpochStats]:
     return [epoch for epoch in run.history if epoch["val_top1_pct"] is not None]
 
 
-def _first(run: RunRecord, target_pct: float) -> Epoch | None:
+def _first(run: RunRecord, target_pct: float) -> EpochStats | None:
     return next((epoch for epoch in _validated(run) if (epoch["val_top1_pct"] or 0) >= target_pct), None)
 
 
-def _images(run: RunRecord, epoch: Epoch) -> float | None:
-    steps = dict(epoch).get("num_steps")  # records have it, though their schema doesn't ask for it
+def _images(run: RunRecord, epoch: EpochStats) -> float | None:
+    steps = epoch.get("num_steps")
     batch_size = run.config["recipe"].get("batch_size")
-    return steps * batch_size if isinstance(steps, int) and isinstance(batch_size, int) else None
+    return steps * batch_size if steps is not None and isinstance(batch_size, int) else None
 
 
-def _pflops(run: RunRecord, epoch: Epoch) -> float | None:
+def _pflops(run: RunRecord, epoch: EpochStats) -> float | None:
     images = _images(run, epoch)
     return None if images is None or run.cost is None else images * run.cost["training_gflops"] / 1e6
 
 
-def _kilojoules(run: RunRecord, epoch: Epoch) -> float | None:
+def _kilojoules(run: RunRecord, epoch: EpochStats) -> float | None:
     """The share of the training's energy: power is taken to be the same in all epochs."""
     energy, images = run.energy, _images(run, epoch)
     per_1000 = energy["train_j_per_1000_img"] if energy else None
     return None if images is None or per_1000 is None else images * per_1000 / 1e6
 
 
-_SPENT: dict[str, Spent] = {
-    "train_s": lambda run, epoch: epoch["elapsed_s"],
-    "train_pflop": _pflops,
-    "train_kj": _kilojoules,
+_SPENT: dict[str, tuple[str, Spent]] = {
+    "train_s": ("Training seconds", lambda run, epoch: epoch["elapsed_s"]),
+    "train_pflop": ("PFLOP of training (1e15 operations, counted)", _pflops),
+    "train_kj": ("Energy of the GPU, kJ (the training's, shared out by images)", _kilojoules),
 }
+"""What is spent: its title, and how much of it up to an epoch."""
 
 
-def targets_text(frame: pd.DataFrame) -> list[str]:
+def targets_text(frame: Frame) -> list[str]:
     """The table of seconds, and those of FLOPs and energy where they are known, closed until clicked."""
-    if frame.empty:
+    if not frame:
         return []
-    units = {
-        "train_s": "Training seconds",
-        "train_pflop": "PFLOP of training (1e15 operations, counted)",
-        "train_kj": "Energy of the GPU, kJ (the training's, shared out by images)",
-    }
     parts = []
-    for name, title in units.items():
-        if frame[[f"median_{name}", f"more_than_{name}"]].notna().any(axis=None):
+    for name, (title, _) in _SPENT.items():
+        if any(row[f"{kind}_{name}"] is not None for row in frame for kind in ("median", "more_than")):
             parts.append(f"{title}:\n\n{_table(frame, name)}")
     if not parts:
         return []
@@ -114,16 +109,16 @@ def targets_text(frame: pd.DataFrame) -> list[str]:
     return [details("Time to accuracy", "\n\n".join([caption, *parts]))]
 
 
-def _hits(frame: pd.DataFrame, target: float) -> int:
-    return int(frame.loc[frame["target_val_top1_pct"] == target, "num_hits"].sum())
+def _hits(frame: Frame, target: float) -> int:
+    return sum(row["num_hits"] for row in frame if row["target_val_top1_pct"] == target)
 
 
-def _table(frame: pd.DataFrame, name: str) -> str:
+def _table(frame: Frame, name: str) -> str:
     targets = [target for target in TARGETS_PCT if _hits(frame, target)] or [TARGETS_PCT[0]]
     lines = []
-    for variant, group in frame.groupby("variant", sort=False):
-        cells = {row["target_val_top1_pct"]: _cell(row, name) for row in entries(group)}
-        lines.append([escape(str(variant)), *(cells[target] for target in targets)])
+    for variant, group in by_variant(frame).items():
+        cells = {row["target_val_top1_pct"]: _cell(row, name) for row in group}
+        lines.append([escape(variant), *(cells[target] for target in targets)])
     return table(["model", *(f"to {target:g}%" for target in targets)], lines)
 
 

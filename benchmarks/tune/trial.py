@@ -82,10 +82,10 @@ class Trainer:
         )
         last = result.history[-1]
         return {
-            "val_top1_pct": last.val_top1_pct,
-            "val_loss": last.val_loss,
-            "train_top1_pct": last.train_top1_pct,
-            "train_s": last.elapsed_s,
+            "val_top1_pct": last["val_top1_pct"],
+            "val_loss": last["val_loss"],
+            "train_top1_pct": last["train_top1_pct"],
+            "train_s": last["elapsed_s"],
             "precision": result.precision,
             "engine": result.engine,
         }

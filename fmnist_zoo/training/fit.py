@@ -134,7 +134,7 @@ def fit(
                 on_epoch(stats)
         while result.num_steps < plan.num_steps:
             stats = _one_epoch(step, loader, plan, result, ledger=ledger, validation=validation)
-            result.num_steps = stats.num_steps
+            result.num_steps = stats["num_steps"]
             result.history.append(stats)
             on_epoch(stats)
             _save(result, plan, ledger, checkpoints, asked=engine)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,30 +17,10 @@ import torch
 from torch import Tensor
 
 from fmnist_zoo.files import write_atomically
+from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Engine, Precision
 
 _FORMAT = "fmnist-zoo training 1"
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class EpochStats:
-    """What one epoch gave.
-
-    Losses are cross-entropies in nats, without label smoothing. Those of training are taken in training mode, before
-    each update, averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so
-    far, without warm-up and evaluation. `scheduled_steps` is how many steps the whole training was planned to take
-    during this epoch: it changes only under a budget in seconds, where a rerun needs it to follow the same schedule.
-    """
-
-    epoch: int
-    train_loss: float
-    train_top1_pct: float
-    val_loss: float | None
-    val_top1_pct: float | None
-    lr: float
-    elapsed_s: float
-    num_steps: int
-    scheduled_steps: int
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,8 +126,8 @@ def read_state(path: Path, *, key: str) -> TrainingState:
 def _parsed(text: str, tensors: Mapping[str, Tensor]) -> TrainingState:
     try:
         content: dict[str, Any] = json.loads(text)
-        history = tuple(EpochStats(**epoch) for epoch in content.pop("history"))
-        return TrainingState(**content, history=history, tensors=tensors)
+        content["history"] = tuple(content["history"])
+        return TrainingState(**content, tensors=tensors)
     except (ValueError, TypeError, KeyError) as error:
         raise ValueError(f"it holds something else than a training's state ({error})") from error
 
@@ -156,7 +136,7 @@ def _as_bytes(state: TrainingState, key: str) -> bytes:
     from safetensors.torch import save
 
     content = {name: getattr(state, name) for name in state.__dataclass_fields__ if name != "tensors"}
-    text = json.dumps({**content, "history": [asdict(epoch) for epoch in state.history]})
+    text = json.dumps(content)
     checksum = _checksum(key, text, state.tensors)
     return save(dict(state.tensors), metadata={"format": _FORMAT, "key": key, "state": text, "sha256": checksum})
 

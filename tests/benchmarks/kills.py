@@ -13,10 +13,10 @@ from pathlib import Path
 from queue import Empty, Queue
 from typing import Any, Literal
 
-import pandas as pd
 import psutil
 
 from benchmarks.record import RunRecord
+from benchmarks.report.cells import Frame
 from benchmarks.report.frames import accuracy_frame
 from benchmarks.report.rows import sections
 from benchmarks.store import RecordStore
@@ -191,11 +191,10 @@ def outcome(records: list[RunRecord]) -> dict[tuple[str, int], Any]:
     }
 
 
-def accuracy_table(records: list[RunRecord]) -> pd.DataFrame:
+def accuracy_table(records: list[RunRecord]) -> Frame:
     """The report's accuracy table, without columns of seconds."""
     (section,) = sections(records)
-    table = accuracy_frame(section)
-    return table[[name for name in table.columns if not name.endswith("_s")]]
+    return [{key: value for key, value in row.items() if not key.endswith("_s")} for row in accuracy_frame(section)]
 
 
 def _children(pid: int) -> list[int]:

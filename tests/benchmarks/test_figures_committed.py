@@ -11,7 +11,6 @@ from matplotlib.lines import Line2D
 
 from benchmarks.report.arms import arms_frame
 from benchmarks.report.figures.ledger import PARTS
-from benchmarks.report.frames import entries
 from benchmarks.report.history import history_frame
 from benchmarks.report.ledger import ledger_frame
 from benchmarks.report.speed import swept_rows
@@ -93,7 +92,7 @@ def test_the_same_model_has_the_same_colour_in_every_figure(drawings: Drawings) 
     for drawing in drawings.of("accuracy"):
         assert drawing.part is not None
         colors = [line.get_color() for line in lines(drawing) if line.get_marker() in MARKS]
-        shown = [row["model"] for row in entries(drawing.part.accuracy) if row["test_top1_pct"] is not None]
+        shown = [row["model"] for row in drawing.part.accuracy if row["test_top1_pct"] is not None]
         assert colors == [model_color(model) for model in shown[: len(colors)]]
 
 
@@ -121,7 +120,7 @@ def contrast(first: str, second: str) -> float:
 def test_accuracies_and_intervals_are_those_of_the_table(drawings: Drawings) -> None:
     for drawing in drawings.of("accuracy"):
         assert drawing.part is not None
-        rows = [row for row in entries(drawing.part.accuracy) if row["test_top1_pct"] is not None]
+        rows = [row for row in drawing.part.accuracy if row["test_top1_pct"] is not None]
         axes = drawing.figure.axes[0]
         bars = [
             np.asarray(bar.get_segments()[0]) for container in axes.containers for bar in as_errors(container).lines[2]
@@ -138,7 +137,7 @@ def test_accuracies_and_intervals_are_those_of_the_table(drawings: Drawings) -> 
 )
 def test_points_and_front_are_those_of_the_table(drawings: Drawings, name: str, cost: str) -> None:
     for drawing in drawings.of(name):
-        rows = [row for row in entries(drawing.frames["fronts.csv"]) if row["cost"] == cost]
+        rows = [row for row in drawing.frames["fronts.csv"] if row["cost"] == cost]
         axes = drawing.figure.axes[0]
         shown = [points(line)[0] for line in axes.lines if line.get_marker() in MARKS]
         assert shown == [(row["mean_cost"], row["test_top1_pct"]) for row in rows]
@@ -155,7 +154,7 @@ def test_points_and_front_are_those_of_the_table(drawings: Drawings, name: str, 
 def test_learning_curves_are_those_of_the_history(drawings: Drawings, name: str, x: str) -> None:
     for drawing in drawings.of(name):
         assert drawing.part is not None
-        frame = entries(history_frame(drawing.part.section))
+        frame = history_frame(drawing.part.section)
         labels = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
         validated = any(row["val_loss"] is not None for row in frame)
         values = (
@@ -173,7 +172,7 @@ def test_bands_reach_from_the_lowest_to_the_highest_seed(drawings: Drawings) -> 
     drawing = next(drawing for drawing in drawings.of("learning-seconds") if drawing.figure.axes[0].collections)
     assert drawing.part is not None
     row = next(row for row in drawing.part.section.rows if len(row.ok) > 1)
-    (first,) = [entry for entry in entries(history_frame(drawing.part.section))
+    (first,) = [entry for entry in history_frame(drawing.part.section)
                 if entry["variant"] == row.label and entry["epoch"] == 1]  # fmt: skip
     losses = [float(record.history[0]["train_loss"] or 0.0) for record in row.ok]
     assert (first["train_loss_low"], first["train_loss_high"]) == (min(losses), max(losses))
@@ -194,7 +193,7 @@ def test_the_gap_is_training_minus_validation(drawings: Drawings) -> None:
 
 def test_times_to_accuracy_are_those_of_the_table_and_a_miss_is_an_arrow(drawings: Drawings) -> None:
     (drawing,) = drawings.of("time-to-accuracy")
-    table = entries(drawing.frames["time_to_accuracy.csv"])
+    table = drawing.frames["time_to_accuracy.csv"]
     reached: list[tuple[float, float]] = []
     missed: list[tuple[float, float]] = []
     for line in lines(drawing):
@@ -215,7 +214,7 @@ def test_times_to_accuracy_are_those_of_the_table_and_a_miss_is_an_arrow(drawing
 def test_parts_of_the_ledger_add_up_to_the_wall_time(drawings: Drawings) -> None:
     for drawing in drawings.of("ledger"):
         assert drawing.part is not None
-        rows = entries(ledger_frame(drawing.part.section))
+        rows = ledger_frame(drawing.part.section)
         axes = drawing.figure.axes[0]
         bars = [container for container in axes.containers if isinstance(container, BarContainer)]
         assert [container.get_label() for container in bars] == list(PARTS)
@@ -271,7 +270,7 @@ def test_the_difference_is_one_matrix_minus_the_other_and_coloured_for_the_bette
 def test_recalls_are_those_of_the_table(drawings: Drawings) -> None:
     for drawing in drawings.of("classes"):
         assert drawing.part is not None
-        table = entries(drawing.part.per_class)
+        table = drawing.part.per_class
         labels = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
         for label, line in zip(labels, lines(drawing)[-len(labels) :], strict=True):
             own = [100 * row["recall"] for row in table if row["variant"] == label]
@@ -280,7 +279,7 @@ def test_recalls_are_those_of_the_table(drawings: Drawings) -> None:
 
 def test_reliability_is_that_of_the_bins_with_images_enough(drawings: Drawings) -> None:
     for drawing in drawings.of("reliability"):
-        table = entries(drawing.frames["reliability.csv"])
+        table = drawing.frames["reliability.csv"]
         labels = [text.get_text() for text in drawing.figure.legends[0].get_texts()]
         for label, line in zip(labels, lines(drawing)[1:], strict=True):
             own = [row for row in table if row["variant"] == label and row["num_images"] >= 50]
@@ -289,7 +288,7 @@ def test_reliability_is_that_of_the_bins_with_images_enough(drawings: Drawings) 
 
 def test_arms_are_as_fast_as_their_steps_say(drawings: Drawings) -> None:
     (drawing,) = drawings.of("precision-and-engine")
-    table = entries(arms_frame(drawings.comparisons, []))
+    table = arms_frame(drawings.comparisons, [])
     for axes, record in zip(drawing.figure.axes, drawings.comparisons, strict=False):
         own = [row for row in table if row["model"] == record.model and row["step_ms"]]
         bars = next(container for container in axes.containers if isinstance(container, BarContainer))

@@ -20,9 +20,9 @@ from benchmarks.report.figures.targets import targets_figure
 from benchmarks.report.findings import page_findings
 from benchmarks.report.frames import section_frames
 from benchmarks.report.rows import sections
-from benchmarks.schema import Epoch
 from benchmarks.store import RecordStore
 from fmnist_zoo.figures import looks, new_figure
+from fmnist_zoo.history import EpochStats
 from tests.benchmarks.figure_texts import clashes
 from tests.benchmarks.sample_records import make_config, make_record, write_records
 from tests.benchmarks.sample_runs import put_runs
@@ -33,7 +33,7 @@ WITHOUT_CURVES = {"accuracy", "accuracy-training-time", "time-to-accuracy", "led
                   "confusion-difference", "confusion-cnn", "confusion-mlp"}  # fmt: skip
 
 
-def epochs(*losses: float, validated: bool = True) -> list[Epoch]:
+def epochs(*losses: float, validated: bool = True) -> list[EpochStats]:
     return [
         {
             "epoch": place, "train_loss": loss, "train_top1_pct": 90 - 10 * loss, "lr": 0.1, "elapsed_s": 2.0 * place,

@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-import pandas as pd
 import pytest
 import torch
 import tyro
@@ -73,7 +72,7 @@ def test_a_sweep_killed_three_times_ends_like_one_never_killed(
     killed.go_on(["all"])
     assert killed.go_on([]) and sum(killed.kills.values()) == 3
     assert outcome(killed.records()) == outcome(expected) and len(expected) == 2
-    pd.testing.assert_frame_equal(accuracy_table(killed.records()), accuracy_table(expected))
+    assert accuracy_table(killed.records()) == accuracy_table(expected)
     assert not list(killed.folder().glob("checkpoints/*"))
 
 
@@ -105,7 +104,7 @@ def test_a_hundred_kills(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         sweeps += 1
         total = {mode: count + killed.kills[mode] for mode, count in total.items()}
         assert outcome(killed.records()) == expected
-        pd.testing.assert_frame_equal(accuracy_table(killed.records()), table)
+        assert accuracy_table(killed.records()) == table
         for half_written in killed.folder().rglob(f".*{TEMPORARY}"):  # a later sweep clears them away
             os.utime(half_written, (0, 0))
         remove_leftovers(killed.folder())

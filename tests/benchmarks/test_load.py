@@ -16,8 +16,13 @@ from benchmarks import load
 from benchmarks.details import usable_cores
 from benchmarks.fits import mismatch
 from benchmarks.load import BUSY_PERIOD_S, MIN_SECONDS, CpuTimes, LoadWatch, cpu_times
+from benchmarks.report.columns import COLUMNS
+from benchmarks.report.frames import csv, throughput_frame
+from benchmarks.report.rows import sections
 from benchmarks.schema import Load
 from tests.benchmarks.fake_nvml import FakeNvml
+from tests.benchmarks.sample_records import make_config, make_record
+from tests.benchmarks.test_report_page import cells, page_of
 
 SHARES = ("own_cpu", "other_cpu", "stolen_cpu")
 FIGURES_OF_NVML = [name for name in vars(FakeNvml) if name.startswith("nvmlDeviceGet") and "Handle" not in name]
@@ -229,3 +234,24 @@ def test_without_nvml_the_processor_is_watched_alone(missing: list[str]) -> None
     found = watch.found["train"]
     assert found["own_cpu"] is not None
     assert all(found[figure] is None for figure in GPU_FIGURES)  # type: ignore[literal-required]
+
+
+def test_busy_cores_and_cpu_time_per_image_are_shown_where_a_row_has_them() -> None:
+    load = watch(times([0, 0], 3.0, [0, 0]), times([9, 9], 18.0, [0, 0]), seconds=10)
+    assert load["train"].get("own_cpu_s") == 15.0
+    measured = make_record(load=load)  # 1,075 steps of 256 images
+    (row,) = sections([measured])[0].rows
+    assert COLUMNS["busy_cores"].of(row) == 1.5
+    assert COLUMNS["train_cpu_us_per_img"].of(row) == pytest.approx(15e6 / (1075 * 256))
+    before = make_record(make_config("cnn"), load={"train": {**load["train"], "own_cpu_s": None}})
+    assert {"54.5", "1.50"} <= set(cells(page_of([measured, before]), "mlp", table=1))
+    assert "train CPU, µs/img" in page_of([measured]) and "train CPU" not in page_of([before])
+    assert "busy_cores" in csv([throughput_frame(sections([before, measured])[0])])
+    assert "busy_cores" not in csv([throughput_frame(sections([before])[0])])
+
+
+def test_cpu_time_per_image_is_unknown_where_another_process_trained_some_of_them() -> None:
+    load = watch(times([0], 0), times([9], 5.0), seconds=10)
+    went_on = make_record(load=load, flags=[{"kind": "resumed", "evidence": "Killed once.", "advice": None}])
+    (row,) = sections([went_on])[0].rows
+    assert COLUMNS["train_cpu_us_per_img"].of(row) is None and COLUMNS["busy_cores"].of(row) == 0.5

@@ -11,7 +11,6 @@ from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.arms import arms_frame, arms_section, break_even_epochs, equivalence, failures, latest
 from benchmarks.report.findings import page_findings
-from benchmarks.report.frames import entries
 from benchmarks.report.markdown import Material, machine_page
 from benchmarks.report.rows import sections
 from tests.benchmarks.sample_records import make_config, make_environment, make_record
@@ -74,7 +73,7 @@ EAGER, COMPILED = (
 def test_a_row_says_how_fast_an_arm_is_and_after_how_many_epochs_compiling_has_paid() -> None:
     records = runs("fp32", "eager", [90.0])
     records[0].ledger["first_step_s"] = 1.0
-    reference, fast = entries(arms_frame([comparison(EAGER, COMPILED)], records))
+    reference, fast = arms_frame([comparison(EAGER, COMPILED)], records)
     assert reference["speedup"] == 1.0 and fast["speedup"] == fast["speedup_low"] == fast["speedup_high"] == 2.0
     # An epoch of 200 steps is 1 s shorter; 12 s and 2 s more before the first.
     assert fast["break_even_cold_epochs"] == pytest.approx(12.0)
@@ -85,7 +84,7 @@ def test_a_row_says_how_fast_an_arm_is_and_after_how_many_epochs_compiling_has_p
 
 def test_compiling_that_makes_a_model_slower_never_pays_and_stands_in_the_table() -> None:
     slow = arm("fp32", "compile", 12.0, cold=first(9.0, "cold"), warm=first(2.0, "warm"))
-    _, row = entries(arms_frame([comparison(EAGER, slow)], []))
+    _, row = arms_frame([comparison(EAGER, slow)], [])
     assert row["speedup"] == pytest.approx(10 / 12) and math.isinf(row["break_even_cold_epochs"])
     page = arms_section([comparison(EAGER, slow)], [], floor=None)
     assert "never / never" in page and "0.83 [0.83, 0.83]" in page
@@ -98,11 +97,11 @@ def test_memory_is_compared_with_the_reference_by_runs_of_their_own() -> None:
     for record, peak in zip(records, (800.0, 1000.0, 1500.0), strict=True):
         assert record.memory is not None
         record.memory["peak_mem_mib"] = peak
-    _, row = entries(arms_frame([comparison(EAGER, COMPILED)], records))
+    _, row = arms_frame([comparison(EAGER, COMPILED)], records)
     assert row["memory_ratio"] == pytest.approx(1.5)
     assert records[2].memory is not None
     records[2].memory["baseline_mem_mib"] = None  # an earlier program's, which counted otherwise
-    _, row = entries(arms_frame([comparison(EAGER, COMPILED)], records))
+    _, row = arms_frame([comparison(EAGER, COMPILED)], records)
     assert row["peak_mem_mib"] is None and row["memory_ratio"] is None
 
 

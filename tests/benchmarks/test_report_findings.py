@@ -11,7 +11,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from benchmarks.report import frames
 from benchmarks.report.__main__ import report
 from benchmarks.report.answers import read_answers
 from benchmarks.report.files import pair_verdicts
@@ -141,13 +140,13 @@ def test_scores_are_scikit_learns_and_calibration_states_its_bins(machine: Path)
     store.write(record)
     (section,) = sections([record])
     findings = page_findings([section], read_answers(store, [record])).by_section[section.conditions]
-    (scores,) = frames.entries(findings.frames["scores.csv"])
+    (scores,) = findings.frames["scores.csv"]
     macro = precision_recall_fscore_support(TRUTH, predicted, average="macro")[:3]
     assert [scores[f"macro_{name}"] for name in ("precision", "recall", "f1")] == pytest.approx(list(macro))
     right = float((predicted == TRUTH).mean())
     sure = float(np.float16(0.95))
     assert scores["ece_pct"] == pytest.approx(100 * abs(sure - right), abs=1e-6) and scores["num_bins"] == 15
-    (bin_of_all,) = [entry for entry in frames.entries(findings.frames["reliability.csv"]) if entry["num_images"]]
+    (bin_of_all,) = [entry for entry in findings.frames["reliability.csv"] if entry["num_images"]]
     assert (bin_of_all["num_images"], bin_of_all["accuracy"]) == (10_000, pytest.approx(right))
     assert "ECE (15 bins), points" in page(machine)
 

@@ -208,7 +208,7 @@ def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with
         "fp32 0.2 to 0.25, bf16 0.4 to 0.5 TFLOP/s; copying 30.0 GB/s (read + written)."
     ) in page
     (section,) = sections(runs)
-    row = frames.entries(frames.throughput_frame(section))[0]
+    row = frames.throughput_frame(section)[0]
     assert row["gemm_fp32_tflop_per_s"] == pytest.approx(0.225) and row["gemm_tf32_tflop_per_s"] is None
     assert row["copy_gb_per_s"] == pytest.approx(30.005)
 
@@ -316,7 +316,7 @@ def test_runs_with_other_classes_are_not_added_up() -> None:
     assert other.metrics is not None
     other.metrics["per_class"][0]["class"] = "Hat"
     (section,) = sections([make_record(), other])
-    assert set(frames.confusion_frame(section)["num_runs"]) == {1}
+    assert {row["num_runs"] for row in frames.confusion_frame(section)} == {1}
 
 
 def test_large_sweeps_keep_the_page_below_what_github_shows() -> None:

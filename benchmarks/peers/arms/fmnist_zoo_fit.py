@@ -42,7 +42,7 @@ def train(task: Task, pause: Pause) -> None:
         device=task.device,
         precision=precision,
         engine=task.engine,
-        on_epoch=lambda stats: pause(stats.train_loss, num_images, predictor(model, dataset, precision)),
+        on_epoch=lambda stats: pause(stats["train_loss"], num_images, predictor(model, dataset, precision)),
     )
 
 

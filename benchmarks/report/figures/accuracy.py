@@ -5,19 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.report.cells import Entry, Frame
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, quiet, titled
-from benchmarks.report.frames import T_INTERVAL, entries
+from benchmarks.report.values import T_INTERVAL
 from fmnist_zoo.figures import INK, drawable, model_look, new_figure
 
 WORDS = {True: "t over seeds (small dots)", False: "binomial over test images"}
 
 
-def accuracy_rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
+def accuracy_rows(frame: Frame) -> list[Entry]:
     """The rows with an accuracy, in the order of the table."""
-    return [row for row in entries(frame) if row["test_top1_pct"] is not None]
+    return [row for row in frame if row["test_top1_pct"] is not None]
 
 
 def accuracy_figure(rows: Sequence[Mapping[str, Any]], seeds: Mapping[str, Sequence[float]], conditions: str) -> Figure:
@@ -45,6 +46,6 @@ def accuracy_figure(rows: Sequence[Mapping[str, Any]], seeds: Mapping[str, Seque
     axes.set_ylim(len(shown) - 0.4, -0.6)
     quiet(axes, "y")
     kinds = dict.fromkeys(WORDS[row["interval_95"] == T_INTERVAL] for row in shown)
-    axes.set_xlabel(f"test top-1, % (95% interval: {' or '.join(kinds)})", fontsize=8.5)
+    axes.set_xlabel(f"{COLUMNS['test_top1_pct'].axis} (95% interval: {' or '.join(kinds)})", fontsize=8.5)
     titled(figure, "Test accuracy", conditions, best_rows(len(shown), len(rows)))
     return figure

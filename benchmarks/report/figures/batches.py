@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import chosen, is_drawn, legend, plain_number, row_looks, titled
 from benchmarks.report.rows import Section
 from benchmarks.report.speed import swept_rows
@@ -38,7 +39,7 @@ def batches_figure(section: Section, conditions: str) -> Figure:
             if knee in points:
                 axes.plot(knee, points[knee], "o", color="none", markeredgecolor=looks_of[label].color, markersize=RING)
         axes.set(xscale="log", yscale="log", xlabel="batch size, images")
-        axes.set_ylabel({"train": "training, img/s", "infer": "inference, img/s"}[title])
+        axes.set_ylabel(COLUMNS[f"{title}_img_per_s"].axis.replace(" throughput", ""))  # which the title says
         axes.xaxis.set_major_locator(LogLocator(base=8.0))  # all steps of 4 would be too close to be read
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for axis in (axes.xaxis, axes.yaxis):

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.figure import Figure
 
+from benchmarks.report.cells import Frame
 from benchmarks.report.figures.drawn import legend, quiet, row_looks, titled
-from benchmarks.report.frames import entries
 from fmnist_zoo.figures import GRID, drawable, new_figure
 
 
-def classes_figure(frame: pd.DataFrame, labels: Sequence[str], conditions: str) -> Figure:
+def classes_figure(frame: Frame, labels: Sequence[str], conditions: str) -> Figure:
     """A line for each class, a marker on it for each row: its recall. To be called in `looks`.
 
     Args:
@@ -20,7 +19,7 @@ def classes_figure(frame: pd.DataFrame, labels: Sequence[str], conditions: str) 
         labels: of the rows to draw.
         conditions: of the section, in words.
     """
-    rows = [row for row in entries(frame) if row["variant"] in labels and row["recall"] is not None]
+    rows = [row for row in frame if row["variant"] in labels and row["recall"] is not None]
     names = list(dict.fromkeys(row["class"] for row in rows))
     looks_of = row_looks({row["variant"]: row["model"] for row in rows})
     figure, axes = new_figure(8.5, 1.5 + 0.36 * len(names))

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 import matplotlib as mpl
 import numpy as np
-import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.colors import Normalize, PowerNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from benchmarks.report.cells import Frame, by_variant
 from benchmarks.report.figures.drawn import readable_on, titled
-from benchmarks.report.frames import entries, predicted_column
+from benchmarks.report.frames import predicted_column
 from fmnist_zoo.figures import drawable, new_figure
 
 SHADES, DIFFERENCES = "Blues", "PuOr"
@@ -34,13 +34,10 @@ class Confusion:
     percent: NDArray[np.float64]
 
 
-def confusions(frame: pd.DataFrame) -> dict[str, Confusion]:
+def confusions(frame: Frame) -> dict[str, Confusion]:
     """By the label of the row, in the order of the table; a class without a test image has zeros."""
     found: dict[str, Confusion] = {}
-    groups: dict[str, list[dict[str, object]]] = {}
-    for row in entries(frame):
-        groups.setdefault(row["variant"], []).append(row)
-    for label, rows in groups.items():
+    for label, rows in by_variant(frame).items():
         names = tuple(str(row["true"]) for row in rows)
         counts = np.array([[row[predicted_column(name)] for name in names] for row in rows], dtype=float)
         sizes = counts.sum(axis=1, keepdims=True)

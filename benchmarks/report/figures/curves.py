@@ -9,25 +9,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
-from benchmarks.report.frames import entries
 from benchmarks.report.history import VALUES
 from fmnist_zoo.figures import MUTED, new_panels
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
 """The epochs of each row, by its label, in the order of the table."""
 
-PANELS = (
-    ("train_loss", "training loss, nats"),
-    ("val_loss", "validation loss, nats"),
-    ("train_top1_pct", "training top-1, %"),
-    ("val_top1_pct", "validation top-1, %"),
-)
-GAPS = (
-    ("loss_gap", "validation minus training loss, nats"),
-    ("top1_gap_pct", "training minus validation top-1, points"),
-)
-AXES = {"epoch": "epochs", "elapsed_s": "training time, s"}
+PANELS, GAPS = VALUES[:4], VALUES[4:]
+AXES = {"epoch": "epochs", "elapsed_s": COLUMNS["train_s"].axis}
 """What a figure has on its horizontal axis, by the name of the column."""
 FAR_APART = 10
 """From this ratio of the longest to the shortest training on, seconds are drawn on a logarithmic axis."""
@@ -36,7 +27,7 @@ FAR_APART = 10
 def curves_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
     """The epochs of each row that has two or more: one is no curve."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in entries(frame):
+    for row in frame:
         found.setdefault(row["variant"], []).append(row)
     return {label: epochs for label, epochs in found.items() if len(epochs) > 1 and all(map(_is_whole, epochs))}
 
@@ -55,9 +46,10 @@ def learning_figure(curves: Curves, x: str, conditions: str) -> Figure:
     panels = PANELS if validated else PANELS[::2]
     figure, axes = new_panels(10.0, 6.0 if validated else 3.6, rows=len(panels) // 2, columns=2)
     shown, looks_of = _head(figure, curves, f"Learning curves over {AXES[x].partition(',')[0]}", conditions)
-    for place, (panel, (name, label)) in enumerate(zip(axes, panels, strict=True)):
+    for place, (panel, column) in enumerate(zip(axes, panels, strict=True)):
+        name = column.key
         _draw(panel, shown, looks_of, x, name)
-        panel.set_ylabel(label)
+        panel.set_ylabel(column.axis)
         losses = [epoch[f"{name}_low"] for epochs in shown.values() for epoch in epochs]
         if name.endswith("_loss") and all(map(is_drawn, losses)):
             scale_log(panel, "y", [*losses, *(epoch[f"{name}_high"] for epochs in shown.values() for epoch in epochs)])
@@ -70,10 +62,10 @@ def gap_figure(curves: Curves, conditions: str) -> Figure:
     """How much better a model does on training images, from epoch to epoch. To be called in `looks`."""
     figure, axes = new_panels(10.0, 3.6, columns=2)
     shown, looks_of = _head(figure, curves, "Gap between training and validation: rising is overfitting", conditions)
-    for panel, (name, label) in zip(axes, GAPS, strict=True):
+    for panel, column in zip(axes, GAPS, strict=True):
         panel.axhline(0, color=MUTED, linewidth=1.0)
-        _draw(panel, shown, looks_of, "epoch", name)
-        panel.set(xlabel=AXES["epoch"], ylabel=label)
+        _draw(panel, shown, looks_of, "epoch", column.key)
+        panel.set(xlabel=AXES["epoch"], ylabel=column.axis)
     return figure
 
 
@@ -89,7 +81,7 @@ def has_seconds(curves: Curves) -> bool:
 
 def _is_whole(epoch: Mapping[str, Any]) -> bool:
     """Whether loss and accuracy of training are known, and no number is beyond what may have been measured."""
-    known = [value for value in (epoch[name] for name in VALUES) if value is not None]
+    known = [value for value in (epoch[column.key] for column in VALUES) if value is not None]
     return epoch["train_loss"] is not None and epoch["train_top1_pct"] is not None and all(abs(x) <= 1e9 for x in known)
 
 

@@ -8,8 +8,9 @@ from typing import Any
 import matplotlib as mpl
 from matplotlib.figure import Figure
 
+from benchmarks.report.cells import Entry
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, is_drawn, plain_number, quiet, titled
-from benchmarks.report.frames import entries
 from benchmarks.report.ledger import PARTS, ledger_frame
 from benchmarks.report.rows import Section
 from benchmarks.report.text import significant
@@ -19,9 +20,9 @@ SHADES = "cividis"
 """Made for every kind of colour vision (Nunez et al., 2018); no model has one of its colours."""
 
 
-def ledger_rows(section: Section) -> list[dict[str, Any]]:
+def ledger_rows(section: Section) -> list[Entry]:
     """The rows of a section whose ledger is whole."""
-    rows = entries(ledger_frame(section))
+    rows = ledger_frame(section)
     return [row for row in rows if all(is_drawn(row[name], above=-1.0) for name in (*PARTS, "wall_s"))]
 
 
@@ -49,7 +50,7 @@ def ledger_figure(rows: Sequence[Mapping[str, Any]], conditions: str) -> Figure:
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.margins(x=0.08)
     quiet(axes, "y")
-    axes.set_xlabel("wall time of a run, s (mean over its seeds)")
+    axes.set_xlabel(f"{COLUMNS['wall_s'].axis} (mean over its seeds)")
     axes.xaxis.set_major_formatter(lambda value, _: plain_number(value))
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.0, handlelength=1.2)
     titled(figure, "Where the time goes", conditions, best_rows(len(shown), len(rows)))

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-import pandas as pd
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
+from benchmarks.report.cells import Frame
 from benchmarks.report.figures.drawn import legend, plain_number, row_looks, titled
-from benchmarks.report.frames import entries
 from fmnist_zoo.figures import MUTED, new_panels
 
 FEWEST = 50
 """A bin with fewer images says too little to be drawn: chance alone may move its accuracy by 14 points (95%)."""
 
 
-def reliability_figure(frame: pd.DataFrame, labels: Sequence[str], conditions: str) -> Figure:
+def reliability_figure(frame: Frame, labels: Sequence[str], conditions: str) -> Figure:
     """Accuracy over confidence, and below it how many images have which confidence. To be called in `looks`.
 
     Args:
@@ -24,7 +23,7 @@ def reliability_figure(frame: pd.DataFrame, labels: Sequence[str], conditions: s
         labels: of the rows to draw, each with bins in the frame.
         conditions: of the section, in words.
     """
-    rows = [row for row in entries(frame) if row["variant"] in labels]
+    rows = [row for row in frame if row["variant"] in labels]
     looks_of = row_looks({row["variant"]: row["model"] for row in rows})
     figure, (above, below) = new_panels(8.5, 6.2, rows=2, sharex=True, height_ratios=[3, 1])
     above.plot([0, 100], [0, 100], "--", color=MUTED, linewidth=1.0)

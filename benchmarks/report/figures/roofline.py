@@ -11,9 +11,10 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from benchmarks.report.bound import GEMM_OF
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, titled
 from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
-from benchmarks.report.frames import SectionFrames, entries
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.placing import Box, Places, along, around
 from benchmarks.report.text import significant
 from benchmarks.schema import GEMM_PRECISIONS
@@ -58,14 +59,14 @@ def roofline_points(part: SectionFrames) -> list[Point]:
             flop_per_byte=row["train_flop_per_byte"],
             tflop_per_s=row["train_tflop_per_s"],
         )
-        for row in entries(part.cost)
+        for row in part.cost
         if is_drawn(row["train_flop_per_byte"]) and is_drawn(row["train_tflop_per_s"])
     ]
 
 
 def roofline_roofs(part: SectionFrames) -> Roofs | None:
     """The roofs over a section's rows, medians over its runs, of the formats that rows use; None where unknown."""
-    used = {GEMM_OF.get(row["precision"]) for row in entries(part.cost)}
+    used = {GEMM_OF.get(row["precision"]) for row in part.cost}
     measured = [record.roofline for row in part.section.rows for record in row.ok if record.roofline]
     copying = [rate for roofline in measured if is_drawn(rate := roofline["copy_gb_per_s"])]
     gemm = {}
@@ -79,8 +80,8 @@ def roofline_roofs(part: SectionFrames) -> Roofs | None:
 def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> Figure:
     """Achieved TFLOP/s over arithmetic intensity, both logarithmic. To be called in `looks`."""
     figure, axes = new_figure(8.0, 5.0)
-    axes.set(xscale="log", yscale="log", xlabel="arithmetic intensity of a training step, FLOP/byte (at most)")
-    axes.set_ylabel("achieved in training, TFLOP/s")
+    axes.set(xscale="log", yscale="log", xlabel=f"{COLUMNS['train_flop_per_byte'].axis} (at most)")
+    axes.set_ylabel(COLUMNS["train_tflop_per_s"].axis)
     titled(figure, "Roofline of training", conditions)
     for axis in (axes.xaxis, axes.yaxis):
         axis.set_major_locator(LogLocator(subs=(1, 2, 5)))

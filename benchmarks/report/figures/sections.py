@@ -5,20 +5,20 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 
-import pandas as pd
-
+from benchmarks.report.cells import Frame, by_variant, differs
+from benchmarks.report.columns import COLUMNS
 from benchmarks.report.figures.accuracy import accuracy_figure, accuracy_rows
 from benchmarks.report.figures.batches import batches_figure, has_rates
 from benchmarks.report.figures.classes import classes_figure
 from benchmarks.report.figures.confusion import Confusion, best_two, confusion_figure, confusions, difference_figure
 from benchmarks.report.figures.curves import curves_of, gap_figure, has_gap, has_seconds, learning_figure
 from benchmarks.report.figures.drawn import Sketch, best_of_each_model, file_name
-from benchmarks.report.figures.fronts import AXES, front_figure, priced_rows
+from benchmarks.report.figures.fronts import COSTS, front_figure, priced_rows
 from benchmarks.report.figures.ledger import ledger_figure, ledger_rows
 from benchmarks.report.figures.reliability import reliability_figure
 from benchmarks.report.figures.roofline import roofline_figure, roofline_points, roofline_roofs
 from benchmarks.report.figures.targets import profiles_of, targets_figure
-from benchmarks.report.frames import SectionFrames, entries
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.history import history_frame
 
 MOST_MODELS = 10
@@ -28,7 +28,7 @@ NAMED = 6
 
 
 def section_sketches(
-    part: SectionFrames, findings: Mapping[str, pd.DataFrame], words: str, *, new_models: Collection[str] | None
+    part: SectionFrames, findings: Mapping[str, Frame], words: str, *, new_models: Collection[str] | None
 ) -> Iterator[Sketch]:
     """The figures of a section; one that isn't main has those of accuracy, its training time and batch sizes.
 
@@ -38,7 +38,7 @@ def section_sketches(
         words: its conditions.
         new_models: those whose confusion matrices no section before has; None for a section that isn't the main one.
     """
-    costs = [cost for cost in AXES if cost == "train_s" or new_models is not None]
+    costs = [cost for cost in COSTS if cost == "train_s" or new_models is not None]
     yield from _accuracy_sketches(part, findings["fronts.csv"], words, costs)
     if new_models is not None:
         yield from _learning_sketches(part, findings["time_to_accuracy.csv"], words)
@@ -50,7 +50,7 @@ def section_sketches(
         yield from _class_sketches(part, findings["reliability.csv"], words, new_models)
 
 
-def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, costs: Sequence[str]) -> Iterator[Sketch]:
+def _accuracy_sketches(part: SectionFrames, fronts: Frame, words: str, costs: Sequence[str]) -> Iterator[Sketch]:
     rows = accuracy_rows(part.accuracy)
     if len(rows) < 2:
         return
@@ -61,10 +61,10 @@ def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, co
         draw=partial(accuracy_figure, rows, seeds, words),
     )  # fmt: skip
     for cost in costs:
-        priced = priced_rows(part, entries(fronts), cost)
-        front = [row.label for row in sorted(priced, key=lambda row: row.cost) if row.on_front]
-        if len({row.cost for row in priced}) > 1 and front:
-            what = AXES[cost].partition(",")[0]
+        priced = priced_rows(part, fronts, cost)
+        front = [row["variant"] for row in sorted(priced, key=lambda row: row["mean_cost"]) if row["on_front"] == "yes"]
+        if len({row["mean_cost"] for row in priced}) > 1 and front:
+            what = COLUMNS[cost].called
             yield Sketch(
                 kind="fronts", name=f"accuracy-{what.replace(' ', '-')}",
                 alt=f"Test accuracy against {what}; on the front: {_listed(front)}",
@@ -72,11 +72,12 @@ def _accuracy_sketches(part: SectionFrames, fronts: pd.DataFrame, words: str, co
             )  # fmt: skip
 
 
-def _learning_sketches(part: SectionFrames, targets: pd.DataFrame, words: str) -> Iterator[Sketch]:
+def _learning_sketches(part: SectionFrames, targets: Frame, words: str) -> Iterator[Sketch]:
     curves = curves_of(history_frame(part.section))
     if curves:
         of_rows = _listed(list(curves))
-        if part.accuracy["budget"].nunique() == 1:  # epochs of different budgets say little beside each other
+        # Epochs of different budgets say little beside each other.
+        if not differs([row["budget"] for row in part.accuracy]):
             alt = f"Loss and accuracy by epoch: {of_rows}"
             draw = partial(learning_figure, curves, "epoch", words)
             yield Sketch(kind="learning", name="learning-epochs", alt=alt, draw=draw)
@@ -104,10 +105,10 @@ def _cost_sketches(part: SectionFrames, words: str) -> Iterator[Sketch]:
 
 
 def _class_sketches(
-    part: SectionFrames, reliability: pd.DataFrame, words: str, new_models: Collection[str]
+    part: SectionFrames, reliability: Frame, words: str, new_models: Collection[str]
 ) -> Iterator[Sketch]:
     """Figures of classes: of the best row of each model."""
-    models = {row["variant"]: row["model"] for row in entries(part.per_class)}
+    models = {row["variant"]: row["model"] for row in part.per_class}
     labels = best_of_each_model(models)[:MOST_MODELS]
     if not labels:
         return
@@ -115,7 +116,7 @@ def _class_sketches(
         kind="classes", name="classes", alt=f"Accuracy by class: {_listed(labels)}",
         draw=partial(classes_figure, part.per_class, labels, words),
     )  # fmt: skip
-    if binned := [label for label in labels if label in set(reliability["variant"])]:
+    if binned := [label for label in labels if label in by_variant(reliability)]:
         yield Sketch(
             kind="reliability", name="reliability",
             alt=f"How often predictions are right by how sure they are: {_listed(binned)}",

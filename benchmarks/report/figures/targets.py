@@ -9,7 +9,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
-from benchmarks.report.frames import entries
 from fmnist_zoo.figures import INK, MUTED, new_figure
 
 Profiles = Mapping[str, Sequence[Mapping[str, Any]]]
@@ -19,7 +18,7 @@ Profiles = Mapping[str, Sequence[Mapping[str, Any]]]
 def profiles_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
     """The targets of each row, up to the first that its median run missed; none of rows of unknown times."""
     found: dict[str, list[dict[str, Any]]] = {}
-    for row in entries(frame):
+    for row in frame:
         profile = found.setdefault(row["variant"], [])
         missed_before = profile and profile[-1]["median_train_s"] is None
         if not missed_before and is_drawn(time_of(row)):

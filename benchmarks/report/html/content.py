@@ -13,8 +13,9 @@ from benchmarks.reading import Problem
 from benchmarks.record import RunRecord
 from benchmarks.report import noise
 from benchmarks.report.answers import read_answers
-from benchmarks.report.frames import SectionFrames, class_names, entries, matching, section_frames
-from benchmarks.report.html.curves import LEDGER_PARTS, learning_curves, ledger, points
+from benchmarks.report.columns import COLUMNS
+from benchmarks.report.frames import SectionFrames, class_names, matching, section_frames
+from benchmarks.report.html.curves import COSTS, LEDGER_PARTS, learning_curves, ledger, points
 from benchmarks.report.html.environment import machine_content
 from benchmarks.report.html.mistakes import (
     Mistakes,
@@ -24,7 +25,7 @@ from benchmarks.report.html.mistakes import (
     section_mistakes,
     voters_by_label,
 )
-from benchmarks.report.html.sweeps import sweeps
+from benchmarks.report.html.sweeps import RATES, sweeps
 from benchmarks.report.html.tables import section_tables
 from benchmarks.report.pairs import letters, section_groups
 from benchmarks.report.rows import Row, Section, sections
@@ -59,7 +60,8 @@ class Content:
 
 def page_content(found: Found) -> Content:
     """What the records of machines' folders have to show: every machine with records, every set of comparable runs."""
-    content = Content({"machines": [], "sets": [], "sweeps": [], "datasets": {}, "ledger_parts": LEDGER_PARTS})
+    lists = {"ledger_parts": LEDGER_PARTS, "costs": COSTS, "rates": RATES, "accuracy": COLUMNS["test_top1_pct"].axis}
+    content = Content({"machines": [], "sets": [], "sweeps": [], "datasets": {}, **lists})
     for folder, (records, problems) in found.items():
         if records:
             _add_machine(content, folder, records, problems)
@@ -116,7 +118,7 @@ def _set_content(part: SectionFrames, mistakes: Mistakes) -> dict[str, Any]:
         ],
         "points": points(part),
         "tables": section_tables(part),
-        "notes": [[entry["variant"], entry["flags"]] for entry in entries(part.throughput) if entry["flags"]],
+        "notes": [[entry["variant"], entry["flags"]] for entry in part.throughput if entry["flags"]],
         "failures": [
             [row.label, record.seed, record.status, record.error]
             for row in section.rows

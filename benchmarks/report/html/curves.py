@@ -3,41 +3,45 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal, cast, get_args, get_type_hints
+from statistics import fmean
+from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 
-from benchmarks.record import RunRecord
-from benchmarks.report.frames import SectionFrames, average, entries
+from benchmarks.report.cells import Over, average
+from benchmarks.report.columns import COLUMNS
+from benchmarks.report.frames import SectionFrames
 from benchmarks.report.rows import Row
-from benchmarks.schema import Epoch, Ledger
+from benchmarks.schema import Ledger
 from benchmarks.stats.fronts import pareto_front
+from fmnist_zoo.history import EpochStats
 
 Curve = Literal["val_top1_pct", "train_top1_pct", "val_loss", "train_loss"]
 CURVES: tuple[Curve, ...] = get_args(Curve)
 LEDGER_PARTS = tuple(name for name in get_type_hints(Ledger) if name != "wall_s")
-COSTS = {"train_img_per_s": -1, "infer_img_per_s": -1, "train_s": 1, "num_params": 1}
-"""What accuracy is shown against; -1 where more is better."""
+COSTS = [
+    [key, COLUMNS[key].axis, "~g" if COLUMNS[key].unit == "s" else "~s"]
+    for key in ("train_img_per_s", "infer_img_per_s", "train_s", "num_params")
+]
+"""What accuracy is drawn against: key, title of the axis, and Plotly's format of its ticks."""
 
 
 def points(part: SectionFrames) -> list[dict[str, Any]]:
     """For each row its accuracy with the interval, what that costs, and against which costs it is on the front."""
-    accuracy, throughput = entries(part.accuracy), entries(part.throughput)
+    accuracy, throughput = part.accuracy, part.throughput
     found: list[dict[str, Any]] = [
         {
             "top1_pct": good["test_top1_pct"],
             "low_pct": good["test_top1_low_pct"],
             "high_pct": good["test_top1_high_pct"],
-            "num_seeds": good["num_seeds"],
-            "num_params": good["num_params"],
-            "train_s": good["train_s"],
-            "train_img_per_s": fast["train_img_per_s"],
-            "infer_img_per_s": fast["infer_img_per_s"],
+            **{key: good[key] for key in ("num_seeds", "num_params", "train_s")},
+            **{key: fast[key] for key in ("train_img_per_s", "infer_img_per_s")},
             "fronts": [],
         }
         for good, fast in zip(accuracy, throughput, strict=True)
     ]
-    for cost, sign in COSTS.items():
+    for cost, *_ in COSTS:
+        sign = -1 if COLUMNS[cost].better == "higher" else 1
         known = [point for point in found if point["top1_pct"] is not None and point[cost]]
         places = pareto_front(
             np.array([point["top1_pct"] for point in known]), np.array([sign * point[cost] for point in known])
@@ -65,7 +69,7 @@ def learning_curves(row: Row) -> dict[str, Any] | None:
     }
 
 
-def _band(by_epoch: Sequence[Sequence[Epoch]], name: Curve) -> dict[str, list[float | None]] | None:
+def _band(by_epoch: Sequence[Sequence[EpochStats]], name: Curve) -> dict[str, list[float | None]] | None:
     """Mean, least and greatest of one number by epoch; None where no epoch has it."""
     values = [[value for epoch in epochs if (value := epoch[name]) is not None] for epochs in by_epoch]
     if not any(values):
@@ -79,8 +83,4 @@ def _band(by_epoch: Sequence[Sequence[Epoch]], name: Curve) -> dict[str, list[fl
 
 def ledger(row: Row) -> list[float | None] | None:
     """Seconds by part (`LEDGER_PARTS`), mean over the runs that count; None where there are none."""
-    return [_mean_part(row.ok, name) for name in LEDGER_PARTS] if row.ok else None
-
-
-def _mean_part(records: Sequence[RunRecord], name: str) -> float | None:
-    return average(cast("dict[str, float | None]", record.ledger)[name] for record in records)
+    return [Over(fmean, f"ledger.{name}")(row) for name in LEDGER_PARTS] if row.ok else None

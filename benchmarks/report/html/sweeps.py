@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from benchmarks.report.frames import accuracy_frame, entries, throughput_frame
+from benchmarks.report.columns import COLUMNS
+from benchmarks.report.frames import accuracy_frame, throughput_frame
 from benchmarks.report.rows import Row, Section
 
 COMPARED = ("test_top1_pct", "test_top1_low_pct", "test_top1_high_pct", "num_seeds")
 SPEEDS = ("train_img_per_s", "infer_img_per_s", "train_s", "wall_s", "peak_mem_mib")
+RATES = [[key, COLUMNS[key].called.replace(" throughput", ""), COLUMNS[key].unit] for key in SPEEDS[:3]]
+"""Of them, those that the page shows side by side: key, name and unit."""
 
 
 def sweeps(section: Section, title: str) -> list[dict[str, Any]]:
@@ -38,7 +41,7 @@ def _of_day(row: Row, day: str) -> Row:
 def _rows(section: Section, rows: Sequence[Row]) -> list[dict[str, Any]]:
     """Each row that has a run which counts, by what is compared."""
     part = Section(section.conditions, [row for row in rows if row.ok])
-    accuracy, speed = entries(accuracy_frame(part)), entries(throughput_frame(part))
+    accuracy, speed = accuracy_frame(part), throughput_frame(part)
     return [
         {
             "label": row.label,

@@ -1,5 +1,5 @@
 const compareState = { before: 0, after: 1 };
-const RATES = [["train_img_per_s", "training", "img/s"], ["infer_img_per_s", "inference", "img/s"], ["train_s", "training time", "s"]];
+const RATES = DATA.rates;
 
 function renderCompare() {
   const box = byId("compare-body");

@@ -1,9 +1,4 @@
-const COSTS = [
-  ["train_img_per_s", "training throughput, img/s", "~s"],
-  ["infer_img_per_s", "inference throughput, img/s", "~s"],
-  ["train_s", "training time, s", "~g"],
-  ["num_params", "parameters", "~s"],
-];
+const COSTS = DATA.costs;
 const pointState = { cost: "train_img_per_s" };
 
 function renderPoints(set, isShown) {
@@ -46,7 +41,7 @@ function drawPoints(chart, set, isShown) {
   const labels = shown.length <= 14 ? placedLabels(shown, best, ranges, chart) : [];
   draw(chart, traces, {
     xaxis: axis(title, { type: "log", tickformat: format, range: ranges.x, tickvals: ticks }),
-    yaxis: axis("test top-1, %", { range: ranges.y }), annotations: labels,
+    yaxis: axis(DATA.accuracy, { range: ranges.y }), annotations: labels,
   });
 }
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Callable, Mapping, Sequence
-from csv import DictWriter
 from dataclasses import dataclass
 from typing import Any
+
+import pandas as pd
 
 from benchmarks.record import RunRecord
 from benchmarks.report.cells import Column, Entry, Frame, average, is_known
@@ -115,12 +115,11 @@ def csv(frames: Sequence[Frame]) -> str:
 
     Text of records, such as a model's name, is made so that no spreadsheet runs it.
     """
-    stream = io.StringIO()
     rows = _whole([row for frame in frames for row in frame])
-    writer = DictWriter(stream, list(rows[0]) if rows else IDENTITY, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _cell(value) for name, value in row.items()} for row in rows)
-    return stream.getvalue()
+    columns = list(rows[0]) if rows else IDENTITY
+    # Values stay the Python objects that they are: else pandas would make 256 beside None a 256.0.
+    cells = [[_cell(value) for value in row.values()] for row in rows]
+    return pd.DataFrame(cells, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
 
 
 def _names(record: RunRecord) -> list[str]:

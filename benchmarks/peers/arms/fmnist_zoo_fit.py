@@ -13,6 +13,7 @@ from fmnist_zoo import Recipe, create_model, fit
 from fmnist_zoo.data import Dataset, Split
 from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.evaluation import Predictor
+from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Budget, Precision
 from fmnist_zoo.training.precision import is_emulated
 
@@ -34,6 +35,11 @@ def train(task: Task, pause: Pause) -> None:
         weight_decay=0.0,
     )
     num_images = len(dataset.train) // task.batch_size * task.batch_size
+
+    def on_epoch(stats: EpochStats) -> None:
+        assert stats["train_loss"] is not None, "a training knows its loss"
+        pause(stats["train_loss"], num_images, predictor(model, dataset, precision))
+
     fit(
         model,
         dataset,
@@ -42,7 +48,7 @@ def train(task: Task, pause: Pause) -> None:
         device=task.device,
         precision=precision,
         engine=task.engine,
-        on_epoch=lambda stats: pause(stats["train_loss"], num_images, predictor(model, dataset, precision)),
+        on_epoch=on_epoch,
     )
 
 

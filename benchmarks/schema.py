@@ -1,13 +1,18 @@
-"""The parts of a run's record as types; `benchmarks.fits` checks that a value read from JSON is of one.
+"""The parts of a run's record as types, which msgspec checks when it reads one (`benchmarks.reading`).
 
-A number that was not measured, or is not finite, is None in every part: never 0 and never a guess.
+A number that was not measured, or is not finite, is None in every part: never 0 and never a guess. A key that a part
+gets later is `NotRequired`: records without it are still read.
 """
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Annotated, Any, Literal, NotRequired, TypedDict
+
+from msgspec import Meta
 
 Status = Literal["ok", "oom", "timeout", "diverged", "failed"]
+Int64 = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
+"""An integer of 64 bits, as tables and arrays have them; every integer of a record is one."""
 
 
 class _Chosen(TypedDict):
@@ -19,8 +24,8 @@ class _Chosen(TypedDict):
     engine: str
     device: str
     dataset: str
-    num_train: int
-    num_val: int
+    num_train: Int64
+    num_val: Int64
     recipe: dict[str, Any]
 
 
@@ -39,9 +44,9 @@ class Dataset(TypedDict):
 
     name: str
     checksum: str
-    num_train: int
-    num_val: int
-    num_test: int
+    num_train: Int64
+    num_val: Int64
+    num_test: Int64
     class_names: list[str]
 
 
@@ -49,12 +54,12 @@ class Hardware(TypedDict):
     """The machine: results are filed and compared by it."""
 
     cpu_model: str
-    physical_cores: int | None
-    logical_cores: int | None
+    physical_cores: Int64 | None
+    logical_cores: Int64 | None
     memory_gib: float | None
     gpu_name: str | None
     gpu_memory_gib: float | None
-    gpu_count: int
+    gpu_count: Int64
 
 
 class Software(TypedDict):
@@ -80,16 +85,16 @@ class Details(TypedDict):
     `variables` the environment variables that torch, OpenMP, CUDA and the allocator read, as the worker has them.
     """
 
-    cores_used: int | None
+    cores_used: Int64 | None
     isa: list[str]
-    l1d_cache_kib: int | None
-    l2_cache_kib: int | None
-    l3_cache_kib: int | None
-    num_threads: int | None
+    l1d_cache_kib: Int64 | None
+    l2_cache_kib: Int64 | None
+    l3_cache_kib: Int64 | None
+    num_threads: Int64 | None
     variables: dict[str, str]
     gpu_power_limit_w: float | None
-    gpu_max_sm_clock_mhz: int | None
-    gpu_max_memory_clock_mhz: int | None
+    gpu_max_sm_clock_mhz: Int64 | None
+    gpu_max_memory_clock_mhz: Int64 | None
 
 
 class Environment(TypedDict):
@@ -114,21 +119,26 @@ class Execution(TypedDict):
     device: str
     precision: str
     engine: str
-    num_threads: int | None
+    num_threads: Int64 | None
     reason: str | None
     fallback: str | None
 
 
 class Epoch(TypedDict):
-    """One entry of the history; `elapsed_s` counts seconds of training so far."""
+    """One entry of the history; `elapsed_s` counts seconds of training so far, `num_steps` its steps.
 
-    epoch: int
+    `scheduled_steps` is how many the whole training was planned to take, as `fmnist_zoo.training.state` has it.
+    """
+
+    epoch: Int64
     train_loss: float | None
     train_top1_pct: float | None
     val_loss: float | None
     val_top1_pct: float | None
     lr: float | None
     elapsed_s: float | None
+    num_steps: NotRequired[Int64]
+    scheduled_steps: NotRequired[Int64]
 
 
 class Ledger(TypedDict):
@@ -154,7 +164,7 @@ class Ledger(TypedDict):
 
 ClassScore = TypedDict(
     "ClassScore",
-    {"class": str, "precision": float | None, "recall": float | None, "f1": float | None, "support": int},
+    {"class": str, "precision": float | None, "recall": float | None, "f1": float | None, "support": Int64},
 )
 """Scores of one class, each between 0 and 1; `support` is its number of test images."""
 
@@ -166,7 +176,7 @@ class Metrics(TypedDict):
     test_nll: float | None
     macro_f1: float | None
     per_class: list[ClassScore]
-    confusion_matrix: list[list[int]]
+    confusion_matrix: list[list[Int64]]
 
 
 class Throughput(TypedDict):
@@ -174,8 +184,8 @@ class Throughput(TypedDict):
 
     train_img_per_s: float | None
     infer_img_per_s: float | None
-    train_batch_size: int | None
-    infer_batch_size: int | None
+    train_batch_size: Int64 | None
+    infer_batch_size: Int64 | None
     train_samples_img_per_s: list[float]
     infer_samples_img_per_s: list[float]
 
@@ -186,7 +196,7 @@ class Latency(TypedDict):
     p50_ms: float
     p95_ms: float
     p99_ms: float
-    num_samples: int
+    num_samples: Int64
 
 
 class Memory(TypedDict):
@@ -210,11 +220,11 @@ class Compilation(TypedDict):
     """
 
     cache: str | None
-    num_graphs: int
-    num_graph_breaks: int
-    num_recompiles: int
-    num_cache_hits: int
-    num_cache_misses: int
+    num_graphs: Int64
+    num_graph_breaks: Int64
+    num_recompiles: Int64
+    num_cache_hits: Int64
+    num_cache_misses: Int64
 
 
 class Cost(TypedDict):
@@ -226,7 +236,7 @@ class Cost(TypedDict):
     forward_gmacs: float
     forward_gflops: float
     training_gflops: float
-    step_traffic_bytes: dict[str, int] | None
+    step_traffic_bytes: dict[str, Int64] | None
 
 
 class StepShares(TypedDict):
@@ -235,13 +245,13 @@ class StepShares(TypedDict):
     forward_ms: float
     backward_ms: float
     optimizer_ms: float
-    num_samples: int
+    num_samples: Int64
 
 
 class BatchPoint(TypedDict):
     """Throughput at one batch size; None with the reason in `note` where it can't be had."""
 
-    batch_size: int
+    batch_size: Int64
     img_per_s: float | None
     samples_img_per_s: list[float]
     note: str | None
@@ -252,8 +262,8 @@ class BatchSweep(TypedDict):
 
     train: list[BatchPoint]
     infer: list[BatchPoint]
-    train_knee: int | None
-    infer_knee: int | None
+    train_knee: Int64 | None
+    infer_knee: Int64 | None
 
 
 class Load(TypedDict):
@@ -269,7 +279,7 @@ class Load(TypedDict):
     other_cpu: float | None
     stolen_cpu: float | None
     gpu_busy: float | None
-    gpu_other_processes: int | None
+    gpu_other_processes: Int64 | None
     gpu_throttle_reasons: list[str] | None
     gpu_sm_clock_mhz: float | None
 
@@ -298,8 +308,8 @@ class Roofline(TypedDict):
 
     gemm_tflop_per_s: dict[str, float | None]
     copy_gb_per_s: float | None
-    gemm_size: int | None
-    copy_block_mib: int | None
+    gemm_size: Int64 | None
+    copy_block_mib: Int64 | None
     gemm_samples_tflop_per_s: dict[str, list[float]]
     copy_samples_gb_per_s: list[float]
 

@@ -63,7 +63,7 @@ def _first(run: RunRecord, target_pct: float) -> Epoch | None:
 
 
 def _images(run: RunRecord, epoch: Epoch) -> float | None:
-    steps = dict(epoch).get("num_steps")  # records have it, though their schema doesn't ask for it
+    steps = epoch.get("num_steps")
     batch_size = run.config["recipe"].get("batch_size")
     return steps * batch_size if isinstance(steps, int) and isinstance(batch_size, int) else None
 

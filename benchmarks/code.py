@@ -206,13 +206,9 @@ def _is_own(name: str, path: Path, package: str) -> bool:
 @functools.cache
 def _definitions(source: bytes) -> frozenset[str]:
     """The names that a module defines itself."""
-    found = set[str]()
-    for node in ast.parse(source).body:
-        if isinstance(node, ast.ClassDef | ast.FunctionDef):
-            found.add(node.name)
-        elif isinstance(node, ast.Assign):
-            found.update(map(_dotted, node.targets))
-    return frozenset(found)
+    body = ast.parse(source).body
+    numbers = {_dotted(target) for node in body if isinstance(node, ast.Assign) for target in node.targets}
+    return frozenset(numbers | {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)})
 
 
 @functools.cache

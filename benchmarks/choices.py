@@ -15,13 +15,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
 
 from benchmarks.reading import read_json
 from benchmarks.schema import Environment
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
-from fmnist_zoo.recipe import Engine, Precision
 from fmnist_zoo.training.choose import Choice
 
 
@@ -43,11 +41,10 @@ def remembered(path: Path | None) -> Choice | None:
     if path is None:
         return None
     try:
-        choice = Choice(**read_json(path))
-    except (OSError, ValueError, TypeError):
+        choice = read_json(path, Choice)
+    except (OSError, ValueError):
         return None
-    fits = choice.precision in get_args(Precision) and choice.engine in get_args(Engine)
-    return choice if fits and isinstance(choice.reason, str) else None
+    return None if choice.reason is None else choice
 
 
 def decided(execution: Mapping[str, str | None] | None) -> Choice | None:

@@ -1,7 +1,8 @@
 """Which program made a run: a checksum of its model's code and of the training's.
 
-It is made of parsed programs without their comments and docstrings, so that it changes with what the code does and not
-with what is said of it. How speed is measured isn't part of it, nor is anything else of this repository.
+It is made of parsed programs without comments and docstrings, so that it changes with what the code does and not with
+what is said of it, nor with where it lies: no module's name is in it, and an import counts by what it brings. How speed
+is measured isn't part of it, nor is anything else of this repository.
 """
 
 from __future__ import annotations
@@ -13,83 +14,227 @@ import importlib.metadata
 import importlib.util
 import sys
 import sysconfig
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from torch import nn
 
-import fmnist_zoo
+_TRAINING = ("fmnist_zoo.training.fit", "fmnist_zoo.training.determinism", "fmnist_zoo.data.splits")
+"""Where training begins: what these modules import counts as well."""
 
-_PACKAGE = Path(fmnist_zoo.__file__).parent
-_NOT_ARITHMETIC = ("choose.py", "ledger.py", "state.py")
-"""Of the training's modules: what is measured, booked and saved, and decides nothing about the weights but what a
-record says itself."""
+_DECIDE_NOTHING = frozenset({
+    "DatasetSpec", "Ledger", "ModelSpec", "TrainingState", "__version__", "convert_options", "count_flops",
+    "load_dataset", "register_model",
+})  # fmt: skip
+"""A module of `fmnist_zoo` that defines one of these doesn't count, wherever it lies: it finds, books or saves, and
+decides nothing about the weights but what a record says itself."""
 
 
 def code_checksum(build: Callable[..., nn.Module], model: nn.Module) -> str:
     """SHA-256 (hex) of what decides how a model's training goes, beside its configuration and the data.
 
-    That is the module in which it is defined and those that this one uses, the training's modules, and the versions of
-    the libraries (such as timm) that its layers come from. Modules are those of `fmnist_zoo.models`, of the plug-in's
-    own package, and whatever isn't installed, such as a file beside the plug-in.
+    That is what `program_files` names, and the versions of the libraries (such as timm) that the layers come from.
 
     Args:
         build: what built it.
         model: an instance, for the classes of its layers.
     """
-    home = getattr(build, "__module__", "")
-    names = {home, *(type(layer).__module__ for layer in model.modules())}
-    own = _own_modules(names, package=home.partition(".")[0])
-    sources = {_program(Path(sys.modules[name].__file__ or "")) for name in own}
-    training = [
-        *(path for path in sorted((_PACKAGE / "training").glob("*.py")) if path.name not in _NOT_ARITHMETIC),
-        _PACKAGE / "data" / "loader.py",
-        _PACKAGE / "data" / "splits.py",
-        _PACKAGE / "evaluation.py",
-        _PACKAGE / "recipe.py",
-    ]
-    libraries = {name.partition(".")[0] for name in names - own} - {"", "torch", "fmnist_zoo"}
-    parts = [*sorted(sources), *map(_program, training), *sorted(map(_version, libraries))]
-    return hashlib.sha256("\0".join(parts).encode()).hexdigest()
+    files = program_files(build, model)
+    libraries = {name.partition(".")[0] for name in _homes(build, model) - set(files)} - {"", "torch", "fmnist_zoo"}
+    programs = canonical_programs({name: path.read_bytes() for name, path in files.items()})
+    return _sha256("\0".join([*programs, *sorted(map(_version, libraries))]))
 
 
-def _own_modules(names: Iterable[str], package: str) -> set[str]:
-    """The modules among these, and those that they use, that aren't a library's."""
-    todo, found = list(names), set[str]()
+def program_files(build: Callable[..., nn.Module], model: nn.Module) -> dict[str, Path]:
+    """The modules that a run depends on, by name (of a package: `NAME.__init__`): the model's and the training's.
+
+    These are the modules in which build and layers are defined, and those that they use, as far as they belong to
+    `fmnist_zoo`, to the plug-in's own package, or to no installed package, such as a file beside the plug-in.
+
+    Raises:
+        RuntimeError: a module where training begins isn't where this file has it.
+    """
+    package = _home(build).partition(".")[0]
+    todo, found = [*_homes(build, model), *_TRAINING], dict[str, Path]()
     while todo:
         name = todo.pop()
-        if name not in found and _is_own(name, package):
-            found.add(name)
+        path = None if name in found else _file(name)
+        if path is None or not _is_own(name, path, package):
+            continue
+        found[name] = path
+        for _, module, item in _imports(path.read_bytes(), _key(name, path).rpartition(".")[0]):
+            todo += [module, f"{module}.{item}"] if item else [module]
+        if name in sys.modules and name.partition(".")[0] != "fmnist_zoo":  # it may import in ways of its own
             todo += filter(None, map(_module_of, vars(sys.modules[name]).values()))
-            todo += _imported(name)
-    return found
+    if moved := set(_TRAINING) - set(found):
+        raise RuntimeError(f"{', '.join(sorted(moved))} isn't there: say in _TRAINING of {__file__} where it is now")
+    return {_key(name, path): path for name, path in found.items()}
 
 
-def _imported(name: str) -> Iterator[str]:
-    """The modules that the text of one imports from: a number doesn't say where it was taken from."""
-    module = sys.modules[name]
-    for node in ast.walk(ast.parse(Path(module.__file__ or "").read_bytes())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            yield importlib.util.resolve_name("." * node.level + (node.module or ""), module.__package__)
+def canonical_programs(sources: Mapping[str, bytes]) -> list[str]:
+    """What modules do, in texts that stay the same when modules move or are renamed, and are sorted.
+
+    What one module imports from another of these stands for a name in that one's content; what it imports from a
+    library, for its full name there. Of the same package's modules that aren't among these, only the name counts.
+
+    Args:
+        sources: by module, of a package `NAME.__init__`.
+    """
+    contents = {name.removesuffix(".__init__"): "" for name in sources}
+    ours = frozenset(name.partition(".")[0] for name in sources)
+    for _ in ("what each does", "and with what"):
+        texts = {name: _text(source, name.rpartition(".")[0], ours, contents) for name, source in sources.items()}
+        contents = {name.removesuffix(".__init__"): _sha256(text) for name, text in texts.items()}
+    return sorted(set(texts.values()))
 
 
-def _is_own(name: str, package: str) -> bool:
+def _text(source: bytes, package: str, ours: frozenset[str], contents: Mapping[str, str]) -> str:
+    used = {name for _, module, item in _imports(source, package) for name in (module, f"{module}.{item}")}
+    return _program(source, package, ours, frozenset((name, contents[name]) for name in used & set(contents)))
+
+
+@functools.cache
+def _imports(source: bytes, package: str) -> tuple[tuple[str, str, str | None], ...]:
+    nodes = ast.walk(ast.parse(source))
+    return tuple(
+        part for node in nodes if isinstance(node, ast.Import | ast.ImportFrom) for part in _bound(node, package)
+    )
+
+
+def _bound(node: ast.Import | ast.ImportFrom, package: str) -> list[tuple[str, str, str | None]]:
+    """What an import binds: the name in the program, the module, and what of it; None for the module itself."""
+    if isinstance(node, ast.Import):
+        return [(alias.asname or alias.name, alias.name, None) for alias in node.names]
+    module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
+    return [(alias.asname or alias.name, module, alias.name) for alias in node.names]
+
+
+@functools.cache
+def _program(source: bytes, package: str, ours: frozenset[str], contents: frozenset[tuple[str, str]]) -> str:
+    return _Canonical(package, ours, dict(contents)).text(source)
+
+
+class _Canonical(ast.NodeTransformer):
+    """A module without positions, comments, strings that nothing uses, and names of modules.
+
+    Imports are gathered at the end, in the order of the alphabet; those that depend on something stay where they are.
+
+    Args:
+        package: of the module.
+        ours: the packages whose modules may move.
+        contents: of the modules that count, by name.
+    """
+
+    def __init__(self, package: str, ours: frozenset[str], contents: Mapping[str, str]) -> None:
+        self.package, self.ours, self.contents = package, ours, contents
+        self.modules: dict[str, str] = {}
+        self.imported = set[str]()
+        self.depends = False
+
+    def text(self, source: bytes) -> str:
+        for name, module, item in _imports(source, self.package):
+            if (whole := f"{module}.{item}" if item else module) in self.contents:
+                self.modules[name] = f"module {self.contents[whole]}"
+        tree = self.visit(ast.parse(source))
+        return "\n".join([ast.dump(tree), *sorted(self.imported)])
+
+    def visit(self, node: ast.AST) -> Any:
+        match node:
+            case ast.Expr(value=ast.Constant(value=str())):
+                return None
+            case ast.Import() | ast.ImportFrom():
+                return self._import(node)
+            case ast.If() | ast.Try():
+                return self._choice(node)
+            case ast.Name() | ast.Attribute() if content := self.modules.get(_dotted(node)):
+                return ast.Name(content, node.ctx)
+        return self.generic_visit(node)
+
+    def _what(self, name: str, module: str, item: str | None) -> str:
+        """What an imported name stands for."""
+        if name in self.modules:
+            return self.modules[name]
+        if module in self.contents:
+            return f"{name} is {item} of {self.contents[module]}"
+        if module.partition(".")[0] in self.ours:
+            return f"{name} is {item}"
+        return f"{name} is {module}.{item}" if item else f"{name} is {module}"
+
+    def _import(self, node: ast.Import | ast.ImportFrom) -> ast.Expr | None:
+        what = {self._what(*part) for part in _bound(node, self.package)}
+        if self.depends:
+            return ast.Expr(ast.Constant("\n".join(sorted(what))))
+        self.imported |= what
+        return None
+
+    def _choice(self, node: ast.If | ast.Try) -> ast.AST | None:
+        for_types = isinstance(node, ast.If) and _dotted(node.test).endswith("TYPE_CHECKING")
+        before, self.depends = self.depends, self.depends or not for_types
+        self.generic_visit(node)
+        self.depends = before
+        return None if for_types and not node.body and not node.orelse else node
+
+
+def _dotted(node: ast.AST) -> str:
+    """`a.b` of such an expression; nothing of any other."""
+    if isinstance(node, ast.Attribute):
+        before = _dotted(node.value)
+        return before and f"{before}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""
+
+
+def _home(build: Callable[..., nn.Module]) -> str:
+    while isinstance(build, functools.partial):
+        build = build.func
+    return getattr(build, "__module__", "")
+
+
+def _homes(build: Callable[..., nn.Module], model: nn.Module) -> set[str]:
+    """The modules in which the model and its layers are defined."""
+    return {_home(build), *(type(layer).__module__ for layer in model.modules())}
+
+
+def _is_own(name: str, path: Path, package: str) -> bool:
     """Whether a module counts for a model that is defined in `package`."""
-    top, file = name.partition(".")[0], getattr(sys.modules.get(name), "__file__", None)
-    if file is None or Path(file).suffix != ".py":
-        return False
+    top = name.partition(".")[0]
     if top == "fmnist_zoo":
-        return name.startswith("fmnist_zoo.models.")
-    return top == package or not _is_installed(Path(file))
+        return not _DECIDE_NOTHING & _definitions(path.read_bytes())
+    return top == package or not any(path.is_relative_to(place) for place in _installed())
 
 
-def _is_installed(file: Path) -> bool:
-    """Whether a file belongs to Python itself or to an installed package."""
-    places = {sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")}
-    return any(file.is_relative_to(place) for place in places)
+@functools.cache
+def _definitions(source: bytes) -> frozenset[str]:
+    """The names that a module defines itself."""
+    body = ast.parse(source).body
+    numbers = {_dotted(target) for node in body if isinstance(node, ast.Assign) for target in node.targets}
+    return frozenset(numbers | {node.name for node in body if isinstance(node, ast.ClassDef | ast.FunctionDef)})
+
+
+@functools.cache
+def _installed() -> list[str]:
+    """Where Python itself and installed packages lie."""
+    return [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
+
+
+def _file(name: str) -> Path | None:
+    """The Python file of a module, found without running anything of it; None where there is none."""
+    package, _, last = name.rpartition(".")
+    if name in sys.modules:
+        file = getattr(sys.modules[name], "__file__", None)
+    elif not package:
+        spec = importlib.util.find_spec(name) if name else None
+        file = spec.origin if spec else None
+    elif (outer := _file(package)) and outer.stem == "__init__":
+        places = (outer.with_name(f"{last}.py"), outer.with_name(last) / "__init__.py")
+        file = next((place for place in places if place.is_file()), None)
+    else:
+        file = None
+    return Path(file) if file and Path(file).suffix == ".py" else None
+
+
+def _key(name: str, path: Path) -> str:
+    return f"{name}.__init__" if path.stem == "__init__" else name
 
 
 def _module_of(value: Any) -> str | None:
@@ -97,19 +242,8 @@ def _module_of(value: Any) -> str | None:
     return name if isinstance(name, str) else None
 
 
-def _program(path: Path) -> str:
-    return _parsed(path, path.stat().st_mtime_ns)
-
-
-@functools.lru_cache
-def _parsed(path: Path, _changed_at_ns: int) -> str:
-    """A source file as its syntax tree, without positions, comments and strings that nothing uses."""
-    return ast.dump(_WithoutText().visit(ast.parse(path.read_bytes())))
-
-
-class _WithoutText(ast.NodeTransformer):
-    def visit_Expr(self, node: ast.Expr) -> ast.Expr | None:  # ast's name for it
-        return None if isinstance(node.value, ast.Constant) and isinstance(node.value.value, str) else node
+def _sha256(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _version(library: str) -> str:

@@ -1,16 +1,29 @@
-"""Files of JSON that may hold anything: read, or named with the reason."""
+"""Files of JSON that may hold anything: read as what they should be, or named with the reason."""
 
 from __future__ import annotations
 
-import json
+import dataclasses
+import functools
+import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, TypedDict, TypeVar
+
+import msgspec
 
 from fmnist_zoo.files import read_regular
 
+T = TypeVar("T")
+
 JSON_LIMIT_BYTES: Final = 1 << 26
 """A record is a thousandth of it: more isn't ours, and might not fit into memory."""
+_PHRASES = (
+    (re.compile("Object missing required field `(.*)`"), r"has no \1"),
+    (re.compile("Expected `(.*)`, got `(.*)`"), r"is \2, not \1"),
+    (re.compile("Expected `int` ([<>]=) .*"), "is an integer of more than 64 bits"),
+    (re.compile("Invalid enum value (.*)"), r"is \1, which it can't be"),
+    (re.compile("(Number|Integer value) out of range"), "is a number out of range"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,21 +45,74 @@ def visible_files(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if not path.name.startswith("."))
 
 
-def read_json(path: Path) -> Any:
-    """What a file of JSON holds.
+def read_json(path: Path, kind: type[T]) -> T:
+    """What a file of JSON holds, of a type: see `decode`.
 
     Raises:
         OSError: it can't be read.
-        ValueError: it isn't a regular file, too long, no JSON, too deeply nested, or has a number that JSON doesn't.
+        ValueError: it isn't a regular file, too long, or holds something else.
     """
-    content = read_regular(path, JSON_LIMIT_BYTES)
+    return decode(read_regular(path, JSON_LIMIT_BYTES), kind)
+
+
+def read_versioned(path: Path, kind: type[T], version: int) -> T:
+    """The same for a dataclass with a `schema_version`: see `decode_versioned`."""
+    return decode_versioned(read_regular(path, JSON_LIMIT_BYTES), kind, version)
+
+
+def decode(text: bytes, kind: type[T]) -> T:
+    """JSON as a value of a type that msgspec knows: TypedDicts, dataclasses and plain types.
+
+    An integer is a float too, a boolean is neither, and numbers are finite. Keys that a TypedDict doesn't name are
+    passed over: a part may grow without a new schema version.
+
+    Raises:
+        ValueError: it is no JSON, nested too deeply, or of another type; the message says where, as `$.history[3].lr`.
+    """
     try:
-        return json.loads(content, parse_constant=_refuse_constant)
+        return _decoder(kind).decode(text)
     except RecursionError as error:
         raise ValueError("nested too deeply") from error
-    except ValueError as error:  # also of bytes that aren't UTF-8
+    except msgspec.ValidationError as error:
+        raise ValueError(_sentence(str(error))) from error
+    except msgspec.DecodeError as error:
         raise ValueError(f"not JSON, or cut short: {error}") from error
 
 
-def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON number")
+def decode_versioned(text: bytes, kind: type[T], version: int) -> T:
+    """JSON as a dataclass that has a `schema_version`, all of its fields but those that may be None, and no others.
+
+    A field whose default is None may be missing, and is None then: what is measured anew needs no new version.
+
+    Raises:
+        ValueError: as `decode`; also where the version is another one.
+    """
+    its_version = decode(text, _Versioned)["schema_version"]
+    if its_version != version:
+        age = "newer" if its_version > version else "older"
+        raise ValueError(f"schema version {its_version} is {age} than this program's {version}")
+    found = decode(text, dict[str, msgspec.Raw])
+    needed = {field.name: field.default is not None for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
+    if unknown := sorted(set(found) - set(needed)):
+        raise ValueError(f"unknown field {', '.join(unknown)}")
+    if missing := [name for name in needed if needed[name] and name not in found]:
+        raise ValueError(f"$ has no {', '.join(missing)}")
+    return decode(text, kind)
+
+
+class _Versioned(TypedDict):
+    schema_version: int
+
+
+@functools.cache
+def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    return msgspec.json.Decoder(kind)
+
+
+def _sentence(message: str) -> str:
+    """What is wrong and where, of msgspec's `WHAT - at `WHERE``."""
+    what, _, where = message.partition(" - at `")
+    for pattern, phrase in _PHRASES:
+        if found := pattern.fullmatch(what):
+            what = found.expand(phrase)
+    return f"{where.removesuffix('`') or '$'} {what:.200}"

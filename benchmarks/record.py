@@ -1,6 +1,6 @@
 """One run, one record: what is known of it, and its identity.
 
-`benchmarks.checks` says whether parsed JSON is a record, `benchmarks.store` keeps records in a folder. None of them
+`benchmarks.checks` says whether a record contradicts itself, `benchmarks.store` keeps records in a folder. None of them
 imports torch or numpy at import time.
 """
 
@@ -25,6 +25,7 @@ from benchmarks.schema import (
     Environment,
     Execution,
     Flag,
+    Int64,
     Latency,
     Ledger,
     Load,
@@ -36,9 +37,10 @@ from benchmarks.schema import (
     StepShares,
     Throughput,
 )
-from benchmarks.versions import SCHEMA_VERSION
 from fmnist_zoo.history import EpochStats
 
+SCHEMA_VERSION = 4
+"""Changes when a field is renamed, removed or means something else; older records are refused then, as newer ones."""
 RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
 """What the names of runs look like: safe as names of files."""
 
@@ -46,6 +48,8 @@ RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.AS
 @dataclass(kw_only=True, slots=True)
 class RunRecord:
     """All that is known of one run. What could not be measured is None.
+
+    A quantity that is measured anew gets a field with the default None: records without it are read with None.
 
     Attributes:
         run_id: see `run_id`; also the name of the file.
@@ -58,15 +62,15 @@ class RunRecord:
         reads as it is written: the rest has the names and units of `benchmarks.schema`.
     """
 
-    schema_version: int = SCHEMA_VERSION
+    schema_version: Int64 = SCHEMA_VERSION
     run_id: str
     status: Status
     error: str | None
     model: str
     family: str
     variant: str
-    seed: int
-    num_params: int | None
+    seed: Int64
+    num_params: Int64 | None
     started_at: str
     command: str
     config: Config
@@ -74,8 +78,8 @@ class RunRecord:
     dataset: Dataset | None
     environment: Environment
     execution: Execution | None
-    num_steps: int | None
-    num_epochs: int | None
+    num_steps: Int64 | None
+    num_epochs: Int64 | None
     history: list[EpochStats] = field(default_factory=list)
     ledger: Ledger
     metrics: Metrics | None
@@ -121,13 +125,18 @@ def run_id(started_at: datetime, model: str, key: str, seed: int) -> str:
 
 
 def plain(value: Any, *, keep_non_finite: bool = False) -> Any:
-    """Mappings, tuples and numbers as what JSON has; numbers that aren't finite become None unless kept."""
+    """Mappings, tuples and numbers as what JSON has; numbers that aren't finite become None unless kept.
+
+    Half of a surrogate pair, as in the name of a file that isn't UTF-8, becomes a question mark.
+    """
     if isinstance(value, float) and not math.isfinite(value) and not keep_non_finite:
         return None
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
     if isinstance(value, Mapping):
         if bad := [key for key in value if not isinstance(key, str)]:
             raise ValueError(f"key {bad[0]!r} is not text")
-        return {key: plain(item, keep_non_finite=keep_non_finite) for key, item in value.items()}
+        return {plain(key): plain(item, keep_non_finite=keep_non_finite) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
         return [plain(item, keep_non_finite=keep_non_finite) for item in value]
     return value

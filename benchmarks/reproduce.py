@@ -104,8 +104,8 @@ def _begin(state: Path) -> str:
     """When the reproduction under way began, as records write it; now, where none is under way."""
     if state.is_file():
         try:
-            return str(read_json(state)["started_at"])
-        except (OSError, ValueError, KeyError, TypeError) as error:
+            return read_json(state, dict[str, str])["started_at"]
+        except (OSError, ValueError, KeyError) as error:
             raise ValueError(f"{state} is damaged ({error}); delete it to begin anew") from error
     started_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
     write_atomically(state, json.dumps({"started_at": started_at}).encode())

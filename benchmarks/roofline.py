@@ -27,7 +27,6 @@ import torch
 from torch import Tensor
 
 from benchmarks.clock import sample_rates, stopwatch
-from benchmarks.fits import mismatch
 from benchmarks.reading import read_json
 from benchmarks.schema import Environment, Roofline
 from fmnist_zoo.data.cache import cache_root
@@ -113,12 +112,11 @@ def kept_roofline(path: Path | None) -> Roofline | None:
     if path is None:
         return None
     try:
-        found = read_json(path)
+        found = read_json(path, Roofline)
     except (OSError, ValueError):
         return None
-    if mismatch(found, Roofline, "roofline") is not None or not is_complete(found) or found["measured_at"] is None:
-        return None
-    return found if _age(found["measured_at"]) < MAX_AGE else None
+    measured_at = found["measured_at"]
+    return found if is_complete(found) and measured_at is not None and _age(measured_at) < MAX_AGE else None
 
 
 def _age(measured_at: str) -> timedelta:

@@ -1,11 +1,14 @@
-"""The parts of a run's record as types; `benchmarks.fits` checks that a value read from JSON is of one.
+"""The parts of a run's record as types, which msgspec checks when it reads one (`benchmarks.reading`).
 
-A number that was not measured, or is not finite, is None in every part: never 0 and never a guess.
+A number that was not measured, or is not finite, is None in every part: never 0 and never a guess. A key that a part
+gets later is `NotRequired`: records without it are still read.
 """
 
 from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
+
+from fmnist_zoo.history import Int64
 
 Status = Literal["ok", "oom", "timeout", "diverged", "failed"]
 
@@ -19,8 +22,8 @@ class _Chosen(TypedDict):
     engine: str
     device: str
     dataset: str
-    num_train: int
-    num_val: int
+    num_train: Int64
+    num_val: Int64
     recipe: dict[str, Any]
 
 
@@ -39,9 +42,9 @@ class Dataset(TypedDict):
 
     name: str
     checksum: str
-    num_train: int
-    num_val: int
-    num_test: int
+    num_train: Int64
+    num_val: Int64
+    num_test: Int64
     class_names: list[str]
 
 
@@ -49,12 +52,12 @@ class Hardware(TypedDict):
     """The machine: results are filed and compared by it."""
 
     cpu_model: str
-    physical_cores: int | None
-    logical_cores: int | None
+    physical_cores: Int64 | None
+    logical_cores: Int64 | None
     memory_gib: float | None
     gpu_name: str | None
     gpu_memory_gib: float | None
-    gpu_count: int
+    gpu_count: Int64
 
 
 class Software(TypedDict):
@@ -80,16 +83,16 @@ class Details(TypedDict):
     `variables` the environment variables that torch, OpenMP, CUDA and the allocator read, as the worker has them.
     """
 
-    cores_used: int | None
+    cores_used: Int64 | None
     isa: list[str]
-    l1d_cache_kib: int | None
-    l2_cache_kib: int | None
-    l3_cache_kib: int | None
-    num_threads: int | None
+    l1d_cache_kib: Int64 | None
+    l2_cache_kib: Int64 | None
+    l3_cache_kib: Int64 | None
+    num_threads: Int64 | None
     variables: dict[str, str]
     gpu_power_limit_w: float | None
-    gpu_max_sm_clock_mhz: int | None
-    gpu_max_memory_clock_mhz: int | None
+    gpu_max_sm_clock_mhz: Int64 | None
+    gpu_max_memory_clock_mhz: Int64 | None
 
 
 class Environment(TypedDict):
@@ -114,7 +117,7 @@ class Execution(TypedDict):
     device: str
     precision: str
     engine: str
-    num_threads: int | None
+    num_threads: Int64 | None
     reason: str | None
     fallback: str | None
 
@@ -142,7 +145,7 @@ class Ledger(TypedDict):
 
 ClassScore = TypedDict(
     "ClassScore",
-    {"class": str, "precision": float | None, "recall": float | None, "f1": float | None, "support": int},
+    {"class": str, "precision": float | None, "recall": float | None, "f1": float | None, "support": Int64},
 )
 """Scores of one class, each between 0 and 1; `support` is its number of test images."""
 
@@ -154,7 +157,7 @@ class Metrics(TypedDict):
     test_nll: float | None
     macro_f1: float | None
     per_class: list[ClassScore]
-    confusion_matrix: list[list[int]]
+    confusion_matrix: list[list[Int64]]
 
 
 class Throughput(TypedDict):
@@ -162,8 +165,8 @@ class Throughput(TypedDict):
 
     train_img_per_s: float | None
     infer_img_per_s: float | None
-    train_batch_size: int | None
-    infer_batch_size: int | None
+    train_batch_size: Int64 | None
+    infer_batch_size: Int64 | None
     train_samples_img_per_s: list[float]
     infer_samples_img_per_s: list[float]
 
@@ -174,7 +177,7 @@ class Latency(TypedDict):
     p50_ms: float
     p95_ms: float
     p99_ms: float
-    num_samples: int
+    num_samples: Int64
 
 
 class Memory(TypedDict):
@@ -198,11 +201,11 @@ class Compilation(TypedDict):
     """
 
     cache: str | None
-    num_graphs: int
-    num_graph_breaks: int
-    num_recompiles: int
-    num_cache_hits: int
-    num_cache_misses: int
+    num_graphs: Int64
+    num_graph_breaks: Int64
+    num_recompiles: Int64
+    num_cache_hits: Int64
+    num_cache_misses: Int64
 
 
 class Cost(TypedDict):
@@ -214,7 +217,7 @@ class Cost(TypedDict):
     forward_gmacs: float
     forward_gflops: float
     training_gflops: float
-    step_traffic_bytes: dict[str, int] | None
+    step_traffic_bytes: dict[str, Int64] | None
 
 
 class StepShares(TypedDict):
@@ -223,13 +226,13 @@ class StepShares(TypedDict):
     forward_ms: float
     backward_ms: float
     optimizer_ms: float
-    num_samples: int
+    num_samples: Int64
 
 
 class BatchPoint(TypedDict):
     """Throughput at one batch size; None with the reason in `note` where it can't be had."""
 
-    batch_size: int
+    batch_size: Int64
     img_per_s: float | None
     samples_img_per_s: list[float]
     note: str | None
@@ -240,8 +243,8 @@ class BatchSweep(TypedDict):
 
     train: list[BatchPoint]
     infer: list[BatchPoint]
-    train_knee: int | None
-    infer_knee: int | None
+    train_knee: Int64 | None
+    infer_knee: Int64 | None
 
 
 class _Shares(TypedDict):
@@ -250,7 +253,7 @@ class _Shares(TypedDict):
     other_cpu: float | None
     stolen_cpu: float | None
     gpu_busy: float | None
-    gpu_other_processes: int | None
+    gpu_other_processes: Int64 | None
     gpu_throttle_reasons: list[str] | None
     gpu_sm_clock_mhz: float | None
 
@@ -291,8 +294,8 @@ class Roofline(TypedDict):
 
     gemm_tflop_per_s: dict[str, float | None]
     copy_gb_per_s: float | None
-    gemm_size: int | None
-    copy_block_mib: int | None
+    gemm_size: Int64 | None
+    copy_block_mib: Int64 | None
     gemm_samples_tflop_per_s: dict[str, list[float]]
     copy_samples_gb_per_s: list[float]
 

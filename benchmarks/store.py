@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.checks import record_fault
-from benchmarks.reading import Problem, read_json, visible_files
-from benchmarks.record import RUN_ID, RunRecord, plain
-from benchmarks.versions import SCHEMA_VERSION, upgraded
+from benchmarks.reading import Problem, decode_versioned, read_versioned, visible_files
+from benchmarks.record import RUN_ID, SCHEMA_VERSION, RunRecord, plain
 from fmnist_zoo.files import read_regular, write_atomically
 
 if TYPE_CHECKING:
@@ -43,11 +42,16 @@ class RecordStore:
             WriteError: it can't be written; the one that was there before still is.
         """
         content = plain(dataclasses.asdict(record))
-        if fault := record_fault(content):
-            raise ValueError(f"record {record.run_id} does not fit schema version {SCHEMA_VERSION}: {fault}")
-        lines = [f"{json.dumps(name)}: {json.dumps(content[name], sort_keys=True)}" for name in sorted(content)]
+        try:
+            lines = [f"{json.dumps(name)}: {json.dumps(content[name], sort_keys=True)}" for name in sorted(content)]
+            text = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+            written = _record(decode_versioned(text, RunRecord, SCHEMA_VERSION), record.run_id)
+            if lost := [name for name in content if content[name] != getattr(written, name)]:
+                raise ValueError(f"{', '.join(lost)} has a key that benchmarks/schema.py doesn't name")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"record {record.run_id} does not fit schema version {SCHEMA_VERSION}: {error}") from error
         path = self.runs_dir / f"{record.run_id}.json"
-        write_atomically(path, ("{\n" + ",\n".join(lines) + "\n}\n").encode())
+        write_atomically(path, text)
         return path
 
     def read_all(self) -> tuple[list[RunRecord], list[Problem]]:
@@ -150,9 +154,13 @@ def _read(path: Path) -> RunRecord:
     """One record; ValueError or OSError saying why the file is none."""
     if path.suffix != ".json":
         raise ValueError("not a record: only <run_id>.json and <run_id>.safetensors belong here")
-    content = upgraded(read_json(path))
-    if fault := record_fault(content):
+    return _record(read_versioned(path, RunRecord, SCHEMA_VERSION), path.stem)
+
+
+def _record(record: RunRecord, name: str) -> RunRecord:
+    """A record that was read under a name; ValueError where it contradicts itself or the name."""
+    if fault := record_fault(record):
         raise ValueError(fault)
-    if content["run_id"] != path.stem:
-        raise ValueError(f"holds the run {content['run_id']}, of which it doesn't have the name")
-    return RunRecord(**content)
+    if record.run_id != name:
+        raise ValueError(f"holds the run {record.run_id}, of which it doesn't have the name")
+    return record

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TypedDict
+from typing import Annotated, TypedDict
+
+from msgspec import Meta
+
+Int64 = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
+"""An integer of 64 bits, as tables and arrays have them; every integer of a record is one."""
 
 
 class _Learned(TypedDict):
-    epoch: int
+    epoch: Int64
     train_loss: float | None
     train_top1_pct: float | None
     val_loss: float | None
@@ -25,5 +30,5 @@ class EpochStats(_Learned, total=False):
     follow the same schedule. A training knows all of it but `val_*`; the earliest records lack the last two.
     """
 
-    num_steps: int
-    scheduled_steps: int
+    num_steps: Int64
+    scheduled_steps: Int64

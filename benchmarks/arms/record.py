@@ -8,13 +8,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, TypedDict, get_type_hints
+from typing import TypedDict
 
 from benchmarks.checks import identity_fault
-from benchmarks.fits import fields_mismatch
-from benchmarks.reading import Problem, read_json, visible_files
+from benchmarks.reading import Problem, decode_versioned, read_versioned, visible_files
 from benchmarks.record import plain
-from benchmarks.schema import Compilation, Config, Environment, Flag, Load
+from benchmarks.schema import Compilation, Config, Environment, Flag, Int64, Load
 from fmnist_zoo.files import write_atomically
 
 ARMS_VERSION = 1
@@ -71,7 +70,7 @@ class ArmsRecord:
         load: of the machine while the arms were timed.
     """
 
-    schema_version: int = ARMS_VERSION
+    schema_version: Int64 = ARMS_VERSION
     comparison_id: str
     model: str
     family: str
@@ -79,9 +78,9 @@ class ArmsRecord:
     command: str
     config: Config
     environment: Environment
-    num_threads: int | None
-    steps_per_epoch: int | None
-    steps_per_sample: int | None
+    num_threads: Int64 | None
+    steps_per_epoch: Int64 | None
+    steps_per_sample: Int64 | None
     arms: list[Arm]
     load: Load | None = None
     flags: list[Flag] = field(default_factory=list)
@@ -112,10 +111,15 @@ class ArmsStore:
             WriteError: it can't be written; the one that was there before still is.
         """
         content = plain(dataclasses.asdict(record))
-        if fault := _fault(content):
-            raise ValueError(f"comparison {record.comparison_id} does not fit version {ARMS_VERSION}: {fault}")
+        try:
+            text = (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
+            _comparison(decode_versioned(text, ArmsRecord, ARMS_VERSION), record.comparison_id)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"comparison {record.comparison_id} does not fit version {ARMS_VERSION}: {error}"
+            ) from error
         path = self.folder / f"{record.comparison_id}.json"
-        write_atomically(path, (json.dumps(content, sort_keys=True, indent=1) + "\n").encode())
+        write_atomically(path, text)
         return path
 
     def read_all(self) -> tuple[list[ArmsRecord], list[Problem]]:
@@ -137,30 +141,27 @@ class ArmsStore:
 def _read(path: Path) -> ArmsRecord:
     if path.suffix != ".json":
         raise ValueError("not a comparison of arms: only <comparison_id>.json belongs here")
-    content = read_json(path)
-    if fault := _fault(content):
+    return _comparison(read_versioned(path, ArmsRecord, ARMS_VERSION), path.stem)
+
+
+def _comparison(record: ArmsRecord, name: str) -> ArmsRecord:
+    """A comparison that was read under a name; ValueError where it contradicts itself or the name."""
+    if fault := _fault(record):
         raise ValueError(fault)
-    if content["comparison_id"] != path.stem:
-        raise ValueError(f"holds the comparison {content['comparison_id']}, of which it doesn't have the name")
-    return ArmsRecord(**content)
+    if record.comparison_id != name:
+        raise ValueError(f"holds the comparison {record.comparison_id}, of which it doesn't have the name")
+    return record
 
 
-def _fault(content: Any) -> str | None:
-    """Why parsed JSON is not a comparison of this version; None where it is one."""
-    if not isinstance(content, dict) or content.get("schema_version") != ARMS_VERSION:
-        return f"not a comparison of arms of version {ARMS_VERSION}"
-    kinds = get_type_hints(ArmsRecord)
-    if unknown := sorted(set(content) - set(kinds)):
-        return f"unknown field {', '.join(unknown)}"
-    if fault := fields_mismatch(content, kinds, "comparison"):
-        return fault
-    if not content["arms"]:
+def _fault(record: ArmsRecord) -> str | None:
+    """What a comparison says wrongly of itself; None where it is one."""
+    if not record.arms:
         return "there is no arm"
-    num_rounds = len(content["arms"][0]["samples_step_ms"])
-    for arm in content["arms"]:
+    num_rounds = len(record.arms[0]["samples_step_ms"])
+    for arm in record.arms:
         samples = arm["samples_step_ms"]
         if min(samples, default=1.0) <= 0:
             return "samples_step_ms has a time that is not above 0"
         if num_rounds and samples and len(samples) != num_rounds:
             return f"samples_step_ms has {len(samples)} rounds, and the first arm {num_rounds}"
-    return identity_fault("comparison_id", content)
+    return identity_fault("comparison_id", record.comparison_id, record.started_at, record.config)

@@ -177,8 +177,8 @@ def write(folder: Path, found: Mapping[str, Any]) -> None:
 def measured_at(machine_dir: Path) -> str | None:
     """When a machine's comparison was measured (UTC, as records write it); None where there is none that is whole."""
     try:
-        return str(read_json(machine_dir / FIGURES)["measured_at"])
-    except (OSError, ValueError, KeyError, TypeError):
+        return str(read_json(machine_dir / FIGURES, dict[str, Any])["measured_at"])
+    except (OSError, ValueError, KeyError):
         return None  # there is none that could be read: it will be measured and written
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 import re
 from pathlib import Path
-from typing import TypedDict
+from typing import Literal, TypedDict
 
-from benchmarks.fits import mismatch
 from benchmarks.reading import Problem, read_json
-from benchmarks.schema import Environment
+from benchmarks.record import plain
+from benchmarks.schema import Environment, Int64
 from fmnist_zoo.files import write_atomically
 
 FILE = "selfcheck.json"
@@ -25,7 +25,7 @@ class Settings(TypedDict):
     precision: str
     engine: str
     device: str
-    batch_size: int
+    batch_size: Int64
 
 
 class Comparison(TypedDict):
@@ -35,7 +35,7 @@ class Comparison(TypedDict):
     """
 
     model: str
-    steps_per_sample: int
+    steps_per_sample: Int64
     first_s: list[float]
     second_s: list[float]
     ratio: float
@@ -49,9 +49,9 @@ class WithinProcess(TypedDict):
     Rates are shares from 0 to 1; floors are the 95th percentile of |ratio - 1| over comparisons, in percent.
     """
 
-    num_rounds: int
+    num_rounds: Int64
     comparisons: list[Comparison]
-    num_different: int
+    num_different: Int64
     false_difference_rate: float
     standard_error: float
     largest_rate: float
@@ -76,7 +76,7 @@ class BetweenProcesses(TypedDict):
     """
 
     processes: list[ProcessRates]
-    num_pairs: int
+    num_pairs: Int64
     train_floor_pct: float
     infer_floor_pct: float
     train_floor_pct_by_model: dict[str, float]
@@ -86,7 +86,7 @@ class BetweenProcesses(TypedDict):
 class Selfcheck(TypedDict):
     """An A/A check. `measured_at` is UTC, `2026-11-24T15:00:00Z`."""
 
-    schema_version: int
+    schema_version: Literal[1]
     measured_at: str
     command: str
     settings: Settings
@@ -98,7 +98,7 @@ class Selfcheck(TypedDict):
 def write(machine_dir: Path, found: Selfcheck) -> Path:
     """Write a machine's selfcheck.json as a whole, in place of an older one."""
     path = machine_dir / FILE
-    write_atomically(path, (json.dumps(found, indent=1, allow_nan=False) + "\n").encode())
+    write_atomically(path, (json.dumps(plain(found, keep_non_finite=True), indent=1, allow_nan=False) + "\n").encode())
     return path
 
 
@@ -106,24 +106,12 @@ def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
     """A machine's A/A check, or None; and where there is a file that isn't one, which and why."""
     path = machine_dir / FILE
     try:
-        found = read_json(path)
+        found = read_json(path, Selfcheck)
     except (FileNotFoundError, NotADirectoryError):
         return None, None
     except (OSError, ValueError) as error:
         return None, Problem(FILE, f"can't be read: {error}")
-    if fault := _fault(found):
-        return None, Problem(FILE, fault)
-    return found, None
-
-
-def _fault(found: object) -> str | None:
-    """Why a JSON value is no A/A check of this schema version; None where it is one."""
-    if not isinstance(found, dict) or "schema_version" not in found:
-        return "no A/A check: it has no schema_version"
-    if found["schema_version"] != SCHEMA_VERSION:
-        return f"schema version {found['schema_version']!r:.20} is not this program's {SCHEMA_VERSION}"
-    if fault := mismatch(found, Selfcheck, "selfcheck"):
-        return fault
     if not _TIME.fullmatch(found["measured_at"]):
-        return f"measured_at {found['measured_at']!r:.60} is not a UTC time such as 2026-11-24T15:00:00Z"
-    return None
+        reason = f"measured_at {found['measured_at']!r:.60} is not a UTC time such as 2026-11-24T15:00:00Z"
+        return None, Problem(FILE, reason)
+    return found, None

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
-from benchmarks.fits import mismatch
 from benchmarks.reading import Problem, read_json
-from benchmarks.schema import Hardware, Software
+from benchmarks.record import plain
+from benchmarks.schema import Hardware, Int64, Software
 from fmnist_zoo.files import write_atomically
 
 FOLDER = "tuning"
@@ -68,8 +68,8 @@ class About(TypedDict):
     schema_version: Literal[1]
     command: str
     environment: Where
-    seed: int
-    trials_per_model: int
+    seed: Int64
+    trials_per_model: Int64
     dataset: str
     preset: str
     recipe: dict[str, Any]
@@ -92,7 +92,7 @@ def write_outcome(path: Path, about: About, found: Mapping[str, Sequence[Trial]]
         "wall_s": _cost_s(everything, "wall_s"),
         "models": {model: _model(trials) for model, trials in found.items()},
     }
-    text = json.dumps(content, indent=1, sort_keys=True, allow_nan=False)
+    text = json.dumps(plain(content, keep_non_finite=True), indent=1, sort_keys=True, allow_nan=False)
     write_atomically(path, f"{text}\n".encode())
 
 
@@ -102,17 +102,10 @@ def read_outcomes(machine_dir: Path) -> tuple[list[Outcome], list[Problem]]:
     problems: list[Problem] = []
     for path in sorted((machine_dir / FOLDER).glob("*.json")):
         try:
-            outcomes.append(_read(path))
+            outcomes.append(read_json(path, Outcome))
         except (OSError, ValueError, RecursionError) as error:
             problems.append(Problem(f"{FOLDER}/{path.name}", str(error) or type(error).__name__))
     return outcomes, problems
-
-
-def _read(path: Path) -> Outcome:
-    content = read_json(path)
-    if fault := mismatch(content, Outcome, "search"):
-        raise ValueError(fault)
-    return content
 
 
 def _model(trials: Sequence[Trial]) -> ModelSearch:

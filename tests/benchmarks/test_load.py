@@ -8,13 +8,13 @@ import threading
 import time
 from collections.abc import Iterator
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import load
 from benchmarks.details import usable_cores
-from benchmarks.fits import mismatch
 from benchmarks.load import BUSY_PERIOD_S, MIN_SECONDS, CpuTimes, LoadWatch, cpu_times
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import csv, throughput_frame
@@ -43,7 +43,7 @@ def watch(*readings: CpuTimes, seconds: float) -> dict[str, Load]:
         with watch.part("train"):
             pass
     found = watch.found
-    assert mismatch(found, dict[str, Load], "load") is None
+    msgspec.convert(found, dict[str, Load])
     return found
 
 
@@ -122,7 +122,7 @@ def test_the_time_of_children_is_the_runs_own_and_that_of_strangers_is_not() -> 
     assert cpu_seconds(child, "own_cpu") > 0.4
     assert cpu_seconds(stranger, "own_cpu") < 0.3
     assert cpu_seconds(stranger, "other_cpu") > 0.2  # ticks are samples
-    assert mismatch(watch.found, dict[str, Load], "load") is None
+    msgspec.convert(watch.found, dict[str, Load])
 
 
 def test_the_time_of_a_child_counts_while_it_runs_and_after_it_has_ended() -> None:
@@ -183,7 +183,7 @@ def watch_gpu(nvml: FakeNvml, clock: Clock, *, samples: int) -> Load:
         deadline = time.monotonic() + 30
         while nvml.num_samples < samples and time.monotonic() < deadline:
             time.sleep(0.001)
-    assert mismatch(watch.found, dict[str, Load], "load") is None
+    msgspec.convert(watch.found, dict[str, Load])
     return watch.found["train"]
 
 

@@ -1,7 +1,11 @@
 """Folders of records with files in them that are none: each is named with the reason and skipped."""
 
+import contextlib
+import dataclasses
 import json
 import os
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.reading import decode_versioned
+from benchmarks.record import SCHEMA_VERSION, RunRecord
 from benchmarks.store import RecordStore
-from benchmarks.versions import SCHEMA_VERSION
 from fmnist_zoo.files import WriteError, write_atomically
-from tests.benchmarks.sample_records import make_metrics, make_record
+from tests.benchmarks.sample_records import make_flags, make_metrics, make_record
 from tests.full_disk import room_for
 
 
@@ -33,25 +38,24 @@ FAULTS: dict[str, tuple[bytes, str]] = {
     "empty": (b"", "not JSON, or cut short"),
     "cut short": (damaged()[:700], "not JSON, or cut short"),
     "not text": (b"\xff\xfe\x00\x01", "not JSON, or cut short"),
-    "not a number": (damaged().replace(b"12.5", b"NaN"), "NaN is not a JSON number"),
-    "an infinite number": (damaged().replace(b"12.5", b"1e999"), "is inf, not float"),
-    "deeper than Python reads": (b"[" * 200_000, "nested too deeply"),
-    "another program's": (b'{"name": "x"}', "no schema_version"),
-    "a list": (b"[]", "no schema_version"),
+    "not a number": (damaged().replace(b"12.5", b"NaN"), "not JSON, or cut short: .*invalid character"),
+    "an infinite number": (damaged().replace(b"12.5", b"1e999"), "is a number out of range"),
+    "deeper than Python reads": (b'{"schema_version": 4, "config": ' + b"[" * 200_000, "nested too deeply"),
+    "another program's": (b'{"name": "x"}', r"\$ has no schema_version"),
+    "a list": (b"[]", r"\$ is array, not object"),
     "newer": (damaged(schema_version=SCHEMA_VERSION + 1), f"version {SCHEMA_VERSION + 1} is newer"),
-    "older than any": (damaged(schema_version=0), "version 0 is other"),
-    "an old one that is damaged": (damaged(schema_version=1, ledger=[]), r"record.ledger is \[\], not an object"),
-    "an old one without a part": (damaged(schema_version=1, ledger=...), "record has no ledger"),
-    "truth for a version": (damaged(schema_version=True), "schema version True is other"),
-    "a field missing": (damaged(seed=...), "record has no seed"),
+    "older than any": (damaged(schema_version=0), "version 0 is older"),
+    "of a version that is read no more": (damaged(schema_version=2), "version 2 is older than this program's"),
+    "truth for a version": (damaged(schema_version=True), r"\$\.schema_version is bool, not int"),
+    "a field missing": (damaged(seed=...), r"\$ has no seed"),
     "a field too many": (damaged(colour="red"), "unknown field colour"),
-    "text for a number": (damaged(seed="0"), "record.seed is '0', not int"),
-    "truth for a number": (damaged(seed=True), "record.seed is True, not int"),
-    "a huge number": (damaged(num_params=10**400), "record.num_params is 1000"),
-    "an unknown status": (damaged(status="fine"), "record.status is 'fine', not one of ok, oom"),
-    "a part of another kind": (damaged(metrics="good"), "record.metrics is 'good', not an object"),
-    "a part without a field": (damaged(ledger={"wall_s": 1.0}), "record.ledger has no import_s"),
-    "a wrong item": (damaged(history=[None]), r"record.history\[0\] is None, not an object"),
+    "text for a number": (damaged(seed="0"), r"\$\.seed is str, not int"),
+    "truth for a number": (damaged(seed=True), r"\$\.seed is bool, not int"),
+    "a huge number": (damaged(num_params=10**400), r"\$\.num_params is an integer of more than 64 bits"),
+    "an unknown status": (damaged(status="fine"), r"\$\.status is 'fine', which it can't be"),
+    "a part of another kind": (damaged(metrics="good"), r"\$\.metrics is str, not object"),
+    "a part without a field": (damaged(ledger={"wall_s": 1.0}), r"\$\.ledger has no import_s"),
+    "a wrong item": (damaged(history=[None]), r"\$\.history\[0\] is null, not object"),
     "a path for a run_id": (damaged(run_id="../../evil"), "run_id '../../evil' is not of the form"),
     "another run's name": (damaged(run_id=make_record(seed=9).run_id), "doesn't have the name"),
     "a time without a zone": (damaged(started_at="2026-11-21 21:00"), "not a UTC time"),
@@ -164,7 +168,27 @@ def test_a_folder_without_runs_has_no_records(tmp_path: Path) -> None:
         assert RecordStore(path).read_all() == ([], [])
 
 
+def places(value: Any, path: str = "$") -> Iterator[tuple[Any, str | int, str]]:
+    """All places in parsed JSON, innermost last: what holds it, its key, and its path in an error."""
+    for key, item in value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ():
+        where = f"{path}.{key}" if isinstance(key, str) else f"{path}[{key}]"
+        yield value, key, where
+        yield from places(item, where)
+
+
+def full_record() -> RunRecord:
+    """A record with all parts but a few."""
+    return make_record(
+        profile={"page": "profiles/x.md", "trace": "profiles/x.trace"},
+        latency={"1": {"p50_ms": 1.0, "p95_ms": 2.0, "p99_ms": 3.0, "num_samples": 9}},
+        energy={"train_j": 1.5, "train_j_per_1000_img": None, "run_j": 2},
+        step_shares={"forward_ms": 1.0, "backward_ms": 2.0, "optimizer_ms": 0.5, "num_samples": 20},
+        flags=make_flags("slow"), code_checksum="0" * 64,
+    )  # fmt: skip
+
+
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
+WRONG: list[Any] = [None, True, 7, 7.5, -(2**63), 2**70, "text", [], {}, [None], {"a": 1}]
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(), inner, max_size=4))
 
 
@@ -184,6 +208,70 @@ def test_a_flipped_or_cut_record_is_read_as_one_or_named(
     for record in records:  # a digit may have changed, and nothing else: it is still a record that could be written
         assert record.config == make_record().config and record.run_id == path.stem
         store.write(record)
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_a_value_of_another_kind_is_named_with_its_place_or_read_as_itself(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    store = RecordStore(tmp_path_factory.mktemp("machine"))
+    path = store.write(full_record())
+    content = json.loads(path.read_bytes())
+    holder, key, where = data.draw(st.sampled_from(list(places(content))), "place")
+    holder[key] = data.draw(st.sampled_from(WRONG), "value")
+    path.write_text(json.dumps(content), encoding="utf-8")
+    records, problems = store.read_all()
+    assert len(records) + len(problems) == 1
+    if records:
+        assert json.loads(store.write(records[0]).read_bytes()) == content
+    elif problems[0].reason.startswith("$"):
+        named = re.escape(problems[0].reason.split(" ")[0]).replace(re.escape("[...]"), r"\.\w+")
+        assert any(re.fullmatch(named, place) for place in (where, f"{where}[0]", f"{where}.a"))
+
+
+def test_no_integer_of_a_record_has_more_than_64_bits(tmp_path: Path) -> None:
+    content = json.loads(RecordStore(tmp_path).write(full_record()).read_bytes())
+    numbers = [place for place in places(content) if type(place[0][place[1]]) is int and "recipe" not in place[2]]
+    for holder, key, where in numbers:
+        value, holder[key] = holder[key], 2**70
+        with contextlib.suppress(ValueError):  # refused, or read as a float
+            record = decode_versioned(json.dumps(content).encode(), RunRecord, SCHEMA_VERSION)
+            assert str(2**70) not in json.dumps(dataclasses.asdict(record)), where
+        holder[key] = value
+
+
+@settings(deadline=None)
+@given(st.data())
+def test_a_record_without_what_is_measured_anew_is_read_and_others_are_not(
+    tmp_path_factory: pytest.TempPathFactory, data: st.DataObject
+) -> None:
+    """What a later program measures needs no new version; what each record has isn't guessed."""
+    store = RecordStore(tmp_path_factory.mktemp("machine"))
+    path = store.write(full_record())
+    content = json.loads(path.read_bytes())
+    field = data.draw(st.sampled_from(dataclasses.fields(RunRecord)))
+    del content[field.name]
+    path.write_text(json.dumps(content), encoding="utf-8")
+    records, problems = store.read_all()
+    if field.default is None:
+        assert getattr(records[0], field.name) is None and problems == []
+    else:
+        assert records == [] and problems[0].reason == f"$ has no {field.name}"
+
+
+def test_a_key_that_a_part_does_not_know_is_passed_over(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    path = store.write(make_record())
+    path.write_text(path.read_text().replace('"wall_s"', '"naps_s": 3.5, "wall_s"'), encoding="utf-8")
+    assert store.read_all() == ([make_record()], [])
+
+
+def test_text_that_utf_8_has_no_form_for_is_written_with_question_marks(tmp_path: Path) -> None:
+    store = RecordStore(tmp_path)
+    store.write(make_record(command="run --out \udcff"))
+    (record,), problems = store.read_all()
+    assert record.command == "run --out ?" and problems == []
 
 
 @settings(deadline=None)

@@ -29,12 +29,12 @@ DAMAGED: dict[str, tuple[Callable[[str], str], str]] = {
     "cut short": (lambda text: text[: len(text) // 2], "can't be read"),
     "empty": (lambda text: "", "can't be read"),
     "nested without end": (lambda text: "[" * 100_000, "can't be read"),
-    "something else": (lambda text: "[1, 2]", "no A/A check"),
-    "another program's": (lambda text: '{"epochs": 10}', "no A/A check"),
-    "a newer one": (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "schema version 2"),
+    "something else": (lambda text: "[1, 2]", "is array, not object"),
+    "another program's": (lambda text: '{"epochs": 10}', "has no schema_version"),
+    "a newer one": (lambda text: text.replace('"schema_version": 1', '"schema_version": 2'), "$.schema_version is 2"),
     "a field is missing": (lambda text: text.replace('"num_pairs"', '"pairs"'), "has no num_pairs"),
-    "no number": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": "x"'), "num_pairs is 'x', not int"),
-    "not finite": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": NaN'), "NaN is not a JSON number"),
+    "no number": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": "x"'), "num_pairs is str, not int"),
+    "not finite": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": NaN'), "not JSON"),
     "no time": (lambda text: text.replace("2026-11-24T15:00:00Z", "<b>yesterday</b>", 1), "is not a UTC time"),
 }
 

@@ -15,7 +15,7 @@ from benchmarks.report.rows import Row, Section
 from benchmarks.report.speed import speed_cells
 from benchmarks.report.text import inert
 from benchmarks.schema import GEMM_PRECISIONS
-from benchmarks.stats import mean_t_interval, wilson_interval
+from benchmarks.stats.intervals import mean_t_interval, wilson_interval
 
 T_INTERVAL = "t over seeds"
 WILSON_INTERVAL = "binomial (Wilson) over test images"

@@ -13,7 +13,7 @@ from benchmarks.report.answers import Answers
 from benchmarks.report.frames import entries, num_test_images, rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
-from benchmarks.stats import Comparison, Pair, Run, compare_models
+from benchmarks.stats.pairs import Comparison, Pair, Run, compare_models
 
 PAIRS_SHOWN = 100
 """More of them are in pairs.csv: a page must stay below half a megabyte."""

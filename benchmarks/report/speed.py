@@ -10,7 +10,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, significant, table
 from benchmarks.schema import BatchPoint, BatchSweep
-from benchmarks.stats import median_interval
+from benchmarks.stats.intervals import median_interval
 
 REPEATS_WITHIN = 0.05
 """A run that is made again with the same software should be as fast as before to within this share."""

@@ -14,16 +14,18 @@ from statistics import median
 
 import torch
 
-from benchmarks.rounds import Stopwatch
-from benchmarks.stats import median_interval
+from benchmarks.stats.intervals import median_interval
 from benchmarks.validity import MEDIAN_WITHIN
 from fmnist_zoo.training.device import synchronizer
+
+Stopwatch = Callable[[Callable[[], object]], float]
+"""Seconds that a call takes on the device, from the moment when all earlier work is done until all of its own is."""
 
 SAMPLE_S = 0.1
 """A sample repeats its work until it takes at least this long: of `mlp`, several times as long as drawing an epoch's
 order, which falls into one sample and not into the next."""
 MIN_SAMPLES = 6
-"""Fewer have no 95% interval of the median (`benchmarks.stats.median_interval`)."""
+"""Fewer have no 95% interval of the median (`benchmarks.stats.intervals.median_interval`)."""
 MAX_SAMPLES = 100
 OVERTIME_S = 4.0
 """Beyond the limit, after which no sample begins, however few there are: measuring what is very slow must end, too."""

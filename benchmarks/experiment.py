@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import nn
 
-from benchmarks.batch_sizes import batch_sweep
 from benchmarks.checkpoints import begun_with, open_checkpoints, resumed_flag
 from benchmarks.choices import decided, remember, remembered
 from benchmarks.compilation import CompilerWatch
@@ -26,7 +25,6 @@ from benchmarks.store import RecordStore
 from benchmarks.throughput import latency, step_shares, throughput
 from benchmarks.traffic import step_traffic
 from benchmarks.validity import validity_flags
-from fmnist_zoo.checkpoint import save_checkpoint
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate
@@ -120,6 +118,8 @@ class Experiment:
             with self._extra("parts of a step"):
                 self.found["step_shares"] = step_shares(result, device)
         if "batch_sizes" in wanted:
+            from benchmarks.batch_sizes import batch_sweep
+
             with self._extra("batch sizes"):
                 train, _ = split_dataset(dataset, job["config"]["num_val"], device)
                 self.found["batch_sizes"] = batch_sweep(result, train, device)
@@ -261,6 +261,8 @@ class Experiment:
             job["run_id"], predicted.byte().numpy(), confidence.half().numpy()
         )
         if job["weights"] is not None:
+            from fmnist_zoo.checkpoint import save_checkpoint
+
             save_checkpoint(
                 machine_dir / job["weights"],
                 model,

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-Stopwatch = Callable[[Callable[[], object]], float]
-"""Seconds that a call takes on the device, from the moment when all earlier work is done until all of its own is."""
+if TYPE_CHECKING:
+    from benchmarks.clock import Stopwatch
 
 NUM_ROUNDS = 18
 """Rounds of a comparison.
 
-The 95% interval of `benchmarks.stats.paired_ratio` then goes from the 5th to the 14th of the sorted ratios and
+The 95% interval of `stats.intervals.paired_ratio` then goes from the 5th to the 14th of the sorted ratios and
 holds in 96.9% of all cases; up to four disturbed rounds on either side don't move it beyond the undisturbed ones. An
 even number: each arm comes first as often as last.
 """

@@ -26,13 +26,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parsed = parse(RunConfig, arguments, "benchmarks.run")
     options = parsed.options
     # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
-    from benchmarks.listing import model_table
     from fmnist_zoo.data import DataError
 
     try:
         if options.json and (options.list or options.dry_run):
             raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
         if options.list:
+            from benchmarks.listing import model_table
+
             say(model_table(options))
             return 0
         return sweep(options, parsed.command).exit_code
@@ -83,7 +84,6 @@ def _sweep(
 ) -> Outcome:
     from benchmarks.display import SweepEnd
     from benchmarks.isolation import Isolation
-    from benchmarks.listing import plan_table
     from benchmarks.plan import make_plan
     from benchmarks.precision_cost import slow_precisions
     from benchmarks.resume import Done
@@ -99,6 +99,8 @@ def _sweep(
     for sentence in slow_precisions(plan, dataset):
         display.warn(sentence)
     if options.dry_run:
+        from benchmarks.listing import plan_table
+
         say(plan_table(plan, dataset))
         return Outcome(exit_code=0, complete=False, machine=None)
     place = Place(

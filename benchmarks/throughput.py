@@ -14,8 +14,7 @@ from collections.abc import Callable, Iterator
 import torch
 from torch import Tensor, nn
 
-from benchmarks.clock import SAMPLE_S, sample_rates, stopwatch
-from benchmarks.rounds import Stopwatch
+from benchmarks.clock import SAMPLE_S, Stopwatch, sample_rates, stopwatch
 from benchmarks.schema import Latency, StepShares, Throughput
 from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import TrainLoader, steps_per_chunk

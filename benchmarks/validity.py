@@ -9,7 +9,7 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 
 from benchmarks.schema import BatchPoint, BatchSweep, Flag, Load, Throughput
-from benchmarks.stats import median_interval
+from benchmarks.stats.intervals import median_interval
 
 MEDIAN_WITHIN = 0.02
 """The 95% interval of a median is to be within this share of it: the ratio of two is then off by 4% at most."""

@@ -13,7 +13,7 @@ from benchmarks.record import RunRecord
 from benchmarks.report.cells import Frame, by_variant
 from benchmarks.report.labels import variant_labels
 from benchmarks.report.text import MISSING, escape, number, significant, table
-from benchmarks.stats import mean_t_interval, paired_ratio
+from benchmarks.stats.intervals import mean_t_interval, paired_ratio
 
 MARGIN_PCT = 0.3
 """Points of test accuracy within which two arms count as equivalent."""

@@ -13,7 +13,7 @@ from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, table
 from benchmarks.report.values import num_test_images
-from benchmarks.stats import Comparison, Pair, Run, compare_models
+from benchmarks.stats.pairs import Comparison, Pair, Run, compare_models
 
 PAIRS_SHOWN = 100
 """More of them are in pairs.csv: a page must stay below half a megabyte."""

@@ -11,7 +11,7 @@ from benchmarks.report.cells import Entry, Over, word
 from benchmarks.report.rows import Row
 from benchmarks.report.text import MISSING, escape, number, significant
 from benchmarks.schema import BatchSweep
-from benchmarks.stats import mean_t_interval, median_interval, wilson_interval
+from benchmarks.stats.intervals import mean_t_interval, median_interval, wilson_interval
 
 T_INTERVAL = "t over seeds"
 WILSON_INTERVAL = "binomial (Wilson) over test images"

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.report.answers import Answers
 from benchmarks.report.pairs import Group, p_text, section_groups
 from benchmarks.report.rows import Row, Section
-from benchmarks.stats import Pair
+from benchmarks.stats.pairs import Pair
 
 
 def find_row(section: Section, name: str) -> Row | None:

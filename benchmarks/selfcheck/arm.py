@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from benchmarks.clock import stopwatch
-from benchmarks.rounds import SAMPLE_S, Stopwatch, timed_rounds
+from benchmarks.clock import Stopwatch, stopwatch
+from benchmarks.rounds import SAMPLE_S, timed_rounds
 from benchmarks.selfcheck.config import SelfcheckJob
 from benchmarks.throughput import inference_rates, training_rates
 from fmnist_zoo.data.datasets import load_dataset

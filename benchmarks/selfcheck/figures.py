@@ -10,7 +10,7 @@ from typing import TypeVar
 import numpy as np
 
 from benchmarks.selfcheck.results import BetweenProcesses, Comparison, ProcessRates, WithinProcess
-from benchmarks.stats import Ratio, paired_ratio
+from benchmarks.stats.intervals import Ratio, paired_ratio
 
 LEVEL = 0.05
 """The share of false differences that intervals of 95% allow."""

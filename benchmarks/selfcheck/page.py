@@ -6,7 +6,7 @@ from tabulate import tabulate
 
 from benchmarks.selfcheck.figures import is_within_level
 from benchmarks.selfcheck.results import Selfcheck
-from benchmarks.stats import Ratio
+from benchmarks.stats.intervals import Ratio
 
 HEADERS = (
     "model",

@@ -8,10 +8,10 @@ import hashlib
 import logging
 import math
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 import torch
@@ -22,9 +22,11 @@ from fmnist_zoo.data.catalog import DatasetSpec, find_spec
 from fmnist_zoo.data.errors import CacheWriteError, DataFileError, MissingFileError
 from fmnist_zoo.data.progress import Reporter
 from fmnist_zoo.data.sealed import read_sealed, write_sealed
-from fmnist_zoo.data.source import Source
-from fmnist_zoo.data.sources import Files, default_sources, fetch, read_folder
 from fmnist_zoo.data.splits import Split, holdout
+
+if TYPE_CHECKING:
+    from fmnist_zoo.data.source import Source
+    from fmnist_zoo.data.sources import Files
 
 __all__ = ["Dataset", "Split", "holdout", "load_cached", "load_dataset"]
 
@@ -79,10 +81,19 @@ def load_dataset(
     spec = find_spec(name)
     folder = root if root is not None else os.environ.get("FMNIST_ZOO_DATA") or None
     if folder is not None:
+        from fmnist_zoo.data.sources import read_folder
+
         return _decode(spec, read_folder(spec, Path(folder)))
     reporter = Reporter(enabled=progress)
     cache = cache_root() / spec.name
-    return load_cached(spec, cache, default_sources(spec, cache, reporter=reporter), reporter=reporter)
+    return load_cached(spec, cache, _sources(spec, cache, reporter), reporter=reporter)
+
+
+def _sources(spec: DatasetSpec, cache: Path, reporter: Reporter) -> Iterator[Source]:
+    """Where to look, once that is asked: a dataset that was decoded before needs no network code."""
+    from fmnist_zoo.data.sources import default_sources
+
+    yield from default_sources(spec, cache, reporter=reporter)
 
 
 def load_cached(spec: DatasetSpec, cache: Path, sources: Iterable[Source], *, reporter: Reporter) -> Dataset:
@@ -101,6 +112,8 @@ def load_cached(spec: DatasetSpec, cache: Path, sources: Iterable[Source], *, re
             pass
         except DataFileError as error:
             logger.warning("%s; decoding anew", error)
+        from fmnist_zoo.data.sources import fetch
+
         dataset = _decode(spec, fetch(spec, cache, sources))
         try:
             _write_decoded(spec, path, dataset)

@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.clock import timed_by_clock
 from benchmarks.rounds import NUM_ROUNDS, orders, timed_rounds
-from benchmarks.stats import median_interval, paired_ratio
+from benchmarks.stats.intervals import median_interval, paired_ratio
 
 
 class FakeClock:

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.stats import mean_t_interval, median_interval, paired_ratio, wilson_interval
+from benchmarks.stats.intervals import mean_t_interval, median_interval, paired_ratio, wilson_interval
 
 
 @pytest.mark.parametrize(

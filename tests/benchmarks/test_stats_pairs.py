@@ -8,9 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from benchmarks.stats import Run, compact_letters, compare_models, holm, mcnemar, power_over_seeds, seeds_needed
-from benchmarks.stats.blocks import Blocks
-from benchmarks.stats.images import resampled_accuracy, simultaneous_intervals
+from benchmarks.stats.blocks import Blocks, holm
+from benchmarks.stats.images import mcnemar, resampled_accuracy, simultaneous_intervals
+from benchmarks.stats.letters import compact_letters
+from benchmarks.stats.pairs import Run, compare_models
+from benchmarks.stats.power import power_over_seeds, seeds_needed
 from benchmarks.stats.simulation import World, simulate
 
 TOP1 = st.floats(80, 95).map(lambda value: round(value, 2))

@@ -15,7 +15,7 @@ from matplotlib.ticker import MaxNLocator
 from benchmarks.arms.record import Arm, ArmsRecord
 from benchmarks.report.figures.drawn import Sketch, plain_number, quiet, titled
 from benchmarks.report.labels import variant_labels
-from benchmarks.stats import median_interval, paired_ratio
+from benchmarks.stats.intervals import median_interval, paired_ratio
 from fmnist_zoo.figures import INK, drawable, model_color, new_panels
 
 COLUMNS = 2

@@ -23,6 +23,7 @@ LAYERS = (
 """From the ground: a package may import from floors below its own and nothing else."""
 FORWARDS = ("determinism", "labels", "mistakes", "worker_cost")
 MICRO_BENCHMARKS = ("conftest", "test_data", "test_models")
+BESIDE = (*FORWARDS, *MICRO_BENCHMARKS)
 FLOOR = {package: floor for floor, packages in enumerate(LAYERS) for package in packages}
 
 Arrows = Mapping[tuple[str, str], list[str]]
@@ -45,7 +46,7 @@ def arrows(graph: grimp.ImportGraph) -> Arrows:
     for module in sorted(graph.modules):
         for imported in sorted(graph.find_modules_directly_imported_by(module)):
             pair = package_of(module), package_of(imported)
-            if pair[0] != pair[1] and pair[0] not in MICRO_BENCHMARKS:
+            if pair[0] != pair[1] and pair[0] not in BESIDE:
                 found[pair].append(f"{module} -> {imported}")
     return found
 

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.details import details
-from benchmarks.environment import hardware, software
+from benchmarks.measure.environment import hardware, software
+from benchmarks.measure.machine_details import details
 from benchmarks.workers.server import environment
 
 if TYPE_CHECKING:

@@ -1,66 +1,6 @@
-"""Test labels beside the records of a machine, so that a report can judge predictions without the dataset.
+"""`python -m benchmarks.labels` runs `benchmarks.records.class_labels`."""
 
-Runs keep them by themselves. `python -m benchmarks.labels DIR` adds them to folders whose runs were made before they
-did.
-"""
-
-from __future__ import annotations
-
-import sys
-from pathlib import Path
-from typing import TYPE_CHECKING
-
-import tyro
-
-from benchmarks.store import RecordStore
-from fmnist_zoo.cli.parse import parse
-from fmnist_zoo.files import WriteError
-
-if TYPE_CHECKING:
-    from fmnist_zoo.data.datasets import Dataset
-
-
-def keep_labels(store: RecordStore, dataset: Dataset) -> bool:
-    """Write a dataset's test labels into a machine's folder; False where they are there already."""
-    if store.labels_path(dataset.checksum).exists():
-        return False
-    store.write_labels(dataset.checksum, dataset.test.labels.byte().cpu().numpy())
-    return True
-
-
-def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | None = None) -> int:
-    """Add the test labels that the records of a folder need and don't have.
-
-    Args:
-        directory: a results folder, or the folder of one machine in it.
-        data_dir: folder with the dataset's files. Default: found or downloaded.
-
-    Returns:
-        The exit code: 0, or 2 where a dataset can't be had or isn't the one of the records.
-    """
-    from fmnist_zoo.data import DataError, load_dataset  # torch
-
-    folders = [directory] if (directory / "runs").is_dir() else sorted(path.parent for path in directory.glob("*/runs"))
-    if not folders:
-        print(f"error: {directory} holds no runs; give a results folder or one machine's", file=sys.stderr)
-        return 2
-    missing = 0
-    for store in map(RecordStore, folders):
-        records, _ = store.read_all()
-        for name, checksum in sorted(
-            {(run.dataset["name"], run.dataset["checksum"]) for run in records if run.dataset}
-        ):
-            try:
-                dataset = load_dataset(name, root=data_dir)
-                if dataset.checksum != checksum:
-                    raise ValueError(f"{name} here has the checksum {dataset.checksum}, the records say {checksum}")
-                written = keep_labels(store, dataset)
-                print(f"{store.labels_path(checksum)}: {'written' if written else 'was there'}")
-            except (ValueError, DataError, WriteError) as error:
-                print(f"error: {store.machine_dir}: {error}", file=sys.stderr)
-                missing += 1
-    return 2 if missing else 0
-
+import runpy
 
 if __name__ == "__main__":
-    sys.exit(parse(add_labels, None, "benchmarks.labels", description=__doc__).options)
+    runpy.run_module("benchmarks.records.class_labels", run_name="__main__", alter_sys=True)

@@ -13,12 +13,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.config import RunConfig
+from benchmarks.sweep.config import RunConfig
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 if TYPE_CHECKING:
-    from benchmarks.display import Display
+    from benchmarks.sweep.display import Display
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,7 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json and (options.list or options.dry_run):
             raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
         if options.list:
-            from benchmarks.listing import model_table
+            from benchmarks.sweep.plan_table import model_table
 
             say(model_table(options))
             return 0
@@ -68,7 +68,7 @@ def sweep(
         since: UTC, as records write it; runs that are ok since then, made in the same way, aren't done again.
         deadline: on `time.monotonic`; no run starts after it.
     """
-    from benchmarks.display import make_display
+    from benchmarks.sweep.display import make_display
 
     with make_display(quiet=options.quiet, json=options.json, live=not options.in_process) as display:
         return _sweep(options, command, display, since=since, deadline=deadline)
@@ -82,12 +82,12 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.display import SweepEnd
-    from benchmarks.isolation import Isolation
-    from benchmarks.plan import make_plan
-    from benchmarks.precision_cost import slow_precisions
-    from benchmarks.resume import Done
-    from benchmarks.runner import Place, Results, Runner
+    from benchmarks.sweep.display import SweepEnd
+    from benchmarks.sweep.isolation import Isolation
+    from benchmarks.sweep.plan import make_plan
+    from benchmarks.sweep.precision_cost import slow_precisions
+    from benchmarks.sweep.resume import Done
+    from benchmarks.sweep.runner import Place, Results, Runner
     from fmnist_zoo.data import load_dataset
 
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
@@ -99,7 +99,7 @@ def _sweep(
     for sentence in slow_precisions(plan, dataset):
         display.warn(sentence)
     if options.dry_run:
-        from benchmarks.listing import plan_table
+        from benchmarks.sweep.plan_table import plan_table
 
         say(plan_table(plan, dataset))
         return Outcome(exit_code=0, complete=False, machine=None)

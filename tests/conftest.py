@@ -15,8 +15,8 @@ import pytest
 import torch
 from hypothesis import HealthCheck, settings
 
-from benchmarks.details import isa
-from benchmarks.environment import cpu_model
+from benchmarks.measure.environment import cpu_model
+from benchmarks.measure.machine_details import isa
 from fmnist_zoo import registry
 from fmnist_zoo.data import Dataset, load_dataset
 from fmnist_zoo.processor import cpu_capability, has_bf16, has_fp16

@@ -10,12 +10,12 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.place import Place
-from benchmarks.plan import make_plan
-from benchmarks.runner import Runner
-from benchmarks.worker import carry_out
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.place import Place
+from benchmarks.sweep.plan import make_plan
+from benchmarks.sweep.runner import Runner
+from benchmarks.sweep.worker import carry_out
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.evaluation import evaluate

@@ -10,11 +10,11 @@ from typing import Literal
 
 from benchmarks.compare.limits import Limits, NoiseFloor
 from benchmarks.compare.matching import MatchedRow
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.answers import Answers
 from benchmarks.report.values import num_test_images
 from benchmarks.stats.blocks import holm
-from benchmarks.stats.drops import common_drop, fewer_right, lower_share, pooled_drops, slower
+from benchmarks.stats.regressions import common_drop, fewer_right, lower_share, pooled_drops, slower
 
 ALPHA = 0.05
 

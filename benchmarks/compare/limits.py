@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.selfcheck import results as selfcheck
+from benchmarks.records import selfcheck
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report.answers import Answers, read_answers
 from benchmarks.report.files import machine_folders
 from benchmarks.report.provenance import hardware_text
-from benchmarks.store import RecordStore
 
 Allowed = Literal["hardware", "configs"]
 

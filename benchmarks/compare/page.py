@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from benchmarks.compare.judge import Change, Judgement
 from benchmarks.compare.limits import NoiseFloor
 from benchmarks.compare.matching import Matching, Side
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.pairs import p_text
 from benchmarks.report.text import MISSING, details, escape, number, significant, table
 

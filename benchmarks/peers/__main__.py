@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
-from benchmarks.peers.figures import code_lines, figures
 from benchmarks.peers.page import not_installed, page
 from benchmarks.peers.process import ArmProcess, Epoch
-from benchmarks.peers.rounds import Turns, take_turns
-from benchmarks.peers.serve import framework_environment
+from benchmarks.peers.summary import code_lines, figures
 from benchmarks.peers.task import LR, Task
-from benchmarks.reading import read_json
+from benchmarks.peers.turns import Turns, take_turns
+from benchmarks.peers.worker import framework_environment
+from benchmarks.records.json_files import read_json
 from benchmarks.workers.server import environment
 from fmnist_zoo.cli.parse import parse
 from fmnist_zoo.files import WriteError
@@ -61,7 +61,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     """
     import torch
 
-    from benchmarks.environment import this_machine
+    from benchmarks.measure.environment import this_machine
     from benchmarks.peers.inputs import write_inputs
     from fmnist_zoo.data.datasets import holdout, load_dataset
     from fmnist_zoo.files import check_writable
@@ -139,7 +139,7 @@ def arm_record(name: ArmName, turns: Turns | None, reference: list[Epoch], optio
 
 def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) -> dict[str, Any]:
     """What is the same for all arms."""
-    from benchmarks.environment import hardware, software
+    from benchmarks.measure.environment import hardware, software
 
     variables = {**environment(), **framework_environment(device)}
     return {

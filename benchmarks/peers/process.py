@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.task import Task
-from benchmarks.process import Worker
+from benchmarks.workers.client import Worker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,7 +40,7 @@ class ArmProcess:
     def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int | None = None) -> None:
         self._task, self._val_labels = task, val_labels
         path = task.write()
-        self._worker = Worker(num_threads, command=(sys.executable, "-m", "benchmarks.peers.serve", str(path)))
+        self._worker = Worker(num_threads, command=(sys.executable, "-m", "benchmarks.peers.worker", str(path)))
 
     def epoch(self) -> Epoch:
         """Have it train one epoch.

@@ -41,11 +41,11 @@ def report(
         The exit code: 0, or 2 where there is nothing to make a report of.
     """
     # scipy loads after the arguments are understood
-    from benchmarks.arms.record import ArmsStore
+    from benchmarks.records.arms import ArmsStore
+    from benchmarks.records.selfcheck import read
+    from benchmarks.records.tuning import read_outcomes
     from benchmarks.report.files import pair_verdicts, regenerate, write_pair_figure
     from benchmarks.report.text import printable
-    from benchmarks.selfcheck.results import read
-    from benchmarks.tune.outcome import read_outcomes
 
     try:
         if pair_figure is not None and (pair is None or pair_figure.suffix not in (".svg", ".png")):

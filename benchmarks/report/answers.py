@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.record import RunRecord
-from benchmarks.store import RecordStore
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 
 _MATCH_PCT = 0.02
 """Two images of 10,000: probabilities that round to a tie may be broken otherwise than logits were."""

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from statistics import fmean, median
 from typing import Any
 
-from benchmarks.arms.record import Arm, ArmsRecord, FirstStep
-from benchmarks.record import RunRecord
+from benchmarks.records.arms import Arm, ArmsRecord, FirstStep
+from benchmarks.records.record import RunRecord
+from benchmarks.records.row_labels import variant_labels
 from benchmarks.report.cells import Frame, by_variant
-from benchmarks.report.labels import variant_labels
 from benchmarks.report.text import MISSING, escape, number, significant, table
 from benchmarks.stats.intervals import mean_t_interval, paired_ratio
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from benchmarks.record import RunRecord
-from benchmarks.schema import Cost, Roofline, Throughput
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import Cost, Roofline, Throughput
 
 GEMM_OF = {"fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "bf16_weights": "bf16", "fp16": "fp16"}
 """The measured matrix product that bounds each precision of training."""

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 
+from benchmarks.records.schema import Config
 from benchmarks.report.rows import Conditions, Section
 from benchmarks.report.text import MISSING, escape, table
-from benchmarks.schema import Config
 
 
 @dataclass(frozen=True, slots=True)

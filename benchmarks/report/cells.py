@@ -7,7 +7,7 @@ from dataclasses import KW_ONLY, dataclass
 from statistics import fmean
 from typing import Any, Literal
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.rows import Row
 from benchmarks.report.text import MISSING, significant
 

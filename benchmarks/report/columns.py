@@ -9,12 +9,12 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from statistics import fmean, median
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import GEMM_PRECISIONS
 from benchmarks.report import values
 from benchmarks.report.bound import Bound, infer_mfu_pct, infer_tflop_per_s, training_bound
 from benchmarks.report.cells import Column, Merged, Over, differs, is_known, word
 from benchmarks.report.text import escape, number
-from benchmarks.schema import GEMM_PRECISIONS
 
 mean, middle, most = partial(Over, fmean), partial(Over, median), partial(Over, max)
 distinct, spread = partial(Over, values.distinct), partial(Over, values.widest_spread_pct)

@@ -6,9 +6,12 @@ import html
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from benchmarks.arms.record import ArmsRecord, ArmsStore
-from benchmarks.reading import Problem
-from benchmarks.record import RunRecord
+from benchmarks.records import selfcheck
+from benchmarks.records.arms import ArmsRecord, ArmsStore
+from benchmarks.records.json_files import Problem
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
+from benchmarks.records.tuning import read_outcomes
 from benchmarks.report.answers import read_answers
 from benchmarks.report.arms import arms_frame, latest
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings, page_findings
@@ -20,9 +23,6 @@ from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.section import conditions_text
 from benchmarks.report.verdict import name_hint, pair_sentence
-from benchmarks.selfcheck import results as selfcheck
-from benchmarks.store import RecordStore
-from benchmarks.tune.outcome import read_outcomes
 from fmnist_zoo.files import read_regular, remove_leftovers, write_atomically
 
 _PAGE_LIMIT_BYTES = 1 << 26
@@ -109,7 +109,7 @@ def write_pair_figure(directory: Path, pair: tuple[str, str], path: Path) -> str
     Raises:
         ValueError: no section has both.
     """
-    from benchmarks.report.draw import pair_bytes
+    from benchmarks.report.figures.write import pair_bytes
 
     for folder, (records, _) in read_folders(directory).items():
         for section in sections(records):
@@ -198,7 +198,7 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
 def _write_figures(
     folder: Path, parts: Sequence[SectionFrames], findings: PageFindings, comparisons: Sequence[ArmsRecord]
 ) -> Pictures:
-    from benchmarks.report.draw import write_figures  # matplotlib loads only where figures are drawn
+    from benchmarks.report.figures.write import write_figures  # matplotlib loads only where figures are drawn
 
     return write_figures(folder, parts, findings, comparisons)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.cells import Column, Entry, Frame, average, is_known
 from benchmarks.report.columns import COST, accuracy_columns, throughput_columns
 from benchmarks.report.rows import Row, Section

@@ -5,7 +5,7 @@ from __future__ import annotations
 from statistics import fmean
 from typing import Any
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.cells import Column, Frame
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from urllib.parse import quote
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.markdown import MARK
 from benchmarks.report.provenance import hardware_text
 from benchmarks.report.rows import sections

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.cells import Frame, average
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-from benchmarks.arms.record import ArmsRecord
-from benchmarks.reading import Problem
-from benchmarks.record import RunRecord
+from benchmarks.records.arms import ArmsRecord
+from benchmarks.records.json_files import Problem
+from benchmarks.records.record import RunRecord
+from benchmarks.records.selfcheck import Selfcheck
+from benchmarks.records.tuning import Outcome
 from benchmarks.report import noise
 from benchmarks.report.arms import arms_section, failures
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings
@@ -18,8 +20,6 @@ from benchmarks.report.rows import Row
 from benchmarks.report.section import section_text
 from benchmarks.report.text import escape, shorten
 from benchmarks.report.tuning import tuning_text
-from benchmarks.selfcheck.results import Selfcheck
-from benchmarks.tune.outcome import Outcome
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.report.text import escape, significant
-from benchmarks.selfcheck.results import Selfcheck
 
 NOT_MEASURED = "The noise floor of this machine was not measured; `python -m benchmarks.selfcheck` measures it."
 

@@ -6,9 +6,9 @@ import json
 from collections import Counter
 from collections.abc import Sequence
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import GEMM_PRECISIONS, Dataset, Hardware, Software
 from benchmarks.report.text import code_block, escape, significant
-from benchmarks.schema import GEMM_PRECISIONS, Dataset, Hardware, Software
 
 CSV_FILES = ("accuracy.csv", "throughput.csv", "cost.csv", "per_class.csv", "confusion.csv")
 

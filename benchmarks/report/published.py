@@ -51,7 +51,7 @@ class Published:
 @functools.cache
 def published_results() -> tuple[Published, ...]:
     """The results that come with the package, by family and accuracy as the file has them."""
-    text = files("benchmarks").joinpath("data", "published.csv").read_text(encoding="utf-8")
+    text = files("benchmarks.report").joinpath("published.csv").read_text(encoding="utf-8")
     return parse_published(text)
 
 

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from benchmarks.alike import difference, record_parts
-from benchmarks.record import RunRecord
-from benchmarks.report.labels import variant_labels
-from benchmarks.schema import Config
+from benchmarks.records.identity import difference, record_parts
+from benchmarks.records.record import RunRecord
+from benchmarks.records.row_labels import variant_labels
+from benchmarks.records.schema import Config
 
 TRACKS = ("equal", "best", "published")
 BUDGETS = ("epochs", "seconds", "flops")

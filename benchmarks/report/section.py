@@ -6,18 +6,18 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from urllib.parse import quote
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.row_labels import setting_text, settings
+from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.report import noise, tables
 from benchmarks.report.findings import Findings
 from benchmarks.report.frames import SectionFrames
-from benchmarks.report.labels import setting_text, settings
 from benchmarks.report.pictures import Picture, images
 from benchmarks.report.provenance import roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
 from benchmarks.report.values import T_INTERVAL, WILSON_INTERVAL, interval_kinds, num_test_images
-from benchmarks.selfcheck.results import Selfcheck
 
 DATASETS = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
 TRACKS = {

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from benchmarks.records.schema import BatchPoint, BatchSweep
 from benchmarks.report.columns import STEP_PARTS
 from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, details, escape, number, significant, table
 from benchmarks.report.values import last_sweep, repeated_ratio
-from benchmarks.schema import BatchPoint, BatchSweep
 
 REPEATS_WITHIN = 0.05
 """A run that is made again with the same software should be as fast as before to within this share."""

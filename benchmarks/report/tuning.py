@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
+from benchmarks.records.tuning import Outcome, Trial, TrialResult, best
 from benchmarks.report.text import MISSING, details, escape, number, table
-from benchmarks.tune.outcome import Outcome, Trial, TrialResult, best
 
 CAPTION = (
     "Every model had the same number of trials in the same ranges. They trained on 55,000 images and were judged by "

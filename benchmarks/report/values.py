@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from statistics import median
 from typing import Any
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import BatchSweep
 from benchmarks.report.cells import Entry, Over, word
 from benchmarks.report.rows import Row
 from benchmarks.report.text import MISSING, escape, number, significant
-from benchmarks.schema import BatchSweep
 from benchmarks.stats.intervals import mean_t_interval, median_interval, wilson_interval
 
 T_INTERVAL = "t over seeds"

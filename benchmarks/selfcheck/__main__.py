@@ -15,15 +15,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.process import Worker, WorkerDiedError
 from benchmarks.selfcheck.config import SelfcheckConfig, SelfcheckJob, check
+from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.server import environment
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, check_writable
 
 if TYPE_CHECKING:
-    from benchmarks.selfcheck.results import Comparison, ProcessRates, Selfcheck
+    from benchmarks.records.selfcheck import Comparison, ProcessRates, Selfcheck
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -51,8 +51,8 @@ def _measured(options: SelfcheckConfig, command: str) -> int:
 
         say(determinism.measured(options) if options.what == "determinism" else worker_cost.measured(options.rounds))
         return 0
-    from benchmarks.selfcheck.figures import is_within_level
     from benchmarks.selfcheck.page import page
+    from benchmarks.selfcheck.summary import is_within_level
 
     path, found = selfcheck(options, command)
     say(f"{page(found)}\n\nWritten to {path}; `python -m benchmarks.report {path.parent}` puts it below the tables.")
@@ -74,10 +74,10 @@ def selfcheck(
         DataError: the images can't be had.
         WorkerDiedError: a process ended in the middle of its work.
     """
-    from benchmarks.details import details
-    from benchmarks.environment import hardware, machine_name, software
-    from benchmarks.selfcheck.figures import between_processes, within_process
-    from benchmarks.selfcheck.results import SCHEMA_VERSION, write
+    from benchmarks.measure.environment import hardware, machine_name, software
+    from benchmarks.measure.machine_details import details
+    from benchmarks.records.selfcheck import SCHEMA_VERSION, write
+    from benchmarks.selfcheck.summary import between_processes, within_process
     from fmnist_zoo.recipe import Recipe
 
     models, device = understood(options)
@@ -139,7 +139,7 @@ class Asking:
 
     def comparisons(self, model: str, count: int) -> list[Comparison]:
         """So many comparisons of a model with itself in one process."""
-        from benchmarks.selfcheck.figures import comparison
+        from benchmarks.selfcheck.summary import comparison
 
         _say(f"{model}: {count} comparisons in one process")
         found: list[Comparison] = []
@@ -173,12 +173,12 @@ class Asking:
 
 def worker() -> Worker:
     """A process like that of a run: fresh, and with the same environment."""
-    return Worker(command=(sys.executable, "-m", "benchmarks.selfcheck.serve"))
+    return Worker(command=(sys.executable, "-m", "benchmarks.selfcheck.worker"))
 
 
 def measured_at(machine_dir: Path) -> str | None:
     """When a machine's A/A check was made (UTC, as records write it); None where there is none that can be read."""
-    from benchmarks.selfcheck.results import read
+    from benchmarks.records.selfcheck import read
 
     found, _ = read(machine_dir)
     return None if found is None else found["measured_at"]

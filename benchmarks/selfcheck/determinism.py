@@ -16,13 +16,13 @@ from statistics import median
 
 from tabulate import tabulate
 
-from benchmarks.arms.measure import TINY, Subject, sample_chunk
-from benchmarks.clock import stopwatch
-from benchmarks.config import RunConfig
-from benchmarks.plan import Plan, Variant, make_plan
-from benchmarks.rounds import timed_rounds
+from benchmarks.measure.arm_timing import TINY, Subject, sample_chunk
+from benchmarks.measure.clock import stopwatch
+from benchmarks.measure.interleave import timed_rounds
 from benchmarks.selfcheck.config import SelfcheckConfig
 from benchmarks.stats.intervals import Ratio, paired_ratio
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.plan import Plan, Variant, make_plan
 from fmnist_zoo.data import Dataset, load_dataset
 from fmnist_zoo.training.determinism import VARIABLES, deterministic_algorithms
 from fmnist_zoo.training.step import TrainingStep

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from benchmarks.selfcheck.figures import is_within_level
-from benchmarks.selfcheck.results import Selfcheck
+from benchmarks.records.selfcheck import Selfcheck
+from benchmarks.selfcheck.summary import is_within_level
 from benchmarks.stats.intervals import Ratio
 
 HEADERS = (

@@ -16,13 +16,13 @@ from pathlib import Path
 
 from tabulate import tabulate
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.isolation import Isolation
-from benchmarks.place import Place
-from benchmarks.plan import Plan, make_plan
-from benchmarks.rounds import orders
-from benchmarks.runner import Runner
+from benchmarks.measure.interleave import orders
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.isolation import Isolation
+from benchmarks.sweep.place import Place
+from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.runner import Runner
 
 MODEL = "tutorial_mlp_128_64"
 PLACES = {"in process": True, "worker": False}

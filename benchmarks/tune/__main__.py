@@ -22,7 +22,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if importlib.util.find_spec("optuna") is None:
         print(f"error: {NO_OPTUNA}", file=sys.stderr)
         return 2
-    from benchmarks.tune.effort import tune  # torch and Optuna load after the arguments are understood
+    from benchmarks.tune.tune import tune  # torch and Optuna load after the arguments are understood
     from fmnist_zoo.data import DataError
 
     try:

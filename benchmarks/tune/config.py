@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.config import DatasetName, Preset
+from benchmarks.sweep.config import DatasetName, Preset
 from fmnist_zoo.recipe import Optimizer
 
 LR_RANGE: dict[Optimizer, tuple[float, float]] = {

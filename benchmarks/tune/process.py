@@ -7,11 +7,11 @@ import time
 from types import TracebackType
 from typing import Any, Self
 
-from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.tune.outcome import TrialResult
-from benchmarks.tune.trial import TrialJob
+from benchmarks.records.tuning import TrialResult
+from benchmarks.tune.worker import TrialJob
+from benchmarks.workers.client import Worker, WorkerDiedError
 
-COMMAND = (sys.executable, "-m", "benchmarks.tune.trial")
+COMMAND = (sys.executable, "-m", "benchmarks.tune.worker")
 
 
 class TrialProcess:

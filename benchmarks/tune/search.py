@@ -11,8 +11,8 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import FrozenTrial, TrialState
 
+from benchmarks.records.tuning import Trial, TrialResult
 from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE
-from benchmarks.tune.outcome import Trial, TrialResult
 from fmnist_zoo.recipe import Optimizer
 
 NUM_RANDOM = 4

@@ -74,7 +74,7 @@ def end_with_parent(parent: int) -> None:
     """
     while os.getppid() == parent:
         time.sleep(1.0)
-    from benchmarks.endings import MARK, end_marked
+    from benchmarks.workers.process_tree import MARK, end_marked
 
     if mark := os.environ.get(MARK):
         end_marked(mark)  # also what has a session of its own

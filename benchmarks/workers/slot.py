@@ -8,7 +8,7 @@ from typing import Self
 
 import psutil
 
-from benchmarks.process import Serving
+from benchmarks.workers.client import Serving
 
 KEPT_SHARE = 0.25
 """Of the machine's memory. A worker that holds more between two seeds gets no further one: what a seed has leaked would

@@ -22,9 +22,9 @@ from fmnist_zoo.data.explore import (
     summarize,
 )
 from fmnist_zoo.data.splits import Split
-from fmnist_zoo.figures import MUTED, OTHER_COLORS, looks, new_figure, saved
 from fmnist_zoo.files import check_writable, write_atomically
-from fmnist_zoo.sheets import Tile, picture_sheet
+from fmnist_zoo.plotting.image_grid import Tile, picture_sheet
+from fmnist_zoo.plotting.style import MUTED, OTHER_COLORS, looks, new_figure, saved
 
 SHOWN_PAIRS = 40
 """Near-duplicates on the sheet; the table has all of them."""

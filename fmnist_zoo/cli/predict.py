@@ -18,8 +18,8 @@ from fmnist_zoo.cli.predict_figure import SUFFIXES, Shown, write_figure
 from fmnist_zoo.data.datasets import load_dataset
 from fmnist_zoo.data.splits import Split
 from fmnist_zoo.evaluation import scores
-from fmnist_zoo.picture import read_picture
-from fmnist_zoo.predict import as_images, class_probabilities, find_checkpoint, find_pictures, top_guesses
+from fmnist_zoo.predict.classify import as_images, class_probabilities, find_checkpoint, find_pictures, top_guesses
+from fmnist_zoo.predict.image import read_picture
 from fmnist_zoo.registry import load_plugin
 
 MOST_SHOWN = 20

@@ -14,8 +14,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from numpy import ndarray
 
-from fmnist_zoo.figures import GRID, MUTED, OTHER_COLORS, drawable, looks
 from fmnist_zoo.files import write_atomically
+from fmnist_zoo.plotting.style import GRID, MUTED, OTHER_COLORS, drawable, looks
 
 SUFFIXES = (".svg", ".png", ".pdf")
 

@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 
 from fmnist_zoo.data.cache import cache_root, locked
 from fmnist_zoo.data.catalog import DatasetSpec, find_spec
+from fmnist_zoo.data.checked_file import read_sealed, write_sealed
 from fmnist_zoo.data.errors import CacheWriteError, DataFileError, MissingFileError
 from fmnist_zoo.data.progress import Reporter
-from fmnist_zoo.data.sealed import read_sealed, write_sealed
 from fmnist_zoo.data.splits import Split, holdout
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Final
 
 from fmnist_zoo.data.catalog import DatasetSpec, DebianPackage, IdxFile
+from fmnist_zoo.data.download import CONNECT_TIMEOUT_S, Outside, download
 from fmnist_zoo.data.errors import SourceError
 from fmnist_zoo.data.progress import Reporter
 from fmnist_zoo.data.source import COMPRESSION_SLACK_BYTES, Read, Source, read_from_folder
-from fmnist_zoo.data.transport import CONNECT_TIMEOUT_S, Outside, download
 
 APT_UPDATE_LIMIT_S: Final = 120.0
 APT_DOWNLOAD_LIMIT_S: Final = 600.0

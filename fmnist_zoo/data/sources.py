@@ -9,12 +9,12 @@ from pathlib import Path
 
 from fmnist_zoo.data.cache import write_atomic
 from fmnist_zoo.data.catalog import DatasetSpec, IdxFile
+from fmnist_zoo.data.download import Outside
 from fmnist_zoo.data.errors import DataFileError, DataUnavailableError, MissingFileError, SourceError
 from fmnist_zoo.data.idx import IdxContent, read_idx
 from fmnist_zoo.data.progress import Reporter
 from fmnist_zoo.data.remote import debian_source, mirror_sources
 from fmnist_zoo.data.source import Source, folder_source, read_from_folder
-from fmnist_zoo.data.transport import Outside
 
 logger = logging.getLogger(__name__)
 

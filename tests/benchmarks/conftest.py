@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import torch
 
-from benchmarks import attempts, process
-from benchmarks.roofline import keep_roofline, kept_roofline
-from benchmarks.workers import server
+from benchmarks.measure.roofline import keep_roofline, kept_roofline
+from benchmarks.sweep import run_once
+from benchmarks.workers import client, server
 from tests.benchmarks.fake_nvml import UUID
 from tests.benchmarks.sample_records import make_roofline
 
@@ -37,7 +37,7 @@ def roofline_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(autouse=True)
 def own_roofline(monkeypatch: pytest.MonkeyPatch, roofline_file: Path) -> None:
     """Keep rooflines out of the user's cache."""
-    monkeypatch.setattr(attempts, "roofline_path", lambda environment: roofline_file)
+    monkeypatch.setattr(run_once, "roofline_path", lambda environment: roofline_file)
 
 
 @pytest.fixture(autouse=True)
@@ -48,4 +48,4 @@ def untraced_workers(monkeypatch: pytest.MonkeyPatch) -> None:
         found = server.environment(num_threads)
         return {name: value for name, value in found.items() if not name.startswith("COVERAGE_")}
 
-    monkeypatch.setattr(process, "environment", environment)
+    monkeypatch.setattr(client, "environment", environment)

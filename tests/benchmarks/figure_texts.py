@@ -7,8 +7,8 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from benchmarks.report.placing import Box, along
-from fmnist_zoo.figures import looks
+from benchmarks.report.figures.label_placement import Box, along
+from fmnist_zoo.plotting.style import looks
 
 SLACK = 0.5
 """Pixels by which boxes may touch: they are rounded."""

@@ -15,11 +15,11 @@ from typing import Any, Literal
 
 import psutil
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report.cells import Frame
 from benchmarks.report.frames import accuracy_frame
 from benchmarks.report.rows import sections
-from benchmarks.store import RecordStore
 from fmnist_zoo.data.cache import cache_root
 
 Mode = Literal["all", "parent", "worker"]

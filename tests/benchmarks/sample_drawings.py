@@ -7,21 +7,21 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.arms.record import ArmsRecord, ArmsStore
-from benchmarks.record import RunRecord
+from benchmarks.records.arms import ArmsRecord, ArmsStore
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report.answers import Answers, read_answers
 from benchmarks.report.arms import latest
-from benchmarks.report.draw import sketched
 from benchmarks.report.figures.arms import arms_sketch
-from benchmarks.report.figures.drawn import Sketch
+from benchmarks.report.figures.style import Sketch
+from benchmarks.report.figures.write import sketched
 from benchmarks.report.findings import Findings, PageFindings
 from benchmarks.report.frames import SectionFrames, section_frames
 from benchmarks.report.fronts import fronts_frame
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.scores import reliability_frame
 from benchmarks.report.targets import targets_frame
-from benchmarks.store import RecordStore
-from fmnist_zoo.figures import looks
+from fmnist_zoo.plotting.style import looks
 
 LETTERS = "bcde"
 """In place of the letters of pairs, which are many and take long: as long as any that a table is likely to have."""

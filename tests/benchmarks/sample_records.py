@@ -5,9 +5,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from benchmarks.record import RunRecord, config_key, run_id
-from benchmarks.schema import Config, Cost, Environment, Flag, Metrics, Roofline
-from benchmarks.store import RecordStore
+from benchmarks.records.record import RunRecord, config_key, run_id
+from benchmarks.records.schema import Config, Cost, Environment, Flag, Metrics, Roofline
+from benchmarks.records.store import RecordStore
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
 START = datetime(2026, 11, 21, 21, 0, 0, 123000, tzinfo=UTC)

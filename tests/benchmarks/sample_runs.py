@@ -5,9 +5,9 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.stats.simulation import World
-from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import make_config, make_record
 
 TRUTH = np.random.default_rng(9).integers(0, 10, 10_000).astype(np.uint8)

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from benchmarks.rounds import NUM_ROUNDS
-from benchmarks.selfcheck.figures import between_processes, comparison, within_process
-from benchmarks.selfcheck.results import SCHEMA_VERSION, Comparison, ProcessRates, Selfcheck
+from benchmarks.measure.interleave import NUM_ROUNDS
+from benchmarks.records.selfcheck import SCHEMA_VERSION, Comparison, ProcessRates, Selfcheck
+from benchmarks.selfcheck.summary import between_processes, comparison, within_process
 from tests.benchmarks.sample_records import make_environment
 
 

@@ -3,8 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.display import Display, SweepEnd, SweepPlan
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.sweep.display import Display, SweepEnd, SweepPlan
 from tests.benchmarks.sample_records import make_record
 
 END = SweepEnd(exit_code=1, complete=False, machine_dir=Path("results/here"))

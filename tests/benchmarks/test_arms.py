@@ -10,8 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.arms.measure import Subject, compare, first_step
-from benchmarks.arms.parity import (
+from benchmarks.measure.arm_timing import Subject, compare, first_step
+from benchmarks.measure.parity import (
     errors,
     first_update,
     gradient_in,
@@ -21,13 +21,13 @@ from benchmarks.arms.parity import (
     tolerance,
     undisturbed,
 )
-from benchmarks.arms.record import ArmsStore
-from benchmarks.arms.sweep import ArmGroup, arm_groups
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.plan import Plan, make_plan
-from benchmarks.process import WorkerDiedError
-from benchmarks.runner import Place, Runner
+from benchmarks.records.arms import ArmsStore
+from benchmarks.sweep.arms import ArmGroup, arm_groups
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.runner import Place, Runner
+from benchmarks.workers.client import WorkerDiedError
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Augmentation, Engine, Optimizer, Precision, Recipe
@@ -320,9 +320,9 @@ def test_dropout_of_all_kinds_is_off_in_a_comparison() -> None:
 @pytest.mark.slow
 def test_a_second_process_finds_what_the_first_has_compiled(tmp_path: Path) -> None:
     """The real thing: two new processes, one cache folder; counters say whether the cache was hit."""
-    from benchmarks.arms.sweep import ArmSweep
-    from benchmarks.process import Worker
-    from benchmarks.runner import WORKER
+    from benchmarks.sweep.arms import ArmSweep
+    from benchmarks.sweep.runner import WORKER
+    from benchmarks.workers.client import Worker
     from tests.benchmarks.sample_records import make_environment
 
     plan = arms_plan(precision=("fp32",), engine=("eager", "compile"), set=("mlp.hidden=16",))

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from benchmarks.assemble import assembled
-from benchmarks.plan import Variant
-from benchmarks.record import RunRecord, config_key
+from benchmarks.records.record import RunRecord, config_key
+from benchmarks.sweep.assemble import assembled
+from benchmarks.sweep.plan import Variant
 from fmnist_zoo.flops import FlopCount
 from tests.benchmarks.sample_records import make_config, make_environment, make_flags
 

@@ -9,9 +9,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks import batch_sizes, clock
-from benchmarks.batch_sizes import batch_sweep, knee, sizes
-from benchmarks.schema import BatchPoint
+from benchmarks.measure import batch_sizes, clock
+from benchmarks.measure.batch_sizes import batch_sweep, knee, sizes
+from benchmarks.records.schema import BatchPoint
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.test_throughput import CPU, trained
 

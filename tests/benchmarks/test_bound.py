@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
 from benchmarks.report.bound import Bound, gemm_peak, infer_mfu_pct, infer_tflop_per_s, training_bound
 from tests.benchmarks.sample_records import make_cost, make_record, make_roofline
 

@@ -5,7 +5,15 @@ import itertools
 import pytest
 import torch
 
-from benchmarks.clock import MAX_SAMPLES, MIN_SAMPLES, SAMPLE_S, is_narrow, sample_rates, stopwatch, timed_by_clock
+from benchmarks.measure.clock import (
+    MAX_SAMPLES,
+    MIN_SAMPLES,
+    SAMPLE_S,
+    is_narrow,
+    sample_rates,
+    stopwatch,
+    timed_by_clock,
+)
 
 
 class Machine:

@@ -6,13 +6,13 @@ from typing import Any, get_args, get_origin, get_type_hints, is_typeddict
 
 import pytest
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import GEMM_PRECISIONS
 from benchmarks.report.cells import Column, Over
 from benchmarks.report.columns import COLUMNS, COST, STEP_PARTS, accuracy_columns, latency_columns, throughput_columns
 from benchmarks.report.history import VALUES
 from benchmarks.report.rows import sections
 from benchmarks.report.values import T_INTERVAL, WILSON_INTERVAL
-from benchmarks.schema import GEMM_PRECISIONS
 from tests.benchmarks.sample_records import make_record
 
 TABLES = {"accuracy": accuracy_columns(), "throughput": throughput_columns(("batch_1",)), "cost": COST}

@@ -11,10 +11,10 @@ from scipy import stats
 
 from benchmarks.compare.__main__ import compare
 from benchmarks.compare.limits import Limits, noise_floor, parse_limits
-from benchmarks.record import RunRecord
-from benchmarks.selfcheck import results as selfcheck
-from benchmarks.stats.drops import common_drop, fewer_right, lower_share, pooled_drops, slower
-from benchmarks.store import RecordStore
+from benchmarks.records import selfcheck
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
+from benchmarks.stats.regressions import common_drop, fewer_right, lower_share, pooled_drops, slower
 from tests.benchmarks.sample_records import make_config, make_environment, make_record, write_records
 from tests.benchmarks.sample_runs import put_runs
 from tests.benchmarks.sample_selfcheck import make_selfcheck

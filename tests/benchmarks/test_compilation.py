@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from benchmarks.compilation import CompilerWatch, cache_state
+from benchmarks.measure.compilation import CompilerWatch, cache_state
 
 
 @pytest.mark.parametrize(("hits", "misses", "state"), [(0, 0, None), (0, 2, "cold"), (3, 0, "warm"), (1, 1, "mixed")])

@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.config import RunConfig
-from benchmarks.plan import make_plan
 from benchmarks.selfcheck.__main__ import main
 from benchmarks.selfcheck.determinism import Cost, cost, table
 from benchmarks.stats.intervals import Ratio
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.plan import make_plan
 from fmnist_zoo.data import Dataset
 
 PLAN = make_plan(RunConfig(models=("mlp",), set=("mlp.hidden=16",), device="cpu", deterministic=True))

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
-from benchmarks.display import (
+from benchmarks.sweep.display import (
     Display,
     JsonDisplay,
     LiveDisplay,
@@ -19,9 +19,9 @@ from benchmarks.display import (
     can_be_live,
     make_display,
 )
-from benchmarks.display.live import view
-from benchmarks.display.output import plain_console
-from benchmarks.display.words import duration, result_line, visible
+from benchmarks.sweep.display.live import view
+from benchmarks.sweep.display.output import plain_console
+from benchmarks.sweep.display.words import duration, result_line, visible
 from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
 
 NASTY = "[red]a[/red] \x1b[31m\x1b[2J :warning: \u202eb"
@@ -320,8 +320,8 @@ def test_only_a_terminal_that_can_do_it_is_drawn_over(
     terminal: bool, variables: Mapping[str, str], expected: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert can_be_live(Stream(terminal), variables) is expected
-    monkeypatch.setattr("benchmarks.display.sys.stdout", Stream(terminal))
-    monkeypatch.setattr("benchmarks.display.os.environ", dict(variables))
+    monkeypatch.setattr("benchmarks.sweep.display.sys.stdout", Stream(terminal))
+    monkeypatch.setattr("benchmarks.sweep.display.os.environ", dict(variables))
     assert type(make_display()) is (LiveDisplay if expected else PlainDisplay)
     assert type(make_display(live=False)) is PlainDisplay
     assert type(make_display(quiet=True)) is QuietDisplay

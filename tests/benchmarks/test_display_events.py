@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.display import JsonDisplay, SweepEnd
-from benchmarks.display.events import EVENTS
 from benchmarks.run import main
+from benchmarks.sweep.display import JsonDisplay, SweepEnd
+from benchmarks.sweep.display.events import EVENTS
 from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
 
 NOW = datetime(2026, 11, 21, 21, 0, 0, 123456, tzinfo=UTC)

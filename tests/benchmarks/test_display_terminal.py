@@ -13,9 +13,9 @@ from typing import TextIO
 
 import pytest
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display, JsonDisplay, LiveDisplay, PlainDisplay, make_display
-from benchmarks.plan import make_plan as make_real_plan
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display, JsonDisplay, LiveDisplay, PlainDisplay, make_display
+from benchmarks.sweep.plan import make_plan as make_real_plan
 from tests.benchmarks.sample_sweep import END, make_plan, tell_run
 from tests.benchmarks.test_runner import good_result, interrupt, runner
 
@@ -104,7 +104,7 @@ def test_what_others_print_stands_above_the_view_and_does_not_break_it(terminal:
 
 SCRIPT = """
 import sys
-from benchmarks.display import JsonDisplay, PlainDisplay
+from benchmarks.sweep.display import JsonDisplay, PlainDisplay
 from tests.benchmarks.sample_sweep import END, make_plan, make_result, tell_run
 kind = {"plain": PlainDisplay, "json": JsonDisplay}[sys.argv[1]]
 with kind() as display:

@@ -5,8 +5,8 @@ import contextlib
 import msgspec
 import pytest
 
-from benchmarks.energy import MIN_SECONDS, EnergyMeter
-from benchmarks.schema import Energy
+from benchmarks.measure.energy import MIN_SECONDS, EnergyMeter
+from benchmarks.records.schema import Energy
 from tests.benchmarks.fake_nvml import FakeNvml
 
 NOTHING: Energy = {"train_j": None, "train_j_per_1000_img": None, "run_j": None}

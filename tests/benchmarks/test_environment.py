@@ -9,9 +9,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from benchmarks import environment
-from benchmarks.environment import git_state, hardware, machine_name, software
-from benchmarks.schema import Hardware, Software
+from benchmarks.measure import environment
+from benchmarks.measure.environment import git_state, hardware, machine_name, software
+from benchmarks.records.schema import Hardware, Software
 from tests.benchmarks.fake_nvml import FakeNvml
 from tests.benchmarks.sample_records import make_environment
 
@@ -116,7 +116,7 @@ def git(folder: Path, *arguments: str) -> str:
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A repository with one commit that has this package's layout."""
-    for name in ("fmnist_zoo/model.py", "benchmarks/environment.py", "results/README.md"):
+    for name in ("fmnist_zoo/model.py", "benchmarks/measure/environment.py", "results/README.md"):
         path = tmp_path / "top" / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("committed\n", encoding="utf-8")
@@ -146,8 +146,8 @@ def test_changed_sources_make_a_tree_dirty_and_results_do_not(checkout: Path, ch
 
 def test_a_package_installed_inside_another_checkout_has_no_commit(checkout: Path) -> None:
     installed = checkout / "venv" / "site-packages"
-    (installed / "benchmarks").mkdir(parents=True)
-    (installed / "benchmarks" / "environment.py").write_text("installed\n", encoding="utf-8")
+    (installed / "benchmarks" / "measure").mkdir(parents=True)
+    (installed / "benchmarks" / "measure" / "environment.py").write_text("installed\n", encoding="utf-8")
     assert git_state(installed) == (None, None)
 
 
@@ -163,10 +163,16 @@ def test_without_a_repository_or_git_there_is_no_commit(
 
 
 @pytest.mark.parametrize(
-    "module", ["benchmarks.store", "benchmarks.report.labels", "benchmarks.report", "benchmarks.details"]
+    "module",
+    [
+        "benchmarks.records.store",
+        "benchmarks.records.row_labels",
+        "benchmarks.report",
+        "benchmarks.measure.machine_details",
+    ],
 )
 def test_what_a_command_line_needs_loads_nothing_heavy(module: str) -> None:
     code = f"import sys, {module}; print(sorted({{'torch', 'pandas', 'numpy', 'scipy'}} & set(sys.modules)))"
-    top = Path(environment.__file__).parents[1]
+    top = Path(environment.__file__).parents[2]
     result = subprocess.run([sys.executable, "-c", code], cwd=top, capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "[]"

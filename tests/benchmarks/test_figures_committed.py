@@ -14,7 +14,7 @@ from benchmarks.report.figures.ledger import PARTS
 from benchmarks.report.history import history_frame
 from benchmarks.report.ledger import ledger_frame
 from benchmarks.report.speed import swept_rows
-from fmnist_zoo.figures import MARKERS, OTHER_MARKERS, model_color, model_look
+from fmnist_zoo.plotting.style import MARKERS, OTHER_MARKERS, model_color, model_look
 from tests.benchmarks.figure_texts import clashes, written
 from tests.benchmarks.sample_drawings import LETTERS, Drawing, Drawings, draw_all
 

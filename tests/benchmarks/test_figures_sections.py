@@ -9,20 +9,20 @@ import pytest
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report import write_report
 from benchmarks.report.__main__ import report
 from benchmarks.report.answers import Answers, read_answers
-from benchmarks.report.draw import sketched
 from benchmarks.report.figures.arms import arms_sketch
-from benchmarks.report.figures.drawn import Sketch, best_of_each_model, chosen
+from benchmarks.report.figures.style import Sketch, best_of_each_model, chosen
 from benchmarks.report.figures.targets import targets_figure
+from benchmarks.report.figures.write import sketched
 from benchmarks.report.findings import page_findings
 from benchmarks.report.frames import section_frames
 from benchmarks.report.rows import sections
-from benchmarks.store import RecordStore
-from fmnist_zoo.figures import looks, new_figure
 from fmnist_zoo.history import EpochStats
+from fmnist_zoo.plotting.style import looks, new_figure
 from tests.benchmarks.figure_texts import clashes
 from tests.benchmarks.sample_records import make_config, make_record, write_records
 from tests.benchmarks.sample_runs import put_runs

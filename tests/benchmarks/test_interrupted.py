@@ -12,15 +12,15 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.place import Place
-from benchmarks.plan import make_plan
-from benchmarks.record import RunRecord
-from benchmarks.roofline import roofline_path
+from benchmarks.measure.roofline import roofline_path
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.run import main
-from benchmarks.runner import Runner
-from benchmarks.store import RecordStore
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.place import Place
+from benchmarks.sweep.plan import make_plan
+from benchmarks.sweep.runner import Runner
 from fmnist_zoo.cli.parse import INTERRUPTED
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.cache import cache_root

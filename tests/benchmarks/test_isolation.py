@@ -12,12 +12,13 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks import endings, reporting
-from benchmarks.endings import MARK, marked
-from benchmarks.interrupts import SIGNALS, Interrupts
-from benchmarks.isolation import Isolation
-from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.reporting import Reporting
+from benchmarks.sweep import live_report
+from benchmarks.sweep.isolation import Isolation
+from benchmarks.sweep.live_report import Reporting
+from benchmarks.workers import process_tree
+from benchmarks.workers.client import Worker, WorkerDiedError
+from benchmarks.workers.process_tree import MARK, marked
+from benchmarks.workers.signals import SIGNALS, Interrupts
 from benchmarks.workers.slot import Seat
 from tests.benchmarks.sample_records import make_record, write_records
 
@@ -119,7 +120,7 @@ def test_a_worker_whose_runner_was_killed_ends_with_its_children(tmp_path: Path)
     """The runner itself is a process here, and is killed in the middle of a run."""
     code = """
 import sys
-from benchmarks.process import Worker
+from benchmarks.workers.client import Worker
 serve = "import os, threading; from benchmarks.workers.server import end_with_parent\\n" \\
     "threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()\\n" + sys.argv[1]
 worker = Worker(1, command=(sys.executable, "-c", serve))
@@ -175,7 +176,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
 def test_the_end_of_the_terminal_is_a_signal_and_no_failure(tmp_path: Path) -> None:
     code = f"""
 import time
-from benchmarks.interrupts import Interrupts
+from benchmarks.workers.signals import Interrupts
 with Interrupts(print) as interrupts:
     print("up", flush=True)
     while not interrupts.came:
@@ -245,10 +246,10 @@ def test_a_time_limit_that_nobody_could_hold_is_refused() -> None:
 
 
 def test_kills_for_want_of_memory_are_the_kernels_own_count(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(endings, "VMSTAT", tmp_path / "vmstat")
-    assert endings.oom_kills() is None
+    monkeypatch.setattr(process_tree, "VMSTAT", tmp_path / "vmstat")
+    assert process_tree.oom_kills() is None
     (tmp_path / "vmstat").write_text("nr_free_pages 12\noom_kill 3\n")
-    assert endings.oom_kills() == 3
+    assert process_tree.oom_kills() == 3
 
 
 class FakeClock:
@@ -287,17 +288,17 @@ def test_tables_of_many_records_are_the_same_from_a_process_of_their_own(
 ) -> None:
     machine = tmp_path / "machine"
     write_records(machine, *(make_record(seed=seed, minutes=seed) for seed in range(3)))
-    reporting.write_tables(tmp_path, "machine")
+    live_report.write_tables(tmp_path, "machine")
     here = {path: path.read_bytes() for path in machine.glob("*.*")}
     assert machine / "README.md" in here
     for path in here:
         path.unlink()
-    monkeypatch.setattr(reporting, "MANY_RECORDS", 3)
-    reporting.write_tables(tmp_path, "machine")
+    monkeypatch.setattr(live_report, "MANY_RECORDS", 3)
+    live_report.write_tables(tmp_path, "machine")
     assert {path: path.read_bytes() for path in machine.glob("*.*")} == here
     (machine / "README.md").write_text("# my own page\n")
     with pytest.raises(RuntimeError, match=r"README\.md was not made by benchmarks\.report"):
-        reporting.write_tables(tmp_path, "machine")
+        live_report.write_tables(tmp_path, "machine")
 
 
 def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:

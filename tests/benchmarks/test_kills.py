@@ -11,12 +11,12 @@ import pytest
 import torch
 import tyro
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.isolation import InProcess
-from benchmarks.plan import make_plan
-from benchmarks.roofline import roofline_path
-from benchmarks.runner import Place, Runner
+from benchmarks.measure.roofline import roofline_path
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.isolation import InProcess
+from benchmarks.sweep.plan import make_plan
+from benchmarks.sweep.runner import Place, Runner
 from fmnist_zoo.files import TEMPORARY, remove_leftovers
 from tests.benchmarks.kills import MODES, KilledSweep, Mode, accuracy_table, outcome
 

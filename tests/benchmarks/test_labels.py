@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from benchmarks.labels import add_labels, keep_labels
-from benchmarks.record import RunRecord
-from benchmarks.store import RecordStore
+from benchmarks.records.class_labels import add_labels, keep_labels
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from fmnist_zoo.data import load_dataset
 from tests.benchmarks.sample_records import make_record, write_records
 

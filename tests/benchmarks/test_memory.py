@@ -7,14 +7,14 @@ import sys
 
 import pytest
 
-from benchmarks.memory import forget_peak, peak_resident_mib
+from benchmarks.measure.memory import forget_peak, peak_resident_mib
 
 
 def test_a_child_does_not_inherit_the_peak_of_its_parent() -> None:
     block = bytearray(300 * 2**20)
     block[::4096] = b"x" * len(block[::4096])  # touched, so that it is resident
     assert peak_resident_mib() > 300
-    command = "from benchmarks.memory import peak_resident_mib; print(peak_resident_mib())"
+    command = "from benchmarks.measure.memory import peak_resident_mib; print(peak_resident_mib())"
     child = subprocess.run([sys.executable, "-c", command], capture_output=True, text=True, check=True, close_fds=False)
     assert 1 < float(child.stdout) < 100
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.environment import cpu_model
+from benchmarks.measure.environment import cpu_model
 from benchmarks.workers.server import environment
 
 TOP = Path(__file__).parents[2]

@@ -11,10 +11,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from benchmarks.mistakes.__main__ import main
-from benchmarks.mistakes.figures import right_of, wrong_of
-from benchmarks.mistakes.votes import Voter, Votes
-from benchmarks.store import RecordStore
+from benchmarks.records.store import RecordStore
+from benchmarks.report.mistakes.__main__ import main
+from benchmarks.report.mistakes.figures import right_of, wrong_of
+from benchmarks.report.mistakes.votes import Voter, Votes
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.sample_records import make_config, make_record
 

@@ -6,7 +6,7 @@ import pynvml
 import pytest
 import torch
 
-from benchmarks.nvml import CLOCK_REASONS, Gpu, driver_version, open_gpu
+from benchmarks.measure.nvml import CLOCK_REASONS, Gpu, driver_version, open_gpu
 from tests.benchmarks.fake_nvml import FakeNvml
 
 FIGURES: dict[str, tuple[str, object]] = {

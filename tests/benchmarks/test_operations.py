@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.report.operations import KINDS, break_down, by_kind, covered, kind_of, self_times
+from benchmarks.report.profile.operations import KINDS, break_down, by_kind, covered, kind_of, self_times
 
 TICKS = st.integers(0, 60)
 INTERVALS = st.lists(st.tuples(TICKS, TICKS).map(sorted).map(tuple), max_size=12)

@@ -10,18 +10,18 @@ import numpy as np
 import pytest
 from torchvision.datasets import FashionMNIST
 
-from benchmarks.environment import this_machine
+from benchmarks.measure.environment import this_machine
 from benchmarks.peers import __main__ as peers
 from benchmarks.peers.__main__ import arm_record, compare, measured_at
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
-from benchmarks.peers.figures import code_lines, figures, ratio, time_to_target
 from benchmarks.peers.inputs import write_idx, write_inputs
 from benchmarks.peers.page import DASH, page, table
 from benchmarks.peers.process import Epoch
-from benchmarks.peers.rounds import Turns, take_turns
+from benchmarks.peers.summary import code_lines, figures, ratio, time_to_target
 from benchmarks.peers.task import Task
-from benchmarks.process import WorkerDiedError
+from benchmarks.peers.turns import Turns, take_turns
+from benchmarks.workers.client import WorkerDiedError
 from fmnist_zoo import create_model
 from fmnist_zoo.data import Dataset, datasets
 from fmnist_zoo.data.idx import parse_idx

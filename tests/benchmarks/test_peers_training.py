@@ -14,7 +14,7 @@ from benchmarks.peers.arms import ARMS, ArmName
 from benchmarks.peers.inputs import write_inputs
 from benchmarks.peers.process import ArmProcess, Epoch
 from benchmarks.peers.task import Task
-from benchmarks.process import WorkerDiedError
+from benchmarks.workers.client import WorkerDiedError
 from fmnist_zoo import create_model
 from fmnist_zoo.data import Dataset
 
@@ -98,7 +98,7 @@ def test_an_arm_that_ends_is_reported_with_its_last_words(inputs: Inputs) -> Non
 
 
 def test_the_process_of_an_arm_begins_without_any_framework() -> None:
-    code = "import sys, benchmarks.peers.serve; print([n for n in ('torch', 'jax', 'keras') if n in sys.modules])"
+    code = "import sys, benchmarks.peers.worker; print([n for n in ('torch', 'jax', 'keras') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.config import RunConfig
-from benchmarks.plan import Plan, make_plan
 from benchmarks.run import main
-from benchmarks.tracks import EQUAL
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.recipes import EQUAL
 from fmnist_zoo.registry import get_spec, register_model
 
 

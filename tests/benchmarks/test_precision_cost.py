@@ -6,9 +6,9 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.config import RunConfig
-from benchmarks.plan import make_plan
-from benchmarks.precision_cost import slow_precisions
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.plan import make_plan
+from benchmarks.sweep.precision_cost import slow_precisions
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.registry import register_model

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from benchmarks.report.bound import Bound
-from benchmarks.report.operations import Breakdown, Operation
-from benchmarks.report.profile import OPERATIONS_SHOWN, ProfiledSteps, kind_table, operation_table, profile_page
+from benchmarks.report.profile.operations import Breakdown, Operation
+from benchmarks.report.profile.page import OPERATIONS_SHOWN, ProfiledSteps, kind_table, operation_table, profile_page
 
 STEPS = ProfiledSteps(
     run_id="20261121T210000.123Z-cnn-1a2b3c4d-s0",

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import profiling
-from benchmarks.experiment import Experiment
-from benchmarks.profiling import MOST_EVENTS, MOST_STEPS, SPAN, packed, steps_to_profile
+from benchmarks.records.store import RecordStore
 from benchmarks.run import main
-from benchmarks.store import RecordStore
+from benchmarks.sweep import profiling
+from benchmarks.sweep.profiling import MOST_EVENTS, MOST_STEPS, SPAN, packed, steps_to_profile
+from benchmarks.sweep.training_run import Experiment
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.recipe import Budget, Precision, Recipe

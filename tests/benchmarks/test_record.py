@@ -15,8 +15,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.record import SCHEMA_VERSION, config_key, run_id
-from benchmarks.store import RecordStore
+from benchmarks.records.record import SCHEMA_VERSION, config_key, run_id
+from benchmarks.records.store import RecordStore
 from fmnist_zoo.files import write_atomically
 from tests.benchmarks.sample_records import START, make_config, make_flags, make_record
 

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.reading import decode_versioned
-from benchmarks.record import SCHEMA_VERSION, RunRecord
-from benchmarks.store import RecordStore
+from benchmarks.records.json_files import decode_versioned
+from benchmarks.records.record import SCHEMA_VERSION, RunRecord
+from benchmarks.records.store import RecordStore
 from fmnist_zoo.files import WriteError, write_atomically
 from tests.benchmarks.sample_records import make_flags, make_metrics, make_record
 from tests.full_disk import room_for

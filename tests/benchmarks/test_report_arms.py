@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from benchmarks.arms.record import Arm, ArmsRecord, FirstStep, Parity
-from benchmarks.record import RunRecord, config_key
+from benchmarks.records.arms import Arm, ArmsRecord, FirstStep, Parity
+from benchmarks.records.record import RunRecord, config_key
 from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.arms import arms_frame, arms_section, break_even_epochs, equivalence, failures, latest

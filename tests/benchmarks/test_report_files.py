@@ -13,11 +13,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from benchmarks.records.store import RecordStore
 from benchmarks.report import check_out_dir, files, write_report
 from benchmarks.report.__main__ import report
 from benchmarks.report.findings import FINDINGS_FILES
 from benchmarks.report.provenance import CSV_FILES
-from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import (
     make_config,
     make_environment,
@@ -202,7 +202,7 @@ import sys
 from pathlib import Path
 import numpy as np
 from benchmarks.report import write_report
-from benchmarks.store import RecordStore
+from benchmarks.records.store import RecordStore
 from tests.benchmarks.sample_records import make_config, make_record
 
 store = RecordStore(Path(sys.argv[1]) / "amd-epyc-2-cores")

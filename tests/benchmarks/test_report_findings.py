@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
+from benchmarks.records.schema import Config
+from benchmarks.records.store import RecordStore
 from benchmarks.report.__main__ import report
 from benchmarks.report.answers import read_answers
 from benchmarks.report.files import pair_verdicts
 from benchmarks.report.findings import page_findings
 from benchmarks.report.published import parse_published, published_results, published_text
 from benchmarks.report.rows import sections
-from benchmarks.schema import Config
-from benchmarks.store import RecordStore
 from tests.benchmarks.sample_records import CLASSES, make_config, make_metrics, make_record
 from tests.benchmarks.sample_runs import CHECKSUM, TRUTH, put_runs
 
@@ -239,7 +239,7 @@ def test_other_datasets_have_no_published_table() -> None:
     assert published_text(sections([make_record(config)])) == []
 
 
-PUBLISHED = files("benchmarks").joinpath("data", "published.csv").read_text(encoding="utf-8")
+PUBLISHED = files("benchmarks.report").joinpath("published.csv").read_text(encoding="utf-8")
 
 
 @given(data=st.data())

@@ -14,17 +14,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from benchmarks.arms.record import ArmsRecord, ArmsStore
-from benchmarks.record import RunRecord, config_key
+from benchmarks.records import selfcheck
+from benchmarks.records.arms import ArmsRecord, ArmsStore
+from benchmarks.records.record import RunRecord, config_key
+from benchmarks.records.store import RecordStore
+from benchmarks.records.tuning import FOLDER, read_outcomes, write_outcome
 from benchmarks.report.__main__ import report
 from benchmarks.report.arms import arms_frame, arms_section
 from benchmarks.report.frames import csv as csv_text
 from benchmarks.report.noise import between_arms, between_rows
 from benchmarks.report.text import inert, printable
 from benchmarks.report.tuning import tuning_text
-from benchmarks.selfcheck import results as selfcheck
-from benchmarks.store import RecordStore
-from benchmarks.tune.outcome import FOLDER, read_outcomes, write_outcome
 from fmnist_zoo.files import write_atomically
 from tests.benchmarks.sample_records import make_flags, make_record, replace_some_part, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from PIL import Image
 
-from benchmarks.mistakes.votes import Voter, Votes
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report.__main__ import report
 from benchmarks.report.files import read_folders
 from benchmarks.report.html import page
@@ -29,10 +29,10 @@ from benchmarks.report.html.curves import learning_curves
 from benchmarks.report.html.mistakes import PACKED, packed_errors, ranking
 from benchmarks.report.html.page import LIMIT_BYTES, embedded, html_page
 from benchmarks.report.html.pictures import atlas, read_test_images
+from benchmarks.report.mistakes.votes import Voter, Votes
 from benchmarks.report.rows import Row
-from benchmarks.store import RecordStore
 from fmnist_zoo.data import DataError
-from fmnist_zoo.figures import MARKERS, OTHER_MARKERS
+from fmnist_zoo.plotting.style import MARKERS, OTHER_MARKERS
 from tests.benchmarks.sample_records import make_config, make_record, replace_some_part, write_records
 from tests.benchmarks.sample_runs import CHECKSUM, put_runs
 

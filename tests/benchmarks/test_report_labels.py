@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from benchmarks.report.labels import variant_labels
-from benchmarks.schema import Config
+from benchmarks.records.row_labels import variant_labels
+from benchmarks.records.schema import Config
 from tests.benchmarks.sample_records import make_config
 
 EXAMPLES: dict[str, list[tuple[Config, str]]] = {

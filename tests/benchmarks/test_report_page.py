@@ -17,8 +17,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from benchmarks.reading import Problem
-from benchmarks.record import RunRecord
+from benchmarks.records.json_files import Problem
+from benchmarks.records.record import RunRecord
 from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.findings import page_findings

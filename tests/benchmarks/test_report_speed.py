@@ -4,11 +4,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import BatchPoint
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.values import repeated_ratio, spread_pct
-from benchmarks.schema import BatchPoint
 from tests.benchmarks.sample_records import make_config, make_environment, make_record
 from tests.benchmarks.test_report_page import page_of
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from benchmarks.records.tuning import FOLDER, About, Trial, read_outcomes, write_outcome
 from benchmarks.report import write_report
-from benchmarks.tune.outcome import FOLDER, About, Trial, read_outcomes, write_outcome
 from fmnist_zoo.registry import FAMILIES, get_spec
 from tests.benchmarks.sample_records import make_record, write_records
 

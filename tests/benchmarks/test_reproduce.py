@@ -9,18 +9,15 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import gpu_tests
-from benchmarks import reproduce as module
-from benchmarks import steps as all_steps
-from benchmarks.config import RunConfig
-from benchmarks.environment import this_machine
+from benchmarks.measure.environment import this_machine
 from benchmarks.peers import __main__ as peers
-from benchmarks.reproduce import pack, reproduce
-from benchmarks.run import Outcome
-from benchmarks.selfcheck import __main__ as selfcheck
-from benchmarks.selfcheck import results
-from benchmarks.selfcheck.config import SelfcheckConfig
-from benchmarks.steps import (
+from benchmarks.records import selfcheck as results
+from benchmarks.records.store import RecordStore
+from benchmarks.reproduce import __main__ as module
+from benchmarks.reproduce import gpu_tests
+from benchmarks.reproduce import steps as all_steps
+from benchmarks.reproduce.__main__ import pack, reproduce
+from benchmarks.reproduce.steps import (
     Progress,
     ReproduceConfig,
     command_of,
@@ -30,7 +27,10 @@ from benchmarks.steps import (
     sweep_step,
     timm_step,
 )
-from benchmarks.store import RecordStore
+from benchmarks.run import Outcome
+from benchmarks.selfcheck import __main__ as selfcheck
+from benchmarks.selfcheck.config import SelfcheckConfig
+from benchmarks.sweep.config import RunConfig
 from fmnist_zoo.registry import FAMILIES
 from tests.benchmarks.sample_records import make_record, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck

@@ -13,17 +13,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
 
-from benchmarks import experiment
-from benchmarks.alike import record_parts
-from benchmarks.config import RunConfig
-from benchmarks.display import PlainDisplay
-from benchmarks.plan import Plan, make_plan
-from benchmarks.record import RunRecord
-from benchmarks.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before
-from benchmarks.roofline import keep_roofline
-from benchmarks.runner import Place, Runner
-from benchmarks.schema import Environment
-from benchmarks.store import RecordStore
+from benchmarks.measure.roofline import keep_roofline
+from benchmarks.records.identity import record_parts
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import Environment
+from benchmarks.records.store import RecordStore
+from benchmarks.sweep import training_run
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import PlainDisplay
+from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before
+from benchmarks.sweep.runner import Place, Runner
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.sample_records import make_environment, make_record, make_roofline
 from tests.benchmarks.test_runner import FakeWorker, die, good_result
@@ -224,7 +224,7 @@ def test_a_run_that_goes_on_and_then_fails_keeps_its_time_and_its_epochs(
 ) -> None:
     """In a worker's own code: killed after the first epoch, resumed, and then broken off by an error."""
     monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)  # for workers: it would outlast this test
-    monkeypatch.setattr(experiment, "load_dataset", lambda name, root, progress: small)
+    monkeypatch.setattr(training_run, "load_dataset", lambda name, root, progress: small)
     recipe = {**VARIANT.config["recipe"], "budget": "epochs:3", "batch_size": 200}
     job: Any = {
         "task": "run", "config": {**VARIANT.config, "recipe": recipe, "num_val": 0}, "seed": 0, "run_id": "x",
@@ -244,7 +244,7 @@ def test_a_run_that_goes_on_and_then_fails_keeps_its_time_and_its_epochs(
 
     found: list[dict[str, Any]] = []
     for epoch in (2, 3):
-        worker = experiment.Experiment()
+        worker = training_run.Experiment()
         with pytest.raises(RuntimeError, match="of the middle"):
             worker.run(job, fails_at(epoch))
         found.append(worker.found)

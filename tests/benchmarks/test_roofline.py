@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks import clock
-from benchmarks import roofline as module
-from benchmarks.clock import MIN_SAMPLES
-from benchmarks.roofline import (
+from benchmarks.measure import clock
+from benchmarks.measure import roofline as module
+from benchmarks.measure.clock import MIN_SAMPLES
+from benchmarks.measure.roofline import (
     has_precision,
     keep_roofline,
     kept_roofline,
@@ -19,7 +19,7 @@ from benchmarks.roofline import (
     roofline,
     roofline_path,
 )
-from benchmarks.schema import Details, Roofline
+from benchmarks.records.schema import Details, Roofline
 from fmnist_zoo.processor import has_bf16, has_fp16
 from tests.benchmarks.sample_records import make_environment, make_roofline
 

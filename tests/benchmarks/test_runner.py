@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.isolation import Isolation
-from benchmarks.ledger import complete_ledger
-from benchmarks.plan import Plan, make_plan
-from benchmarks.process import WorkerDiedError
-from benchmarks.resume import Done
-from benchmarks.runner import Place, Runner
-from benchmarks.store import RecordStore
+from benchmarks.records.store import RecordStore
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.isolation import Isolation
+from benchmarks.sweep.ledger import complete_ledger
+from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.resume import Done
+from benchmarks.sweep.runner import Place, Runner
+from benchmarks.workers.client import WorkerDiedError
 from tests.benchmarks.sample_records import make_record
 
 

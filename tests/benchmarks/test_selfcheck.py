@@ -8,16 +8,16 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.clock import timed_by_clock
-from benchmarks.environment import this_machine
-from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.rounds import NUM_ROUNDS, SAMPLE_S
+from benchmarks.measure.clock import timed_by_clock
+from benchmarks.measure.environment import this_machine
+from benchmarks.measure.interleave import NUM_ROUNDS, SAMPLE_S
+from benchmarks.records import selfcheck as results
 from benchmarks.selfcheck import __main__ as command
-from benchmarks.selfcheck import results
-from benchmarks.selfcheck.arm import portions, steps_per_sample
 from benchmarks.selfcheck.config import SelfcheckConfig
-from benchmarks.selfcheck.figures import between_processes, is_within_level, within_process
+from benchmarks.selfcheck.measure import portions, steps_per_sample
 from benchmarks.selfcheck.page import page
+from benchmarks.selfcheck.summary import between_processes, is_within_level, within_process
+from benchmarks.workers.client import Worker, WorkerDiedError
 from tests.benchmarks.sample_selfcheck import make_rate, make_selfcheck, simulated
 
 

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.records import selfcheck as results
 from benchmarks.report.__main__ import report
 from benchmarks.report.noise import NOT_MEASURED, between_arms, between_rows
 from benchmarks.selfcheck import __main__ as command
-from benchmarks.selfcheck import results
 from tests.benchmarks.sample_records import make_config, make_record, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from benchmarks.config import RunConfig
-from benchmarks.display import Display
-from benchmarks.place import Place
-from benchmarks.plan import make_plan
-from benchmarks.record import RunRecord
-from benchmarks.runner import Runner
-from benchmarks.store import RecordStore
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.place import Place
+from benchmarks.sweep.plan import make_plan
+from benchmarks.sweep.runner import Runner
 
 NUM_VARIANTS, NUM_SEEDS = 25, 12
 WARM, GROWTH_MIB = 50, 20.0

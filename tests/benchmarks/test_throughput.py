@@ -6,8 +6,8 @@ from collections.abc import Callable
 import pytest
 import torch
 
-from benchmarks.clock import MIN_SAMPLES
-from benchmarks.throughput import latency, repeated, step_shares, throughput, training_rates
+from benchmarks.measure.clock import MIN_SAMPLES
+from benchmarks.measure.throughput import latency, repeated, step_shares, throughput, training_rates
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.recipe import Budget, Engine, Optimizer, Recipe

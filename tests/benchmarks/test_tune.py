@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
+from benchmarks.records.tuning import TrialResult
 from benchmarks.tune.__main__ import main
 from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE, TuneConfig
-from benchmarks.tune.outcome import TrialResult
 from benchmarks.tune.process import TrialProcess
-from benchmarks.tune.trial import Trainer, TrialJob
+from benchmarks.tune.worker import Trainer, TrialJob
 from fmnist_zoo.data import load_dataset
 from fmnist_zoo.recipe import Budget, Recipe
 
@@ -68,7 +68,7 @@ def tried(trainer: FakeTrainer) -> list[tuple[str, float, float]]:
 
 def run(out: Path, trainer: FakeTrainer, **options: Any) -> int:
     pytest.importorskip("optuna")
-    from benchmarks.tune.effort import tune
+    from benchmarks.tune.tune import tune
 
     values: dict[str, Any] = {"models": ("mlp", "cnn"), "trials": 6, "device": "cpu", "out": out, **options}
     return tune(TuneConfig(**values), "python -m benchmarks.tune", new_trainer=trainer)

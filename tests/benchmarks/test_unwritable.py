@@ -5,14 +5,15 @@ from pathlib import Path
 
 import pytest
 
-import benchmarks.mistakes.__main__ as mistakes
 import benchmarks.peers.__main__ as peers
+import benchmarks.report.mistakes.__main__ as mistakes
 import benchmarks.selfcheck.__main__ as selfcheck
 import benchmarks.tune.__main__ as tune
 import fmnist_zoo.__main__ as library
-from benchmarks import reproduce, run
-from benchmarks.labels import add_labels
-from benchmarks.store import RecordStore
+from benchmarks import run
+from benchmarks.records.class_labels import add_labels
+from benchmarks.records.store import RecordStore
+from benchmarks.reproduce import __main__ as reproduce
 from fmnist_zoo.data import load_dataset
 from tests.benchmarks.sample_records import make_record, write_records
 from tests.full_disk import room_for
@@ -35,7 +36,7 @@ def no_process(monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*args: object, **kwargs: object) -> None:
         raise AssertionError("a process was started")
 
-    for place in ("benchmarks.process.Worker.run", "benchmarks.tune.process.TrialProcess.__enter__"):
+    for place in ("benchmarks.workers.client.Worker.run", "benchmarks.tune.process.TrialProcess.__enter__"):
         monkeypatch.setattr(place, refuse)
     monkeypatch.setattr(peers, "ArmProcess", refuse)
 

@@ -12,14 +12,14 @@ from typing import Any
 import psutil
 import pytest
 
-from benchmarks.config import RunConfig
-from benchmarks.plan import make_plan
-from benchmarks.process import Worker, WorkerDiedError
-from benchmarks.record import RunRecord
-from benchmarks.roofline import kept_roofline
+from benchmarks.measure.roofline import kept_roofline
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.run import main
-from benchmarks.runner import WORKER
-from benchmarks.store import RecordStore
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.plan import make_plan
+from benchmarks.sweep.runner import WORKER
+from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.server import environment
 from fmnist_zoo.checkpoint import load_checkpoint
 from tests.benchmarks.test_display_events import events_in
@@ -172,7 +172,7 @@ def test_a_worker_that_does_not_even_start(code: str, words: str, tmp_path: Path
 def test_a_kill_is_the_systems_for_want_of_memory_where_it_says_so_or_nobody_can_tell(
     counts: tuple[int | None, ...], status: str, words: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("benchmarks.process.oom_kills", iter(counts).__next__)
+    monkeypatch.setattr("benchmarks.workers.client.oom_kills", iter(counts).__next__)
     process = Worker(1, command=(sys.executable, "-c", "import os; os.kill(os.getpid(), 9)"))
     with pytest.raises(WorkerDiedError) as caught:
         process.run({}, lambda event: None)
@@ -253,7 +253,7 @@ def test_events_are_one_json_object_a_line() -> None:
     import subprocess
 
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.worker"],
+        [sys.executable, "-m", "benchmarks.sweep.worker"],
         input="",
         capture_output=True,
         text=True,

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import RunRecord
-from benchmarks.store import RecordStore
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.sample_records import CLASSES, make_config, make_environment, make_record, write_records
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from fmnist_zoo.data.transport import Outside, open_url
+from fmnist_zoo.data.download import Outside, open_url
 from tests.data.tiny import Mirror, Tiny, make_tiny, mirrors_at, offline, serve
 
 

@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from fmnist_zoo.data import CacheWriteError, DataFileError, MissingFileError
+from fmnist_zoo.data.checked_file import read_sealed, write_sealed
 from fmnist_zoo.data.datasets import DECODED_NAME
-from fmnist_zoo.data.sealed import read_sealed, write_sealed
-from fmnist_zoo.data.transport import Outside
+from fmnist_zoo.data.download import Outside
 from tests.data.tiny import TRAIN_IMAGES, Tiny, has_data_of, load, make_tiny
 
 TENSORS = {"a": torch.arange(300, dtype=torch.uint8).reshape(3, 100), "b": torch.arange(7)}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from fmnist_zoo.data.datasets import DECODED_NAME
-from fmnist_zoo.data.transport import Outside
+from fmnist_zoo.data.download import Outside
 from tests.data.tiny import Mirror, Tiny, has_data_of, load
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ from fmnist_zoo.data import DataError
 from fmnist_zoo.data.datasets import load_cached
 from fmnist_zoo.data.progress import Reporter
 from fmnist_zoo.data.sources import default_sources
-from fmnist_zoo.data.transport import Outside
+from fmnist_zoo.data.download import Outside
 
 spec, cache, url, root = pickle.loads(Path(sys.argv[1]).read_bytes())
 outside = Outside(mirrors=lambda _: [url], find_tool=lambda _: None, system_root=Path(root))

@@ -11,7 +11,7 @@ import pytest
 
 from fmnist_zoo.data import DataUnavailableError, SourceError
 from fmnist_zoo.data.catalog import SPECS
-from fmnist_zoo.data.transport import Outside, open_url, torchvision_mirrors
+from fmnist_zoo.data.download import Outside, open_url, torchvision_mirrors
 from tests.data.tiny import (
     TEST_IMAGES,
     TRAIN_IMAGES,

@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 from fmnist_zoo.data.catalog import SPECS, DatasetSpec, DebianPackage, IdxFile
 from fmnist_zoo.data.datasets import Dataset, load_cached
+from fmnist_zoo.data.download import Outside
 from fmnist_zoo.data.progress import Reporter
 from fmnist_zoo.data.sources import default_sources
-from fmnist_zoo.data.transport import Outside
 
 QUIET = Reporter(enabled=False)
 TRAIN_IMAGES, TRAIN_LABELS, TEST_IMAGES, TEST_LABELS = (file.name for file in SPECS["fashion_mnist"].files)

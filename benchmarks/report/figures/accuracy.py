@@ -9,9 +9,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.report.cells import Entry, Frame
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, quiet, titled
+from benchmarks.report.figures.style import MOST_ROWS, best_rows, quiet, titled
 from benchmarks.report.values import T_INTERVAL
-from fmnist_zoo.figures import INK, drawable, model_look, new_figure
+from fmnist_zoo.plotting.style import INK, drawable, model_look, new_figure
 
 WORDS = {True: "t over seeds (small dots)", False: "binomial over test images"}
 

@@ -12,11 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from benchmarks.arms.record import Arm, ArmsRecord
-from benchmarks.report.figures.drawn import Sketch, plain_number, quiet, titled
-from benchmarks.report.labels import variant_labels
+from benchmarks.records.arms import Arm, ArmsRecord
+from benchmarks.records.row_labels import variant_labels
+from benchmarks.report.figures.style import Sketch, plain_number, quiet, titled
 from benchmarks.stats.intervals import median_interval, paired_ratio
-from fmnist_zoo.figures import INK, drawable, model_color, new_panels
+from fmnist_zoo.plotting.style import INK, drawable, model_color, new_panels
 
 COLUMNS = 2
 

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from benchmarks.records.schema import BatchPoint
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.drawn import chosen, is_drawn, legend, plain_number, row_looks, titled
+from benchmarks.report.figures.style import chosen, is_drawn, legend, plain_number, row_looks, titled
 from benchmarks.report.rows import Section
 from benchmarks.report.speed import swept_rows
-from benchmarks.schema import BatchPoint
-from fmnist_zoo.figures import new_panels
+from fmnist_zoo.plotting.style import new_panels
 
 RING = 12.0
 """The size of the mark around a knee, in points."""

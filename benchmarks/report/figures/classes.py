@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 
 from benchmarks.report.cells import Frame
-from benchmarks.report.figures.drawn import legend, quiet, row_looks, titled
-from fmnist_zoo.figures import GRID, drawable, new_figure
+from benchmarks.report.figures.style import legend, quiet, row_looks, titled
+from fmnist_zoo.plotting.style import GRID, drawable, new_figure
 
 
 def classes_figure(frame: Frame, labels: Sequence[str], conditions: str) -> Figure:

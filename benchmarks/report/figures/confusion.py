@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from benchmarks.report.cells import Frame, by_variant
-from benchmarks.report.figures.drawn import readable_on, titled
+from benchmarks.report.figures.style import readable_on, titled
 from benchmarks.report.frames import predicted_column
-from fmnist_zoo.figures import drawable, new_figure
+from fmnist_zoo.plotting.style import drawable, new_figure
 
 SHADES, DIFFERENCES = "Blues", "PuOr"
 """Of one hue, and of two that every kind of colour vision tells apart."""

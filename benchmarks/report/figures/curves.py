@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
+from benchmarks.report.figures.style import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
 from benchmarks.report.history import VALUES
-from fmnist_zoo.figures import MUTED, new_panels
+from fmnist_zoo.plotting.style import MUTED, new_panels
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
 """The epochs of each row, by its label, in the order of the table."""

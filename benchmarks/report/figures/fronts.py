@@ -7,11 +7,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.report.cells import Entry, Frame
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, scale_log, titled
-from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
+from benchmarks.report.figures.label_placement import Box, Places, along, around
+from benchmarks.report.figures.point_labels import fix_layout, label_point, text_size, to_pixels, write
+from benchmarks.report.figures.style import MOST_LABELS, is_drawn, legend_of_models, scale_log, titled
 from benchmarks.report.frames import SectionFrames
-from benchmarks.report.placing import Box, Places, along, around
-from fmnist_zoo.figures import INK, MUTED, model_look, new_figure
+from fmnist_zoo.plotting.style import INK, MUTED, model_look, new_figure
 
 COSTS = ("train_s", "num_params")
 """Those that have a figure, by the key of their column."""

@@ -10,11 +10,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.report.cells import Entry
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.drawn import MOST_ROWS, best_rows, is_drawn, plain_number, quiet, titled
+from benchmarks.report.figures.style import MOST_ROWS, best_rows, is_drawn, plain_number, quiet, titled
 from benchmarks.report.ledger import PARTS, ledger_frame
 from benchmarks.report.rows import Section
 from benchmarks.report.text import significant
-from fmnist_zoo.figures import drawable, new_figure
+from fmnist_zoo.plotting.style import drawable, new_figure
 
 SHADES = "cividis"
 """Made for every kind of colour vision (Nunez et al., 2018); no model has one of its colours."""

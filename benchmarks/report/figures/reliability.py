@@ -8,8 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator
 
 from benchmarks.report.cells import Frame
-from benchmarks.report.figures.drawn import legend, plain_number, row_looks, titled
-from fmnist_zoo.figures import MUTED, new_panels
+from benchmarks.report.figures.style import legend, plain_number, row_looks, titled
+from fmnist_zoo.plotting.style import MUTED, new_panels
 
 FEWEST = 50
 """A bin with fewer images says too little to be drawn: chance alone may move its accuracy by 14 points (95%)."""

@@ -10,15 +10,15 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
+from benchmarks.records.schema import GEMM_PRECISIONS
 from benchmarks.report.bound import GEMM_OF
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.drawn import MOST_LABELS, is_drawn, legend_of_models, titled
-from benchmarks.report.figures.labels import fix_layout, label_point, text_size, to_pixels, write
+from benchmarks.report.figures.label_placement import Box, Places, along, around
+from benchmarks.report.figures.point_labels import fix_layout, label_point, text_size, to_pixels, write
+from benchmarks.report.figures.style import MOST_LABELS, is_drawn, legend_of_models, titled
 from benchmarks.report.frames import SectionFrames
-from benchmarks.report.placing import Box, Places, along, around
 from benchmarks.report.text import significant
-from benchmarks.schema import GEMM_PRECISIONS
-from fmnist_zoo.figures import INK, MUTED, model_color, new_figure
+from fmnist_zoo.plotting.style import INK, MUTED, model_color, new_figure
 
 LINES = {"fp32": "-", "tf32": "-.", "bf16": "--", "fp16": ":"}
 MARKERS = {"fp32": "o", "tf32": "s", "bf16": "D", "fp16": "^"}

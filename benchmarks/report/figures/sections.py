@@ -12,11 +12,11 @@ from benchmarks.report.figures.batches import batches_figure, has_rates
 from benchmarks.report.figures.classes import classes_figure
 from benchmarks.report.figures.confusion import Confusion, best_two, confusion_figure, confusions, difference_figure
 from benchmarks.report.figures.curves import curves_of, gap_figure, has_gap, has_seconds, learning_figure
-from benchmarks.report.figures.drawn import Sketch, best_of_each_model, file_name
 from benchmarks.report.figures.fronts import COSTS, front_figure, priced_rows
 from benchmarks.report.figures.ledger import ledger_figure, ledger_rows
 from benchmarks.report.figures.reliability import reliability_figure
 from benchmarks.report.figures.roofline import roofline_figure, roofline_points, roofline_roofs
+from benchmarks.report.figures.style import Sketch, best_of_each_model, file_name
 from benchmarks.report.figures.targets import profiles_of, targets_figure
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.history import history_frame

@@ -8,8 +8,8 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.figures.drawn import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
-from fmnist_zoo.figures import INK, MUTED, new_figure
+from benchmarks.report.figures.style import RowLook, chosen, is_drawn, legend, row_looks, scale_log, titled
+from fmnist_zoo.plotting.style import INK, MUTED, new_figure
 
 Profiles = Mapping[str, Sequence[Mapping[str, Any]]]
 """The targets of each row, the lowest first, by its label, in the order of the table."""

@@ -9,8 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reading import Problem
-from benchmarks.record import RunRecord
+from benchmarks.records import selfcheck
+from benchmarks.records.json_files import Problem
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report import noise
 from benchmarks.report.answers import read_answers
 from benchmarks.report.columns import COLUMNS
@@ -30,9 +32,7 @@ from benchmarks.report.html.tables import section_tables
 from benchmarks.report.pairs import letters, section_groups
 from benchmarks.report.rows import Row, Section, sections
 from benchmarks.report.section import conditions_text
-from benchmarks.selfcheck import results as selfcheck
-from benchmarks.store import RecordStore
-from fmnist_zoo.figures import model_look
+from fmnist_zoo.plotting.style import model_look
 
 SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x",

@@ -8,11 +8,11 @@ from typing import Any, Literal, get_args, get_type_hints
 
 import numpy as np
 
+from benchmarks.records.schema import Ledger
 from benchmarks.report.cells import Over, average
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.rows import Row
-from benchmarks.schema import Ledger
 from benchmarks.stats.fronts import pareto_front
 from fmnist_zoo.history import EpochStats
 

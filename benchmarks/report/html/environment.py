@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from benchmarks.reading import Problem
-from benchmarks.record import RunRecord
+from benchmarks.records.json_files import Problem
+from benchmarks.records.record import RunRecord
 from benchmarks.report.provenance import date_range, hardware_text
 
 PARTS = ("hardware", "software", "details")

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.mistakes.votes import Voter, Votes, read_votes
-from benchmarks.record import RunRecord
+from benchmarks.records.record import RunRecord
+from benchmarks.records.store import RecordStore
 from benchmarks.report.answers import Answers
+from benchmarks.report.mistakes.votes import Voter, Votes, read_votes
 from benchmarks.report.rows import Section
-from benchmarks.store import RecordStore
 
 MOST_SHOWN = 60
 """Images in each part of the gallery."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from benchmarks.record import plain
+from benchmarks.records.record import plain
 from benchmarks.report.html.content import Content, Found, page_content
 from benchmarks.report.html.mistakes import ranking
 from benchmarks.report.html.pictures import atlas, read_test_images

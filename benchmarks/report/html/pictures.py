@@ -17,9 +17,9 @@ from PIL import Image
 
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.data.catalog import find_spec
+from fmnist_zoo.data.download import Outside
 from fmnist_zoo.data.source import folder_source
 from fmnist_zoo.data.sources import Files, fetch, read_folder
-from fmnist_zoo.data.transport import Outside
 
 COLUMNS = 64
 SIDE = 28

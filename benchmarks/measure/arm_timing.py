@@ -1,0 +1,223 @@
+"""Arms of one model in a worker: parity of each, then their steps timed in turn (A B C, C B A, ...)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, TypedDict
+
+import torch
+from torch import Tensor, nn
+
+from benchmarks.measure.clock import stopwatch
+from benchmarks.measure.compilation import CompilerWatch
+from benchmarks.measure.interleave import timed_rounds
+from benchmarks.measure.parity import Reference, parity, reference_of
+from benchmarks.measure.throughput import TINY
+from benchmarks.records.arms import Arm, FirstStep
+from fmnist_zoo.data.datasets import Dataset
+from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
+from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.registry import create_model
+from fmnist_zoo.training.device import resolve_device, synchronizer
+from fmnist_zoo.training.fit import place, split_dataset
+from fmnist_zoo.training.modules import copied
+from fmnist_zoo.training.precision import allow_tf32
+from fmnist_zoo.training.step import TrainingStep
+
+CPU_STEPS = 8
+"""Steps a sample on a CPU, where a whole chunk can take seconds; one where an arm's step takes longer than SLOW_S."""
+SLOW_S = 0.25
+ROUNDS_S = 60.0
+"""Of all rounds together, after which MIN_ROUNDS have to do: an emulated number format is that slow."""
+MIN_ROUNDS = 6
+
+
+class ArmJob(TypedDict):
+    """An arm as it is asked for."""
+
+    precision: Precision
+    engine: Engine
+    config_key: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Subject:
+    """What all arms share: weights, batches, and how to feed them."""
+
+    model: nn.Module
+    recipe: Recipe
+    loader: TrainLoader
+    scale: PixelScale
+    device: torch.device
+
+    @classmethod
+    def of(cls, job: dict[str, Any], dataset: Dataset) -> Subject:
+        """The model, recipe and training data of a job's configuration, with the weights of its seed."""
+        config, device = job["config"], resolve_device(job["device"])
+        recipe = Recipe.from_dict(config["recipe"])
+        train, _ = split_dataset(dataset, config["num_val"], device)
+        torch.manual_seed(job["seed"])
+        return cls(
+            model=place(create_model(config["model"], **config["model_options"]), device),
+            recipe=recipe,
+            loader=TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]),
+            scale=PixelScale.of(recipe.input_scaling, dataset),
+            device=device,
+        )
+
+    def step(self, precision: Precision, engine: Engine) -> TrainingStep:
+        """A step of an arm on its own copy of the weights, not warmed up."""
+        return TrainingStep(copied(self.model), self.recipe, scale=self.scale, precision=precision, engine=engine)
+
+
+def first_step(subject: Subject, precision: Precision, engine: Engine) -> FirstStep:
+    """Seconds that an arm needs before its first counted step, as a run has it: set-up, compiling, capturing."""
+    watch, synchronize = CompilerWatch(), synchronizer(subject.device)
+    started = time.perf_counter()
+    step = subject.step(precision, engine)
+    step.warm_up(subject.loader.chunks(0, 2))
+    synchronize()
+    return {"first_step_s": time.perf_counter() - started, "compilation": watch.found()}
+
+
+def compare(
+    subject: Subject,
+    jobs: Sequence[ArmJob],
+    *,
+    rounds: int,
+    report: Callable[[str], None],
+    watched: Callable[[], AbstractContextManager[object]] = nullcontext,
+) -> dict[str, Any]:
+    """Parity of every arm, then `rounds` samples of each, in turn.
+
+    Args:
+        subject: what they share; its weights are trained a little, so that they are no random ones.
+        jobs: the arms, the reference (fp32 eager) first.
+        rounds: samples of each arm.
+        report: told what is being done, for a person who waits.
+        watched: entered while the samples are taken.
+
+    Returns:
+        `arms`, `steps_per_sample` and `steps_per_epoch`, as fields of an `ArmsRecord`.
+    """
+    # Each arm compiles the same code for another number format: none of it may hit the limit of recompiles, from
+    # where on dynamo runs it eagerly without a word.
+    torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 4 * len(jobs))
+    settle(subject)
+    batch = next(subject.loader.batches(0, 1))
+    reference = reference_of(subject.model, subject.recipe, batch, subject.scale)
+    arms = [_parity_of(subject, job, batch, reference, report) for job in jobs]
+    chunk = sample_chunk(subject)
+    steps = [_ready(subject, arm, chunk, report) for arm in arms]
+    with watched():
+        steps_per_sample = take_turns(subject, arms, steps, chunk, rounds)
+    return {
+        "arms": arms,
+        "steps_per_sample": steps_per_sample,
+        "steps_per_epoch": subject.loader.steps_per_epoch,
+    }
+
+
+def settle(subject: Subject) -> None:
+    """Train the weights for a chunk in fp32: logits of random ones say little, and a head of zeros gives none."""
+    recipe = replace(subject.recipe, ema_decay=None)
+    step = TrainingStep(subject.model, recipe, scale=subject.scale, precision="fp32", engine="eager")
+    for images, labels in subject.loader.chunks(0, steps_per_chunk(recipe.batch_size)):
+        step.chunk(images, labels, [recipe.lr] * (len(labels) // recipe.batch_size))
+    step.finish()
+
+
+def take_turns(
+    subject: Subject,
+    arms: Sequence[Arm],
+    steps: Sequence[TrainingStep | None],
+    chunk: tuple[Tensor, Tensor],
+    rounds: int,
+) -> int:
+    """Time the steps of every arm that works, in turn, and note the samples. Returns the steps of one sample.
+
+    The first calls aren't samples: making a later arm has reset the compiler, and an earlier one now compiles again.
+    What the second ones take decides how many steps a sample has, and how many rounds there is time for.
+    """
+    batch_size, timed = subject.recipe.batch_size, stopwatch(subject.device)
+    num_steps = len(chunk[1]) // batch_size
+
+    def sample(step: TrainingStep) -> None:
+        images, labels = (part[: num_steps * batch_size] for part in chunk)
+        allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
+        step.chunk(images, labels, [subject.recipe.lr * TINY] * num_steps)
+
+    works = {str(index): partial(sample, step) for index, step in enumerate(steps) if step is not None}
+    if subject.device.type == "cpu":
+        num_steps = 1
+    for work in works.values():
+        work()
+    step_s = [timed(work) / num_steps for work in works.values()]
+    if subject.device.type == "cpu" and max(step_s, default=0.0) <= SLOW_S:
+        num_steps = len(chunk[1]) // batch_size
+    round_s = sum(step_s) * num_steps
+    rounds = min(rounds, max(MIN_ROUNDS, 2 * int(ROUNDS_S / round_s / 2))) if round_s else rounds
+    for index, seconds in timed_rounds(works, timed, num_rounds=rounds).items():
+        arms[int(index)]["samples_step_ms"] += [value / num_steps * 1e3 for value in seconds]
+    return num_steps
+
+
+def _parity_of(
+    subject: Subject,
+    job: ArmJob,
+    batch: tuple[Tensor, Tensor],
+    reference: Reference,
+    report: Callable[[str], None],
+) -> Arm:
+    report(f"{job['precision']} {job['engine']}: parity")
+    arm: Arm = {
+        "precision": job["precision"],
+        "engine": job["engine"], "config_key": job["config_key"],
+        "ran_engine": None, "fallback": None, "error": None, "samples_step_ms": [],
+        "parity": None, "cold": None, "warm": None,
+    }  # fmt: skip
+    try:
+        arm["parity"] = parity(
+            subject.model,
+            subject.recipe,
+            batch,
+            scale=subject.scale,
+            precision=job["precision"],
+            engine=job["engine"],
+            reference=reference,
+        )
+    except (RuntimeError, ValueError) as error:  # an arm that fails is a row that says so
+        arm["error"] = _said(error)
+    return arm
+
+
+def _ready(
+    subject: Subject, arm: Arm, chunk: tuple[Tensor, Tensor], report: Callable[[str], None]
+) -> TrainingStep | None:
+    """An arm's step, warmed up; None where the arm doesn't work."""
+    if arm["error"] is not None:
+        return None
+    report(f"{arm['precision']} {arm['engine']}: warming up")
+    try:
+        step = subject.step(arm["precision"], arm["engine"])  # type: ignore[arg-type]
+        step.warm_up([chunk, chunk] if subject.device.type == "cuda" else subject.loader.chunks(0, 2))
+    except (RuntimeError, ValueError) as error:  # also where the memory for one more arm runs out
+        arm["error"] = _said(error)
+        return None
+    arm["ran_engine"], arm["fallback"] = step.engine, step.fallback
+    return step
+
+
+def _said(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:300]}"
+
+
+def sample_chunk(subject: Subject) -> tuple[Tensor, Tensor]:
+    """The batches of a sample."""
+    batch_size = subject.recipe.batch_size
+    steps = CPU_STEPS if subject.device.type == "cpu" else steps_per_chunk(batch_size)
+    return next(subject.loader.chunks(0, min(steps, steps_per_chunk(batch_size))))

@@ -1,0 +1,103 @@
+"""Peak memory of a run: what torch allocated on a CUDA device, else the resident set of the run's own process."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import gc
+import resource
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from benchmarks.records.schema import Memory
+
+if TYPE_CHECKING:
+    import torch
+
+
+def memory(device: torch.device, *, baseline_mib: float | None = None) -> Memory:
+    """Peak memory since `forget_peaks`.
+
+    Args:
+        device: where the run took place.
+        baseline_mib: what was in use before the model was built, by `in_use_mib`.
+    """
+    if device.type == "cuda":
+        import torch  # only here: what compares frameworks measures processes without it
+
+        return {
+            "peak_mem_mib": torch.cuda.max_memory_allocated(device) / 2**20,
+            "baseline_mem_mib": baseline_mib,
+            "peak_reserved_mib": torch.cuda.max_memory_reserved(device) / 2**20,
+            "kind": "allocated on the GPU by torch",
+        }
+    return {
+        "peak_mem_mib": peak_resident_mib(),
+        "baseline_mem_mib": baseline_mib,
+        "peak_reserved_mib": None,
+        "kind": "resident set of the worker process",
+    }
+
+
+OOM_WORDS = ("can't allocate memory", "bad_alloc", "out of memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""As torch's CPU allocator, C++, CUDA with torch's compiler and MPS, and cuBLAS say it."""
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an exception says that memory ran out: allocators and CUDA's libraries raise plain RuntimeErrors."""
+    import torch
+
+    return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in OOM_WORDS)
+
+
+def in_use_mib(device: torch.device) -> float:
+    """Memory in use now: allocated on a CUDA device, else resident."""
+    if device.type == "cuda":
+        import torch
+
+        return torch.cuda.memory_allocated(device) / 2**20
+    return psutil.Process().memory_info().rss / 2**20
+
+
+def forget_peaks(device: torch.device) -> None:
+    """Count peak memory anew from here: what a probe or an earlier seed needed isn't this training's."""
+    gc.collect()  # captured steps are in reference cycles
+    give_back_free()
+    forget_peak()
+    if device.type == "cuda":
+        import torch
+
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats(device)
+
+
+def give_back_free() -> None:
+    """Give freed blocks back to the system, where the C library can (glibc).
+
+    Workers keep them otherwise (`workers.server.environment`), and what comes next would be booked as needing them.
+    """
+    with contextlib.suppress(OSError, AttributeError):
+        ctypes.CDLL(None).malloc_trim(0)
+
+
+def peak_resident_mib() -> float:
+    """The largest resident set of this process so far, without that of its children.
+
+    Linux counts `ru_maxrss` on from the process that started this one, hence its own count first.
+    """
+    status = Path("/proc/self/status")
+    if status.is_file():
+        for line in status.read_text(encoding="utf-8").splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) / 2**10
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # KiB on Linux, bytes on macOS
+    return peak / (2**20 if sys.platform == "darwin" else 2**10)
+
+
+def forget_peak() -> None:
+    """Count the peak anew from here, where the system can (Linux; else it stays that of the whole process)."""
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets VmHWM

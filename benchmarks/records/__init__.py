@@ -1,0 +1,1 @@
+"""What is written down: the types of records, their reading and their writing."""

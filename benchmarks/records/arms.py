@@ -1,0 +1,167 @@
+"""What a comparison of arms found, as a file: `<machine>/arms/<comparison_id>.json`."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypedDict
+
+from benchmarks.records.json_files import Problem, decode_versioned, read_versioned, visible_files
+from benchmarks.records.record import plain
+from benchmarks.records.schema import Compilation, Config, Environment, Flag, Int64, Load
+from benchmarks.records.validate import identity_fault
+from fmnist_zoo.files import write_atomically
+
+ARMS_VERSION = 1
+
+
+class Parity(TypedDict):
+    """Errors of one training step relative to an fp64 reference, and whether they lie within the limits."""
+
+    logits_rms: float | None
+    logits_max: float | None
+    gradients_rms: float | None
+    gradients_max: float | None
+    logits_limit: float
+    gradients_limit: float
+    passed: bool
+
+
+class FirstStep(TypedDict):
+    """What compiling, capturing and warming up took in a process of its own."""
+
+    first_step_s: float
+    compilation: Compilation
+
+
+class Arm(TypedDict):
+    """One precision and engine. `config_key` is that of its own runs; `error` says why nothing else is known.
+
+    `samples_step_ms` has a sample for each round, milliseconds a step. `cold` begins with an empty compiler cache,
+    `warm` with what `cold` has left there; None where nothing is compiled.
+    """
+
+    precision: str
+    engine: str
+    config_key: str
+    ran_engine: str | None
+    fallback: str | None
+    error: str | None
+    samples_step_ms: list[float]
+    parity: Parity | None
+    cold: FirstStep | None
+    warm: FirstStep | None
+
+
+@dataclass(kw_only=True, slots=True)
+class ArmsRecord:
+    """All arms of one model and recipe, timed in turn in one process.
+
+    Attributes:
+        comparison_id: also the name of the file.
+        started_at: UTC, `2026-11-21T21:00:00Z`.
+        config: of the reference arm, fp32 and eager.
+        arms: the reference first.
+        steps_per_epoch: of the training that the arms are taken from.
+        load: of the machine while the arms were timed.
+    """
+
+    schema_version: Int64 = ARMS_VERSION
+    comparison_id: str
+    model: str
+    family: str
+    started_at: str
+    command: str
+    config: Config
+    environment: Environment
+    num_threads: Int64 | None
+    steps_per_epoch: Int64 | None
+    steps_per_sample: Int64 | None
+    arms: list[Arm]
+    load: Load | None = None
+    flags: list[Flag] = field(default_factory=list)
+    wall_s: float | None = None
+
+    @property
+    def key(self) -> str:
+        """Identity of the comparison, the same in every sweep."""
+        return comparison_key([arm["config_key"] for arm in self.arms])
+
+
+def comparison_key(config_keys: Sequence[str]) -> str:
+    """The SHA-256 (hex) of the identities of a comparison's arms."""
+    return hashlib.sha256(json.dumps(list(config_keys)).encode()).hexdigest()
+
+
+class ArmsStore:
+    """The comparisons of one machine."""
+
+    def __init__(self, machine_dir: Path) -> None:
+        self.folder = machine_dir / "arms"
+
+    def write(self, record: ArmsRecord) -> Path:
+        """Write a comparison.
+
+        Raises:
+            ValueError: it doesn't fit the schema, so that it couldn't be read again.
+            WriteError: it can't be written; the one that was there before still is.
+        """
+        content = plain(dataclasses.asdict(record))
+        try:
+            text = (json.dumps(content, sort_keys=True, indent=1) + "\n").encode()
+            _comparison(decode_versioned(text, ArmsRecord, ARMS_VERSION), record.comparison_id)
+        except (ValueError, TypeError) as error:
+            raise ValueError(
+                f"comparison {record.comparison_id} does not fit version {ARMS_VERSION}: {error}"
+            ) from error
+        path = self.folder / f"{record.comparison_id}.json"
+        write_atomically(path, text)
+        return path
+
+    def read_all(self) -> tuple[list[ArmsRecord], list[Problem]]:
+        """Every comparison, oldest first, and every file that is none, with the reason."""
+        records: list[ArmsRecord] = []
+        problems: list[Problem] = []
+        for path in self.paths():
+            try:
+                records.append(_read(path))
+            except (OSError, ValueError, RecursionError) as error:
+                problems.append(Problem(f"arms/{path.name}", str(error) or type(error).__name__))
+        return records, problems
+
+    def paths(self) -> list[Path]:
+        """The visible files of the folder, by name; none where there is no folder."""
+        return visible_files(self.folder)
+
+
+def _read(path: Path) -> ArmsRecord:
+    if path.suffix != ".json":
+        raise ValueError("not a comparison of arms: only <comparison_id>.json belongs here")
+    return _comparison(read_versioned(path, ArmsRecord, ARMS_VERSION), path.stem)
+
+
+def _comparison(record: ArmsRecord, name: str) -> ArmsRecord:
+    """A comparison that was read under a name; ValueError where it contradicts itself or the name."""
+    if fault := _fault(record):
+        raise ValueError(fault)
+    if record.comparison_id != name:
+        raise ValueError(f"holds the comparison {record.comparison_id}, of which it doesn't have the name")
+    return record
+
+
+def _fault(record: ArmsRecord) -> str | None:
+    """What a comparison says wrongly of itself; None where it is one."""
+    if not record.arms:
+        return "there is no arm"
+    num_rounds = len(record.arms[0]["samples_step_ms"])
+    for arm in record.arms:
+        samples = arm["samples_step_ms"]
+        if min(samples, default=1.0) <= 0:
+            return "samples_step_ms has a time that is not above 0"
+        if num_rounds and samples and len(samples) != num_rounds:
+            return f"samples_step_ms has {len(samples)} rounds, and the first arm {num_rounds}"
+    return identity_fault("comparison_id", record.comparison_id, record.started_at, record.config)

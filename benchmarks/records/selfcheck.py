@@ -1,0 +1,117 @@
+"""selfcheck.json: what an A/A check found, as types, with its writing and reading. No torch, no clock."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Literal, TypedDict
+
+from benchmarks.records.json_files import Problem, read_json
+from benchmarks.records.record import plain
+from benchmarks.records.schema import Environment, Int64
+from fmnist_zoo.files import write_atomically
+
+FILE = "selfcheck.json"
+SCHEMA_VERSION = 1
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
+
+
+class Settings(TypedDict):
+    """What was compared with itself."""
+
+    models: list[str]
+    precision: str
+    engine: str
+    device: str
+    batch_size: Int64
+
+
+class Comparison(TypedDict):
+    """Two copies of one training step, timed in turn: seconds by round, and the ratio that they give.
+
+    `low` and `high` bound the 95% interval of the ratio; None where there are too few rounds for one.
+    """
+
+    model: str
+    steps_per_sample: Int64
+    first_s: list[float]
+    second_s: list[float]
+    ratio: float
+    low: float | None
+    high: float | None
+
+
+class WithinProcess(TypedDict):
+    """Comparisons of arms that take turns in one process.
+
+    Rates are shares from 0 to 1; floors are the 95th percentile of |ratio - 1| over comparisons, in percent.
+    """
+
+    num_rounds: Int64
+    comparisons: list[Comparison]
+    num_different: Int64
+    false_difference_rate: float
+    standard_error: float
+    largest_rate: float
+    floor_pct: float
+    floor_pct_by_model: dict[str, float]
+
+
+class ProcessRates(TypedDict):
+    """Throughput of an arm as one fresh process measured it."""
+
+    model: str
+    started_at: str
+    train_img_per_s: float
+    infer_img_per_s: float
+
+
+class BetweenProcesses(TypedDict):
+    """The same arm in fresh processes one after the other.
+
+    Floors are the 95th percentile over the pairs of processes of one model: the faster over the slower, minus 1, in
+    percent; by model, and over all pairs.
+    """
+
+    processes: list[ProcessRates]
+    num_pairs: Int64
+    train_floor_pct: float
+    infer_floor_pct: float
+    train_floor_pct_by_model: dict[str, float]
+    infer_floor_pct_by_model: dict[str, float]
+
+
+class Selfcheck(TypedDict):
+    """An A/A check. `measured_at` is UTC, `2026-11-24T15:00:00Z`."""
+
+    schema_version: Literal[1]
+    measured_at: str
+    command: str
+    settings: Settings
+    environment: Environment
+    within_process: WithinProcess
+    between_processes: BetweenProcesses
+
+
+def write(machine_dir: Path, found: Selfcheck) -> Path:
+    """Write a machine's selfcheck.json as a whole, in place of an older one."""
+    path = machine_dir / FILE
+    write_atomically(path, (json.dumps(plain(found, keep_non_finite=True), indent=1, allow_nan=False) + "\n").encode())
+    return path
+
+
+def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
+    """A machine's A/A check, or None; and where there is a file that isn't one, which and why."""
+    path = machine_dir / FILE
+    try:
+        found = read_json(path, Selfcheck)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, None
+    except (OSError, ValueError) as error:
+        return None, Problem(FILE, f"can't be read: {error}")
+    if not _TIME.fullmatch(found["measured_at"]):
+        reason = f"measured_at {found['measured_at']!r:.60} is not a UTC time such as 2026-11-24T15:00:00Z"
+        return None, Problem(FILE, reason)
+    return found, None

@@ -1,0 +1,166 @@
+"""The folder that keeps the records of a machine's runs safe, with their predictions and the test labels."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from benchmarks.records.json_files import Problem, decode_versioned, read_versioned, visible_files
+from benchmarks.records.record import RUN_ID, SCHEMA_VERSION, RunRecord, plain
+from benchmarks.records.validate import record_fault
+from fmnist_zoo.files import read_regular, write_atomically
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+_CHECKSUM = re.compile(r"[0-9a-f]{6,128}", re.ASCII)
+_TENSORS_LIMIT_BYTES = 1 << 26
+"""Of predictions and labels: three bytes an image, so a thousand times what 10,000 of them need."""
+
+
+class RecordStore:
+    """The records of one machine: `<machine_dir>/runs/<run_id>.json`, predictions beside them.
+
+    The labels that predictions are held against lie in the machine's folder, one file for each dataset.
+
+    A file appears under its name only when it is whole and on the disk, so several processes may write at once.
+    """
+
+    def __init__(self, machine_dir: Path) -> None:
+        self.machine_dir = machine_dir
+        self.runs_dir = machine_dir / "runs"
+
+    def write(self, record: RunRecord) -> Path:
+        """Write a record, in place of one with the same run_id; numbers that aren't finite become null.
+
+        Raises:
+            ValueError: the record doesn't fit the schema, so that it couldn't be read again; the message says where.
+            WriteError: it can't be written; the one that was there before still is.
+        """
+        content = plain(dataclasses.asdict(record))
+        try:
+            lines = [f"{json.dumps(name)}: {json.dumps(content[name], sort_keys=True)}" for name in sorted(content)]
+            text = ("{\n" + ",\n".join(lines) + "\n}\n").encode()
+            written = _record(decode_versioned(text, RunRecord, SCHEMA_VERSION), record.run_id)
+            if lost := [name for name in content if content[name] != getattr(written, name)]:
+                raise ValueError(f"{', '.join(lost)} has a key that benchmarks/records/schema.py doesn't name")
+        except (ValueError, TypeError) as error:
+            raise ValueError(f"record {record.run_id} does not fit schema version {SCHEMA_VERSION}: {error}") from error
+        path = self.runs_dir / f"{record.run_id}.json"
+        write_atomically(path, text)
+        return path
+
+    def read_all(self) -> tuple[list[RunRecord], list[Problem]]:
+        """Every record, oldest first, and every file that is none, with the reason; hidden files are passed over.
+
+        Raises:
+            OSError: the folder can't be read.
+        """
+        records: list[RunRecord] = []
+        problems: list[Problem] = []
+        for path in self.paths():
+            try:
+                if not _is_predictions(path):
+                    records.append(_read(path))
+            except (OSError, ValueError, RecursionError) as error:
+                problems.append(Problem(path.name, str(error) or type(error).__name__))
+        return records, problems
+
+    def paths(self) -> list[Path]:
+        """The visible files of the folder, by name; none where there is no folder."""
+        return visible_files(self.runs_dir)
+
+    def write_predictions(self, run_id: str, predicted: NDArray[np.uint8], confidence: NDArray[np.float16]) -> str:
+        """Keep a run's predicted classes `(n,)` uint8 and their probabilities `(n,)` float16; the file's name.
+
+        To be called before the record that names the file is written.
+        """
+        from safetensors.numpy import save
+
+        assert predicted.dtype == "uint8" and confidence.dtype == "float16" and predicted.shape == confidence.shape
+        path = self._predictions_path(run_id)
+        write_atomically(path, save({"predicted": predicted, "confidence": confidence}))
+        return path.name
+
+    def read_predictions(self, run_id: str) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
+        """The predicted classes `(n,)` uint8 and their probabilities `(n,)` float16 of a run.
+
+        Raises:
+            ValueError: the file is missing, damaged or holds something else.
+        """
+        path = self._predictions_path(run_id)
+        tensors = _read_tensors(path, "predictions")
+        found = {name: (str(array.dtype), array.ndim) for name, array in tensors.items()}
+        if found != {"predicted": ("uint8", 1), "confidence": ("float16", 1)}:
+            raise ValueError(f"predictions {path} hold {found}, not `predicted` (uint8) and `confidence` (float16)")
+        return tensors["predicted"], tensors["confidence"]
+
+    def labels_path(self, checksum: str) -> Path:
+        """Where the test labels of a dataset are kept, by the checksum that its records have.
+
+        Raises:
+            ValueError: that is no checksum.
+        """
+        if not _CHECKSUM.fullmatch(checksum):
+            raise ValueError(f"checksum {checksum!r:.60} is not one of a dataset: hexadecimal digits")
+        return self.machine_dir / f"test-labels-{checksum[:16]}.safetensors"
+
+    def write_labels(self, checksum: str, labels: NDArray[np.uint8]) -> None:
+        """Keep a dataset's test labels `(n,)` uint8, so that predictions can be judged from this folder alone."""
+        from safetensors.numpy import save
+
+        assert labels.dtype == "uint8" and labels.ndim == 1
+        write_atomically(self.labels_path(checksum), save({"labels": labels}))
+
+    def read_labels(self, checksum: str) -> NDArray[np.uint8]:
+        """The test labels `(n,)` of a dataset.
+
+        Raises:
+            ValueError: the file is missing, damaged or holds something else.
+        """
+        path = self.labels_path(checksum)
+        tensors = _read_tensors(path, "labels")
+        found = {name: (str(array.dtype), array.ndim) for name, array in tensors.items()}
+        if found != {"labels": ("uint8", 1)}:
+            raise ValueError(f"{path} holds {found}, not `labels` (uint8)")
+        return tensors["labels"]
+
+    def _predictions_path(self, run_id: str) -> Path:
+        if not RUN_ID.fullmatch(run_id):
+            raise ValueError(f"run_id {run_id!r} is not of the form START-MODEL-KEY-sSEED")
+        return self.runs_dir / f"{run_id}.safetensors"
+
+
+def _read_tensors(path: Path, what: str) -> dict[str, NDArray[Any]]:
+    from safetensors import SafetensorError
+    from safetensors.numpy import load
+
+    try:  # into memory of our own: a mapped file that another process cuts short would kill this one
+        return load(read_regular(path, _TENSORS_LIMIT_BYTES))
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
+        raise ValueError(f"{what} {path} can't be read: {error}") from error
+
+
+def _is_predictions(path: Path) -> bool:
+    """Whether a file is what `write_predictions` makes, by its name; a run that was killed may have left only that."""
+    return path.suffix == ".safetensors" and RUN_ID.fullmatch(path.stem) is not None and path.is_file()
+
+
+def _read(path: Path) -> RunRecord:
+    """One record; ValueError or OSError saying why the file is none."""
+    if path.suffix != ".json":
+        raise ValueError("not a record: only <run_id>.json and <run_id>.safetensors belong here")
+    return _record(read_versioned(path, RunRecord, SCHEMA_VERSION), path.stem)
+
+
+def _record(record: RunRecord, name: str) -> RunRecord:
+    """A record that was read under a name; ValueError where it contradicts itself or the name."""
+    if fault := record_fault(record):
+        raise ValueError(fault)
+    if record.run_id != name:
+        raise ValueError(f"holds the run {record.run_id}, of which it doesn't have the name")
+    return record

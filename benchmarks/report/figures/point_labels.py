@@ -1,0 +1,61 @@
+"""Labels beside points: each in a free place that is near, none over another label or a point."""
+
+from __future__ import annotations
+
+import math
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from benchmarks.report.figures.label_placement import FAR, Box, Places, along
+from fmnist_zoo.plotting.style import INK, MUTED, drawable
+
+LABEL_PAD = 2.0
+"""Pixels around a label that stay free."""
+SIZE_PT = 8.5
+
+
+def fix_layout(figure: Figure, axes: Axes) -> Places:
+    """The free area of axes that keep their place from now on: a layout would move them from under the labels."""
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")
+    inside = axes.get_window_extent()
+    return Places(Box(inside.x0 + 2, inside.y0 + 2, inside.x1, inside.y1))
+
+
+def label_point(axes: Axes, label: str, x: float, y: float, places: Places) -> None:
+    """Write a label, in data coordinates, in the nearest free place, with a thin line where that is farther away."""
+    text = drawable(label)
+    width, height = text_size(axes, text)
+    at = to_pixels(axes, x, y)
+    box = places.take_nearest(*at, width, height)
+    write(axes, text, box, INK)
+    if box is not None:
+        end = box.nearest(*at)
+        if math.dist(end, at) > FAR:
+            ends = axes.transData.inverted().transform([at, end])
+            axes.plot(ends[:, 0], ends[:, 1], "-", color=MUTED, linewidth=0.6, zorder=2)
+            places.lines += along([at, end])
+
+
+def write(axes: Axes, text: str, box: Box | None, color: str) -> None:
+    """A text in its box; nothing where there is no place for it: it stands in the table."""
+    if box is None:
+        return
+    x, y = axes.transData.inverted().transform((box.left + LABEL_PAD, box.bottom + LABEL_PAD))
+    background = {"facecolor": "white", "edgecolor": "none", "pad": 0.5}  # over grid and lines
+    axes.text(x, y, text, color=color, fontsize=SIZE_PT, va="bottom", ha="left", bbox=background, zorder=2.5)
+
+
+def text_size(axes: Axes, text: str) -> tuple[float, float]:
+    """Of a label with its padding, in pixels."""
+    shown = axes.text(1.0, 1.0, text, fontsize=SIZE_PT, va="bottom", ha="left")
+    extent = shown.get_window_extent()
+    shown.remove()
+    return extent.width + 2 * LABEL_PAD, extent.height + 2 * LABEL_PAD
+
+
+def to_pixels(axes: Axes, x: float, y: float) -> tuple[float, float]:
+    """Where a point of the data is on the canvas."""
+    across, up = axes.transData.transform((x, y))
+    return float(across), float(up)

@@ -1,0 +1,99 @@
+"""Sheets of test images that models get right, wrong, or are not of one mind about."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from benchmarks.report.mistakes.votes import Voter, Votes
+from fmnist_zoo.files import write_atomically
+from fmnist_zoo.plotting.image_grid import Tile, picture_sheet
+from fmnist_zoo.plotting.style import looks, saved
+
+RIGHT, WRONG = "#0072B2", "#D55E00"
+"""Blue and vermilion of Okabe & Ito (2008), told apart by all; the words say the same."""
+MOST_TILES = 40
+MOST_OF_CLASS = 120
+"""Tiles on the sheet of one class's errors."""
+
+
+def write_sheets(votes: Votes, images: NDArray[np.uint8], label: int | None, folder: Path) -> list[Path]:
+    """Draw all sheets that have a picture to show; the files, as SVG and PNG.
+
+    Args:
+        votes: of comparable runs.
+        images: the test images `(n, 28, 28)`.
+        label: a class of which to show all errors.
+        folder: made where it is missing.
+    """
+    written = []
+    with looks():
+        for name, figure in _sheets(votes, images, label):
+            for suffix, content in saved(figure).items():
+                written.append(folder / f"{name}.{suffix}")
+                write_atomically(written[-1], content)
+    return written
+
+
+def _sheets(votes: Votes, images: NDArray[np.uint8], label: int | None) -> Iterator[tuple[str, Figure]]:
+    """Name and figure of each sheet, one after the other: only one is in memory."""
+    found = votes.wrong_for_all()
+    if len(found):
+        title = f"Wrong in every run ({len(found)} test images), the surest first: label, then what runs take it for"
+        yield "wrong-for-all", picture_sheet([_voted(votes, images, image) for image in found[:MOST_TILES]], title)
+    disputed = votes.most_disputed()
+    if len(votes.models) > 1 and len(disputed):
+        title = "The architectures disagree most: label, then the three classes that most runs name, with their number"
+        yield "disputed", picture_sheet([_voted(votes, images, image) for image in disputed[:MOST_TILES]], title)
+    for voter in votes.voters:
+        name = _file_name(voter.label)
+        wrong, right = wrong_of(votes, voter), right_of(votes, voter)
+        if len(wrong):
+            title = f"{voter.label}: wrong and sure of it; label, then the predicted class and its probability"
+            yield f"wrong-{name}", picture_sheet([_said(votes, images, voter, image) for image in wrong], title)
+        if len(right):
+            title = f"{voter.label}: right; label, then the predicted class and its probability"
+            yield f"right-{name}", picture_sheet([_said(votes, images, voter, image) for image in right], title)
+    if label is not None and len(errors := votes.errors_of(label)):
+        name = votes.class_names[label]
+        title = f"Errors of {name}: {min(len(errors), MOST_OF_CLASS)} of {len(errors)}, wrong in most runs first"
+        sheet = picture_sheet([_voted(votes, images, image) for image in errors[:MOST_OF_CLASS]], title)
+        yield f"errors-{_file_name(name)}", sheet
+
+
+def wrong_of(votes: Votes, voter: Voter) -> NDArray[np.int64]:
+    """The images that a voter's first run gets wrong and is surest of, the surest first."""
+    wrong = np.flatnonzero(voter.predicted[0] != votes.labels)
+    return wrong[np.argsort(-voter.confidence[0, wrong], kind="stable")][:MOST_TILES]
+
+
+def right_of(votes: Votes, voter: Voter) -> NDArray[np.int64]:
+    """The first images of each class that a voter's first run gets right, class after class."""
+    right = voter.predicted[0] == votes.labels
+    a_class = MOST_TILES // len(votes.class_names)
+    return np.concatenate(
+        [np.flatnonzero(right & (votes.labels == label))[:a_class] for label in range(len(votes.class_names))]
+    )
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.=-]+", "-", text)
+
+
+def _said(votes: Votes, images: NDArray[np.uint8], voter: Voter, image: int) -> Tile:
+    """An image with its label and what a voter's first run says."""
+    predicted = int(voter.predicted[0, image])
+    said = f"{votes.class_names[predicted]} {100 * voter.confidence[0, image]:.0f}%"
+    color = RIGHT if predicted == votes.labels[image] else WRONG
+    return Tile(pixels=images[image], lines=(votes.class_names[votes.labels[image]], said), color=color)
+
+
+def _voted(votes: Votes, images: NDArray[np.uint8], image: int) -> Tile:
+    """An image with index and label, and the classes that the runs name: the three most named, or what there is."""
+    lines = [f"{votes.class_names[label]} {count}" for label, count in votes.named(image)[:3]]
+    return Tile(pixels=images[image], lines=(f"#{image}", votes.class_names[votes.labels[image]], *lines))

@@ -1,0 +1,1 @@
+"""Everything that the committed tables need, measured again on the machine at hand."""

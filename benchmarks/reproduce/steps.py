@@ -1,0 +1,239 @@
+"""What the committed tables of this repository need, step by step, the most valuable first."""
+
+from __future__ import annotations
+
+import shlex
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+
+from benchmarks.measure.environment import this_machine
+from benchmarks.peers import __main__ as peers
+from benchmarks.reproduce import gpu_tests
+from benchmarks.run import Outcome, sweep
+from benchmarks.selfcheck import __main__ as selfcheck
+from benchmarks.selfcheck.config import SelfcheckConfig
+from benchmarks.sweep.config import RunConfig
+from fmnist_zoo.cli.parse import INTERRUPTED
+from fmnist_zoo.recipe import Engine, Precision
+from fmnist_zoo.registry import FAMILIES
+
+TIMM_MODELS = ("timm/resnet18", "timm/vit_tiny_patch16_224", "timm/mixer_s32_224")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ReproduceConfig:
+    """Make the committed tables of this repository again on this machine; start it again to go on after a stop."""
+
+    out: Path = Path("results")
+    """Where records and tables go, in a folder named after the machine."""
+    data_dir: Path | None = None
+    """Folder with the four idx files, for a machine without a network."""
+    minutes: float | None = None
+    """Start no new run after so many minutes."""
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
+    tar: Path | None = None
+    """Leave the machine's records and tables as this one tar file (.tar or .tar.gz), also after a stop."""
+    step: tuple[str, ...] = ()
+    """Only the steps whose name has one of these words in it, such as tutorial."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Progress:
+    """Since when the reproduction is under way (UTC, as records write it), and until when runs may start."""
+
+    since: str
+    deadline: float | None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nothing new may start."""
+        return self.deadline is not None and time.monotonic() > self.deadline
+
+
+Step = Callable[[ReproduceConfig, Progress], Outcome]
+
+
+def sweep_step(*configs: RunConfig) -> Step:
+    """A step that does those runs of some sweeps that aren't done since the reproduction began."""
+
+    def step(options: ReproduceConfig, progress: Progress) -> Outcome:
+        outcomes = []
+        for config in configs:
+            outcome = sweep(
+                replace(config, out=options.out, data_dir=options.data_dir, device=options.device, figures=False),
+                command_of(config),
+                since=progress.since,
+                deadline=progress.deadline,
+            )
+            outcomes.append(outcome)
+            if outcome.exit_code == INTERRUPTED:
+                break
+        return Outcome(
+            exit_code=max(outcome.exit_code for outcome in outcomes),
+            complete=all(outcome.complete for outcome in outcomes),
+            machine=next((outcome.machine for outcome in outcomes if outcome.machine), None),
+        )
+
+    return step
+
+
+def command_of(config: RunConfig) -> str:
+    """The command line that asks for a sweep: its models, and whatever differs from the defaults."""
+    words = ["python", "-m", "benchmarks.run"]
+    for item in fields(config):
+        value = getattr(config, item.name)
+        if item.name == "models" or value != item.default:
+            values = value if isinstance(value, tuple) else () if value is True else (value,)
+            words += [f"--{item.name.replace('_', '-')}", *map(str, values)]
+    return shlex.join(words)
+
+
+def once(
+    options: ReproduceConfig,
+    progress: Progress,
+    measured_at: Callable[[Path], str | None],
+    measure: Callable[[], object],
+) -> Outcome:
+    """Measure something of a file of its own, unless it was measured since the reproduction began.
+
+    Args:
+        options: of the reproduction.
+        progress: of the reproduction.
+        measured_at: when it was measured last, given the machine's folder.
+        measure: does it.
+    """
+    machine = this_machine(options.device)
+    last = measured_at(options.out / machine)
+    if last is None or last < progress.since:
+        if progress.is_over:
+            return Outcome(exit_code=0, complete=False, machine=machine)
+        measure()
+    return Outcome(exit_code=0, complete=True, machine=machine)
+
+
+def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The comparison with other frameworks and the usual loop."""
+    config = peers.PeersConfig(out=options.out, data_dir=options.data_dir, device=options.device)
+    return once(options, progress, peers.measured_at, lambda: peers.compare(config))
+
+
+def within_seconds(model: str, *seconds: float, options: tuple[str, ...] = ()) -> RunConfig:
+    """How far a model's own recipe comes in so many seconds of training, over three seeds."""
+    budgets = tuple(f"seconds:{amount:g}" for amount in seconds)
+    return RunConfig(models=(model,), track="best", budget=budgets, seeds=3, set=options)
+
+
+def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """One epoch of three seeds in every precision and engine that the device has: how fast, and are they as accurate?
+
+    All of them in one sweep, so that it ends with a comparison of the arms in turn.
+    """
+    from benchmarks.measure.roofline import has_precision
+    from fmnist_zoo.training.device import resolve_device
+
+    device = resolve_device(options.device)
+    names: tuple[Precision, ...] = ("fp32", "tf32", "bf16", "bf16_weights", "fp16")
+    config = RunConfig(
+        models=("all",),
+        preset="quick",
+        budget=("epochs:1",),
+        seeds=3,
+        precision=tuple(name for name in names if has_precision(name, device)),
+    )
+    engines: tuple[Engine, ...] = ("eager", "compile", "graph") if device.type == "cuda" else ("eager", "compile")
+    # A model at a time: what a stop leaves undone is then the last models, and not the comparisons of all.
+    return sweep_step(*(replace(config, models=(family,), engine=engines) for family in FAMILIES))(options, progress)
+
+
+def budgets_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The same models and recipe with equal seconds and equal FLOPs, beside the equal epochs of the main job."""
+    from fmnist_zoo.training.device import resolve_device
+
+    is_cuda = resolve_device(options.device).type == "cuda"
+    budgets = ("seconds:10", "flops:4e13") if is_cuda else ("seconds:20", "flops:2e12")
+    return sweep_step(RunConfig(models=("all",), budget=budgets, seeds=3))(options, progress)
+
+
+def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """A convolutional net, a transformer and a mixer of timm's; much larger than ours, they are left to a GPU."""
+    from fmnist_zoo.training.device import resolve_device
+
+    if resolve_device(options.device).type != "cuda":
+        return Outcome(exit_code=0, complete=True, machine=this_machine(options.device))
+    return sweep_step(RunConfig(models=TIMM_MODELS))(options, progress)
+
+
+def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The tests that need a CUDA device: figures of a code path that fails them say nothing."""
+    from fmnist_zoo.training.device import resolve_device
+
+    machine = this_machine(options.device)
+    if resolve_device(options.device).type != "cuda":
+        return Outcome(exit_code=0, complete=True, machine=machine)
+    if reason := gpu_tests.missing():
+        print(f"left out: {reason}")
+        return Outcome(exit_code=0, complete=True, machine=machine)
+    folder = options.out / machine
+    outcome = once(options, progress, gpu_tests.passed_at, lambda: gpu_tests.run_tests(folder))
+    if not outcome.complete or gpu_tests.passed_at(folder) is not None:
+        return outcome
+    print(f"tests have failed: see {folder / gpu_tests.REPORT}")
+    return replace(outcome, exit_code=1, complete=False)
+
+
+def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
+    """The A/A check, and then the tables, which name its noise floor."""
+    from benchmarks.report import write_report
+
+    def measure() -> None:
+        config = SelfcheckConfig(out=options.out, data_dir=options.data_dir, device=options.device)
+        selfcheck.selfcheck(config, "python -m benchmarks.selfcheck")
+        write_report(options.out, this_machine(options.device), figures=False)
+
+    return once(options, progress, selfcheck.measured_at, measure)
+
+
+STEPS: dict[str, Step] = {
+    "the main job": sweep_step(RunConfig(models=("all",))),
+    "five seeds of it": sweep_step(RunConfig(models=("all",), seeds=5)),
+    "the tests for a GPU": gpu_tests_step,
+    "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
+    "the usual loop beside ours": peers_step,
+    "every precision and engine": every_arm_step,
+    "every kind of budget": budgets_step,
+    "where the time of a step goes": sweep_step(
+        RunConfig(
+            models=("all",),
+            budget=("epochs:1",),
+            seeds=1,
+            profile=True,
+            measure=("latency", "step_shares", "batch_sizes"),
+        )
+    ),
+    "the noise of this machine": selfcheck_step,
+    "accuracy within seconds": sweep_step(
+        within_seconds("mlp", 0.8, 1.5, 3.2),
+        within_seconds("cnn_s", 10, 25),
+        within_seconds("cnn", 60),
+        within_seconds("unet_encoder", 25, 70),
+        within_seconds("lstm", 13, 45),
+        within_seconds("lstm", 8, options=("lstm.rows_per_step=2",)),
+        within_seconds("transformer", 16, 45),
+    ),
+    "optimizers, rates and depths": sweep_step(
+        RunConfig(
+            models=("mlp",),
+            preset="quick",
+            budget=("epochs:3",),
+            seeds=3,
+            optimizer=("sgd", "adam", "muon"),
+            lr=(1e-3, 1e-2, 1e-1),
+            set=("mlp.hidden=256-128", "mlp.hidden=256-128-64-32"),
+        )
+    ),
+    "nets of timm": timm_step,
+}
+"""What the committed tables need, the most valuable first."""

@@ -1,0 +1,132 @@
+"""An arm of the A/A check, inside the process that measures it: copies of one training step, and their timing."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
+
+import torch
+
+from benchmarks.measure.clock import Stopwatch, stopwatch
+from benchmarks.measure.interleave import SAMPLE_S, timed_rounds
+from benchmarks.measure.throughput import inference_rates, training_rates
+from benchmarks.selfcheck.config import SelfcheckJob
+from fmnist_zoo.data.datasets import load_dataset
+from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
+from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
+from fmnist_zoo.recipe import Engine, Precision, Recipe
+from fmnist_zoo.registry import create_model
+from fmnist_zoo.training.device import resolve_device
+from fmnist_zoo.training.fit import place
+from fmnist_zoo.training.step import TrainingStep
+
+RATE_LIMIT_S = 2.0
+"""For each throughput of a process, after which it is taken as precise as it is."""
+LR = 1e-6
+"""So small that the weights stay what a model begins with, however long it is measured."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arm:
+    """What is the same in all copies of an arm."""
+
+    model: str
+    precision: Precision
+    engine: Engine
+    recipe: Recipe
+    scale: PixelScale
+    loader: TrainLoader
+    device: torch.device
+
+    @classmethod
+    def of(cls, job: SelfcheckJob) -> Arm:
+        """The arm that a job names, with the images on its device."""
+        torch.set_flush_denormal(True)  # as a run's worker does
+        dataset = load_dataset("fashion_mnist", root=job["data_dir"], progress=False)
+        device, recipe = resolve_device(job["device"]), Recipe()
+        return cls(
+            model=job["model"],
+            precision=job["precision"],  # type: ignore[arg-type]  # the command line has checked it, as the engine
+            engine=job["engine"],  # type: ignore[arg-type]
+            recipe=recipe,
+            scale=PixelScale.of(recipe.input_scaling, dataset),
+            loader=TrainLoader(
+                dataset.train.to(device), batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=0
+            ),
+            device=device,
+        )
+
+    @property
+    def num_threads(self) -> int | None:
+        """With which torch computes on a CPU; None on other devices."""
+        return torch.get_num_threads() if self.device.type == "cpu" else None
+
+    def step(self) -> TrainingStep:
+        """A new copy: the same weights in memory of their own, warmed up.
+
+        Raises:
+            RuntimeError: the engine can't be had, and another one would be measured under its name.
+        """
+        torch.manual_seed(0)
+        model = place(create_model(self.model), self.device)
+        step = TrainingStep(model, self.recipe, scale=self.scale, precision=self.precision, engine=self.engine)
+        step.warm_up(self.loader.chunks(0, 2))
+        if step.engine != self.engine:
+            raise RuntimeError(step.fallback)
+        return step
+
+
+def comparisons(arm: Arm, count: int) -> Iterator[dict[str, Any]]:
+    """Comparisons of two copies of an arm, as an event's fields: `steps_per_sample`, `first_s` and `second_s` by round.
+
+    Each comparison has copies of its own: where in memory a copy comes to lie may make it slower than another for as
+    long as it lives, and comparisons of the same two would repeat that one piece of luck. Compiled and captured steps
+    are made once, since making them takes longer than all comparisons.
+    """
+    images, labels = next(arm.loader.chunks(0))
+    timed = stopwatch(arm.device)
+
+    def sample(step: TrainingStep, steps: int) -> None:
+        for some in portions(steps, steps_per_chunk(arm.recipe.batch_size)):
+            part = slice(some * arm.recipe.batch_size)
+            step.chunk(images[part], labels[part], [LR] * some)
+
+    pair: tuple[TrainingStep, TrainingStep] | None = None
+    steps: int | None = None
+    for _ in range(count):
+        if pair is None or arm.engine == "eager":
+            pair = (arm.step(), arm.step())
+        for step in pair:
+            sample(step, 1)  # making the second copy has reset the compiler
+        steps = steps or steps_per_sample(partial(sample, pair[0]), timed)
+        works = {name: partial(sample, step, steps) for name, step in zip(("first_s", "second_s"), pair, strict=True)}
+        yield {"steps_per_sample": steps, **timed_rounds(works, timed)}
+
+
+def portions(steps: int, largest: int) -> list[int]:
+    """A number of steps as chunks of at most `largest`."""
+    whole, rest = divmod(steps, largest)
+    return [largest] * whole + [rest] * (rest > 0)
+
+
+def steps_per_sample(work: Callable[[int], None], timed: Stopwatch) -> int:
+    """How many steps take at least SAMPLE_S, found by trying."""
+    steps = 1
+    while (seconds := timed(partial(work, steps))) < SAMPLE_S:
+        # At most ten times as many at once: a single step is over before the clock says much.
+        steps = min(10 * steps, max(steps + 1, math.ceil(steps * SAMPLE_S / max(seconds, 1e-9))))
+    return steps
+
+
+def rates(arm: Arm) -> dict[str, float]:
+    """Training and inference throughput of one copy, as a run measures its own: batch preparation included."""
+    step, timed = arm.step(), stopwatch(arm.device)
+    training = training_rates(step, arm.loader, timed, limit_s=RATE_LIMIT_S)
+    predictor = Predictor(step.model, scale=arm.scale, precision=arm.precision, engine=arm.engine)
+    images = next(arm.loader.chunks(0))[0][:BATCH_SIZE]
+    inference = inference_rates(predictor, images, timed, limit_s=RATE_LIMIT_S)
+    return {"train_img_per_s": statistics.median(training), "infer_img_per_s": statistics.median(inference)}

@@ -1,0 +1,108 @@
+"""What follows from the samples of an A/A check: how often a difference was found, and how large chance makes one."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+import numpy as np
+
+from benchmarks.records.selfcheck import BetweenProcesses, Comparison, ProcessRates, WithinProcess
+from benchmarks.stats.intervals import Ratio, paired_ratio
+
+LEVEL = 0.05
+"""The share of false differences that intervals of 95% allow."""
+FLOOR = 0.95
+"""Noise floor: this share of the differences between equals lies below it."""
+
+Entry = TypeVar("Entry", Comparison, ProcessRates)
+
+
+def comparison(model: str, steps_per_sample: int, first_s: Sequence[float], second_s: Sequence[float]) -> Comparison:
+    """The ratio of two equal arms by the statistics with which the suite compares unequal ones.
+
+    Args:
+        model: what both train.
+        steps_per_sample: training steps in each sample.
+        first_s: seconds of one arm, a sample a round.
+        second_s: those of the other, in the same rounds.
+    """
+    ratio = paired_ratio(second_s, first_s)
+    return {
+        "model": model,
+        "steps_per_sample": steps_per_sample,
+        "first_s": list(first_s),
+        "second_s": list(second_s),
+        "ratio": ratio.median,
+        "low": ratio.low,
+        "high": ratio.high,
+    }
+
+
+def within_process(comparisons: Sequence[Comparison]) -> WithinProcess:
+    """Rate and floors of comparisons, at least one; all with the same number of rounds."""
+    different = sum(Ratio(each["ratio"], each["low"], each["high"]).differs for each in comparisons)
+    size = len(comparisons)
+    rate = different / size
+    return {
+        "num_rounds": len(comparisons[0]["first_s"]),
+        "comparisons": list(comparisons),
+        "num_different": different,
+        "false_difference_rate": rate,
+        "standard_error": standard_error(rate, size),
+        "largest_rate": LEVEL + 3 * standard_error(LEVEL, size),
+        "floor_pct": _ratio_floor_pct(comparisons),
+        "floor_pct_by_model": {model: _ratio_floor_pct(each) for model, each in _by_model(comparisons).items()},
+    }
+
+
+def is_within_level(within: WithinProcess) -> bool:
+    """Whether false differences are not more than 5% by over three standard errors.
+
+    The standard error is that of a share of 5%, since the question is whether the rate is compatible with it; the one
+    of the rate itself would be 0 where no difference was found, and larger the worse the rate.
+    """
+    return within["false_difference_rate"] <= within["largest_rate"]
+
+
+def standard_error(share: float, trials: int) -> float:
+    """Of a share of independent trials (binomial)."""
+    return math.sqrt(share * (1 - share) / trials)
+
+
+def between_processes(processes: Sequence[ProcessRates]) -> BetweenProcesses:
+    """Floors from the rates of fresh processes, at least two of each model."""
+    by_model = _by_model(processes)
+    train = {model: _pair_differences_pct(each, lambda one: one["train_img_per_s"]) for model, each in by_model.items()}
+    infer = {model: _pair_differences_pct(each, lambda one: one["infer_img_per_s"]) for model, each in by_model.items()}
+    return {
+        "processes": list(processes),
+        "num_pairs": sum(map(len, train.values())),
+        "train_floor_pct": _floor(list(itertools.chain(*train.values()))),
+        "infer_floor_pct": _floor(list(itertools.chain(*infer.values()))),
+        "train_floor_pct_by_model": {model: _floor(differences) for model, differences in train.items()},
+        "infer_floor_pct_by_model": {model: _floor(differences) for model, differences in infer.items()},
+    }
+
+
+def _by_model(entries: Sequence[Entry]) -> Mapping[str, list[Entry]]:
+    found: dict[str, list[Entry]] = {}
+    for entry in entries:
+        found.setdefault(entry["model"], []).append(entry)
+    return found
+
+
+def _ratio_floor_pct(comparisons: Sequence[Comparison]) -> float:
+    return _floor([100 * abs(each["ratio"] - 1) for each in comparisons])
+
+
+def _pair_differences_pct(processes: Sequence[ProcessRates], rate: Callable[[ProcessRates], float]) -> list[float]:
+    """How much faster than the other the faster of each pair was, in percent."""
+    pairs = itertools.combinations(map(rate, processes), 2)
+    return [100 * (max(pair) / min(pair) - 1) for pair in pairs]
+
+
+def _floor(values: Sequence[float]) -> float:
+    return float(np.quantile(values, FLOOR))

@@ -1,0 +1,36 @@
+"""`python -m benchmarks.selfcheck.worker`: a process that measures an arm, started anew like the worker of a run.
+
+Jobs come as JSON lines on standard input, answers go out as JSON lines; what libraries print goes to standard error.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+
+from benchmarks.selfcheck.config import SelfcheckJob
+from benchmarks.workers.server import serve
+
+
+def main() -> None:
+    """Serve jobs until standard input ends; whatever goes wrong ends the process, and the parent shows the last lines.
+
+    A comparison is answered by an event `comparison` as soon as it is done.
+    """
+    emit = serve()
+    from benchmarks.selfcheck.measure import Arm, comparisons, rates
+
+    emit({"event": "ready"})
+    for line in sys.stdin:
+        job: SelfcheckJob = json.loads(line)
+        arm = Arm.of(job)
+        if job["comparisons"] is None:
+            emit({"event": "done", **rates(arm)})
+            continue
+        for found in comparisons(arm, job["comparisons"]):
+            emit({"event": "comparison", **found})
+        emit({"event": "done", "num_threads": arm.num_threads})
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,181 @@
+"""The runner's side of comparing arms: which belong together, the processes that measure them, and the record of it."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from benchmarks.measure.interleave import NUM_ROUNDS
+from benchmarks.records.arms import Arm, ArmsRecord, FirstStep, comparison_key
+from benchmarks.records.record import config_key, run_id
+from benchmarks.records.schema import Config, Environment
+from benchmarks.workers.client import NewWorker, WorkerDiedError
+from fmnist_zoo.training.determinism import VARIABLES
+
+REFERENCE = {"precision": "fp32", "engine": "eager"}
+"""What every arm is compared with, also where the sweep doesn't run it."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmGroup:
+    """The arms of one model and recipe, by their configurations; the reference first.
+
+    Attributes:
+        configs: that differ in precision and engine alone.
+        family: of the model.
+    """
+
+    configs: tuple[Config, ...]
+    family: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The identities of the configurations."""
+        return tuple(config_key(config) for config in self.configs)
+
+    @property
+    def key(self) -> str:
+        """Identity of the comparison, the same in every sweep."""
+        return comparison_key(self.keys)
+
+
+def arm_groups(variants: Sequence[tuple[Config, str]]) -> list[ArmGroup]:
+    """The comparisons of a sweep: wherever two or more variants differ in precision and engine alone, by name.
+
+    Args:
+        variants: configuration and family of each.
+    """
+    groups: dict[str, list[Config]] = {}
+    families: dict[str, str] = {}
+    for config, family in variants:
+        if "auto" not in (config["precision"], config["engine"]):
+            shared = config_key({**config, **REFERENCE})
+            groups.setdefault(shared, []).append(config)
+            families[shared] = family
+    return [
+        ArmGroup(configs=_reference_first(configs), family=families[shared])
+        for shared, configs in groups.items()
+        if len(configs) > 1
+    ]
+
+
+def _reference_first(configs: Sequence[Config]) -> tuple[Config, ...]:
+    reference: Config = {**configs[0], **REFERENCE}  # type: ignore[typeddict-item]
+    return (reference, *(config for config in configs if config != reference))
+
+
+class ArmSweep:
+    """Carries comparisons out, each in worker processes of its own.
+
+    Args:
+        new_worker: makes a worker process, given environment variables on top of the usual ones.
+        environment: of the machine, for the records.
+        device: where to measure.
+        data_dir: folder of the data, if a person named one.
+        plugins: files that register models.
+        command: the command line, for the records.
+        say: told what is being done.
+        timeout_s: for a run of one arm; a comparison may take as long as all its arms' together. None for no limit.
+    """
+
+    def __init__(
+        self,
+        new_worker: NewWorker,
+        *,
+        environment: Environment,
+        device: str,
+        data_dir: Path | None,
+        plugins: Sequence[Path],
+        command: str,
+        say: Callable[[str], None],
+        timeout_s: float | None = None,
+    ) -> None:
+        self._new_worker, self._environment, self._device = new_worker, environment, device
+        self._data_dir, self._plugins, self._command, self._say = data_dir, plugins, command, say
+        self._timeout_s = timeout_s
+
+    def compare(self, group: ArmGroup) -> ArmsRecord:
+        """All arms of a group: parity and step times in one process, then first steps of the compiled ones."""
+        started_at, started = datetime.now(UTC), time.perf_counter()
+        model = group.configs[0]["model"]
+        self._say(f"{model}: comparing {len(group.configs)} arms")
+        result = self._ask("arms", group.configs, group, {})
+        arms: list[Arm] = result.get("arms") or [_unmeasured(config, result["error"]) for config in group.configs]
+        for arm, config in zip(arms, group.configs, strict=True):
+            if arm["error"] is None and config["engine"] != "eager":
+                arm["cold"], arm["warm"] = self._first_steps(config, group)
+        return ArmsRecord(
+            comparison_id=run_id(started_at, model, group.key, 0),
+            model=model,
+            family=group.family,
+            started_at=f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
+            command=self._command,
+            config=group.configs[0],
+            environment=self._environment,
+            num_threads=result.get("num_threads"),
+            steps_per_epoch=result.get("steps_per_epoch"),
+            steps_per_sample=result.get("steps_per_sample"),
+            arms=arms,
+            load=result.get("load"),
+            flags=result.get("flags", []),
+            wall_s=time.perf_counter() - started,
+        )
+
+    def _first_steps(self, config: Config, group: ArmGroup) -> tuple[FirstStep | None, FirstStep | None]:
+        """With an empty compiler cache, and again in a new process with what that has left."""
+        with tempfile.TemporaryDirectory(prefix="fmnist-zoo-cache-") as folder:
+            variables = {
+                "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor",
+                "TRITON_CACHE_DIR": f"{folder}/triton",
+            }
+            found: list[FirstStep | None] = []
+            for cache in ("cold", "warm"):
+                self._say(f"{config['model']}: {config['precision']} {config['engine']}, first step, {cache} cache")
+                result = self._ask("first_step", [config], group, variables)
+                good = result["status"] == "ok"
+                found.append(
+                    {"first_step_s": result["first_step_s"], "compilation": result["compilation"]} if good else None
+                )
+        return found[0], found[1]
+
+    def _ask(
+        self, task: str, configs: Sequence[Config], group: ArmGroup, variables: Mapping[str, str]
+    ) -> dict[str, Any]:
+        """What a new worker answers; an error where it died."""
+        job = {
+            "task": task,
+            "config": dict(group.configs[0]),
+            "seed": 0,
+            "device": self._device,
+            "data_dir": None if self._data_dir is None else str(self._data_dir),
+            "plugins": [str(path) for path in self._plugins],
+            "arms": [
+                {"precision": config["precision"], "engine": config["engine"], "config_key": config_key(config)}
+                for config in configs
+            ],
+            "rounds": NUM_ROUNDS,
+        }
+        fixed = VARIABLES if group.configs[0].get("deterministic") else {}
+        worker = self._new_worker({**variables, **fixed})
+        timeout_s = None if self._timeout_s is None else self._timeout_s * len(configs)
+        try:
+            return worker.run(
+                job, lambda event: self._say(f"{group.configs[0]['model']}: {event['text']}"), timeout_s=timeout_s
+            )
+        except WorkerDiedError as death:
+            return {"status": "failed", "error": str(death)}
+        finally:
+            worker.close()
+
+
+def _unmeasured(config: Config, error: str) -> Arm:
+    return {
+        "precision": config["precision"], "engine": config["engine"], "config_key": config_key(config),
+        "ran_engine": None, "fallback": None, "error": " ".join(error.split())[:300], "samples_step_ms": [],
+        "parity": None, "cold": None, "warm": None,
+    }  # fmt: skip

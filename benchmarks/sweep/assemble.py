@@ -1,0 +1,68 @@
+"""The record of a run: what the plan, the machine and the worker know of it."""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, fields
+from datetime import datetime
+from typing import Any
+
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import Cost, Environment
+from benchmarks.sweep.plan import Variant
+
+_FIELDS = {field.name for field in fields(RunRecord)}
+_UNKNOWN = {
+    field.name: None for field in fields(RunRecord) if field.default is MISSING and field.default_factory is MISSING
+}
+
+
+def assembled(
+    variant: Variant,
+    seed: int,
+    result: dict[str, Any],
+    *,
+    run_id: str,
+    started_at: datetime,
+    command: str,
+    environment: Environment,
+) -> RunRecord:
+    """A run's record: what the worker found, by field, and beside it what the plan and the machine know.
+
+    Args:
+        variant: what was run.
+        seed: of the run.
+        result: what the worker knows, with a whole ledger. Each field of a record that is in it goes there; those that
+            aren't are None, or as new records have them.
+        run_id: see `benchmarks.records.record.run_id`.
+        started_at: UTC.
+        command: the command line.
+        environment: of the machine.
+    """
+    found = {name: result[name] for name in _FIELDS & result.keys()}
+    known = {
+        "run_id": run_id,
+        "model": variant.config["model"],
+        "family": variant.family,
+        "variant": variant.label,
+        "seed": seed,
+        "num_params": variant.num_params,
+        "started_at": f"{started_at:%Y-%m-%dT%H:%M:%S}Z",
+        "command": command,
+        "config": variant.config,
+        "config_key": variant.key,
+        "environment": environment,
+        "cost": variant_cost(variant, result.get("step_traffic_bytes")),
+        "flags": [*variant.flags, *result.get("flags", [])],
+        "code_checksum": variant.code,
+    }
+    return RunRecord(**{**_UNKNOWN, **found, **known})  # type: ignore[arg-type]
+
+
+def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
+    """The model's work for an image, and what a step of the run moves, where the run came so far."""
+    return {
+        "forward_gmacs": variant.flops.forward_flops / 2e9,
+        "forward_gflops": variant.flops.forward_flops / 1e9,
+        "training_gflops": variant.flops.training_flops / 1e9,
+        "step_traffic_bytes": step_traffic_bytes,
+    }

@@ -1,0 +1,145 @@
+"""`--json`: a sweep as events, one JSON object a line on standard output, and nothing else there.
+
+    sweep_started  run_started  phase  epoch  run_finished  note  sweep_finished
+
+A sweep that begins says `sweep_started` first and `sweep_finished` last, also after Ctrl-C; each run says `run_started`
+and `run_finished`, and in between its phases and epochs. Comparisons of arms come after the runs, as notes. Errors
+and what libraries print go to standard error. Bad options end the command before any
+event, with exit code 2.
+
+The types below are the schema: an event has exactly these fields. Names carry units, times are UTC, and what isn't
+known is null. `schema_version` changes when a field is renamed, removed, or means something else; a field or an event
+may be added without, so leave alone what you don't know.
+"""
+
+from __future__ import annotations
+
+from typing import Literal, TypedDict
+
+from benchmarks.records.schema import Status
+
+EVENTS_VERSION = 1
+Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]
+"""What a run is doing: its process starts and reads data; precision and engine are chosen; it trains, compiling
+included; the test split is read; speed and memory are measured; it is profiled."""
+
+
+class Event(TypedDict):
+    """What every event has: its kind, and when it happened (`2026-11-21T21:00:00.123Z`)."""
+
+    event: str
+    time_utc: str
+
+
+class RunEvent(Event):
+    """An event of one run: `variant` and `seed` together tell it from the others of the sweep."""
+
+    variant: str
+    seed: int
+
+
+class PlannedRun(TypedDict):
+    """A run that the sweep will do; `config_key` is its configuration's identity, the same in its record."""
+
+    variant: str
+    seed: int
+    model: str
+    config_key: str
+    budget: str
+    batch_size: int
+
+
+class SweepStarted(Event):
+    """The plan, without the `num_runs_skipped` that are done already; `num_comparisons` are those of arms."""
+
+    schema_version: int
+    command: str
+    machine: str
+    device: str
+    num_runs: int
+    num_runs_skipped: int
+    num_comparisons: int
+    runs: list[PlannedRun]
+
+
+class RunStarted(RunEvent):
+    """`run_number` counts from 1."""
+
+    model: str
+    run_number: int
+    num_runs: int
+
+
+class PhaseStarted(RunEvent):
+    """The run does something else from now on."""
+
+    phase: Phase
+
+
+class EpochEnded(RunEvent):
+    """Figures of an epoch, which counts from 1.
+
+    `num_epochs`, `scheduled_steps` and `train_left_s` are what is planned so far; under a budget in seconds the plan
+    is corrected on the way. Losses are cross-entropies in nats; `train_s` and `train_img_per_s` are over all
+    epochs so far.
+    """
+
+    epoch: int
+    num_epochs: int | None
+    num_steps: int
+    scheduled_steps: int
+    train_loss: float | None
+    train_top1_pct: float | None
+    val_loss: float | None
+    val_top1_pct: float | None
+    lr: float | None
+    train_s: float
+    train_img_per_s: float | None
+    train_left_s: float | None
+
+
+class RunFinished(RunEvent):
+    """The main figures of a run; all of them are in `runs/<run_id>.json`. `train_img_per_s` is the steady state's."""
+
+    model: str
+    run_id: str
+    config_key: str
+    status: Status
+    error: str | None
+    test_top1_pct: float | None
+    test_nll: float | None
+    train_img_per_s: float | None
+    infer_img_per_s: float | None
+    train_s: float | None
+    wall_s: float | None
+    left_s: float | None
+
+
+class Note(Event):
+    """What else people should know: what is done beside the runs, and warnings."""
+
+    text: str
+
+
+class SweepFinished(Event):
+    """How it ended; `exit_code` is the command's, `complete` says whether all that was planned is done and ok."""
+
+    exit_code: int
+    complete: bool
+    num_runs_ok: int
+    num_runs_not_ok: int
+    machine_dir: str
+    tables: str
+    wall_s: float | None
+
+
+EVENTS: dict[str, type] = {
+    "sweep_started": SweepStarted,
+    "run_started": RunStarted,
+    "phase": PhaseStarted,
+    "epoch": EpochEnded,
+    "run_finished": RunFinished,
+    "note": Note,
+    "sweep_finished": SweepFinished,
+}
+"""The type of each kind of event."""

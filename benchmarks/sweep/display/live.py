@@ -1,0 +1,144 @@
+"""The live view: a line for each run, drawn over again as the sweep goes on."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console, Group
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from benchmarks.records.record import RunRecord
+from benchmarks.sweep.display.base import Display, RunView, SweepEnd, SweepPlan
+from benchmarks.sweep.display.output import SteadyConsole, print_line
+from benchmarks.sweep.display.words import duration, figure, result_line, summary, visible
+
+COLUMNS = (
+    ("seed", 4, 0), ("state", 9, 0), ("epoch", 7, 50), ("loss", 6, 90), ("val %", 5, 60), ("test %", 6, 50),
+    ("img/s", 9, 80), ("time", 8, 70), ("left", 8, 60),
+)  # fmt: skip
+"""Title, width, and the least width of a terminal that has it. Loss is that of training, `val %` and `test %` are top-1
+accuracies, `left` is training alone; img/s is the speed so far, and that of the steady state once the run has ended."""
+STYLES = {"ok": "green", "waiting": "dim", "stopped": "dim"} | dict.fromkeys(
+    ("oom", "timeout", "diverged", "failed"), "bold red"
+)
+
+
+class LiveDisplay(Display):
+    """A line for each run, from the start of the sweep until this is left, which leaves all of them standing.
+
+    It is drawn when something happens, and once a second for the clocks in it. What went wrong is said above it.
+    """
+
+    def __init__(self, console: Console | None = None, *, ticks: bool = True, **options: Any) -> None:
+        super().__init__(**options)
+        self._console, self._note = console or SteadyConsole(sys.stdout), ""
+        self._live = _Still(console=self._console, get_renderable=self._draw, auto_refresh=ticks, refresh_per_second=1)
+
+    def sweep_started(self, plan: SweepPlan) -> None:
+        self.callback(self._live.stop)
+        super().sweep_started(plan)
+        self._live.start(refresh=True)
+
+    def show(self, event: Mapping[str, Any]) -> None:
+        if event["event"] in ("run_started", "note"):
+            self._note = event.get("text", "")
+        if self._live.is_started:
+            self._live.is_still = False
+            self._live.refresh()
+            self._live.is_still = event.get("phase") == "measuring"
+
+    def warn(self, text: str) -> None:
+        print_line(self._console, visible(text))  # above the view, where it stays
+
+    def run_finished(self, record: RunRecord) -> None:
+        super().run_finished(record)
+        if record.status != "ok":
+            self.warn(result_line(record))
+
+    def sweep_finished(self, end: SweepEnd) -> None:
+        self.close()
+        bad = [record for record in [*self.plan.skipped, *self.records] if record.status != "ok"]
+        print_line(self._console, summary(self, end, lines=bad))
+
+    def _stop(self) -> None:
+        super()._stop()
+        self._live.is_still = False  # for the last state, which is left standing
+
+    def _draw(self) -> Group:
+        width, height = self._console.size
+        return view(self, width) if self.is_over else view(self, width, height, self._note)
+
+
+class _Still(Live):
+    """Stands still where asked to: on two cores even a millisecond of drawing is in the way of measuring speed."""
+
+    is_still = False
+
+    def refresh(self) -> None:
+        if not self.is_still:
+            super().refresh()
+
+
+def view(sweep: Display, width: int, height: int | None = None, note: str = "") -> Group:
+    """Where a sweep is, its runs or as many as fit around the running one, and what else is being done."""
+    num_runs, begun = len(sweep.runs), sum(run.state != "waiting" for run in sweep.runs)
+    room = num_runs if height is None else max(1, min(num_runs, height - 4))
+    first = max(0, min(begun - 1 - room // 2, num_runs - room))
+    columns = [column for column in COLUMNS if column[2] <= width]
+    longest = max((cell_len(visible(run.planned["variant"])) for run in sweep.runs), default=0)
+    name_width = min(width - sum(column[1] + 1 for column in columns), max(3, longest))
+    table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
+    for title, cells, _ in (("run", name_width, 0), *columns):
+        table.add_column(title, width=cells, no_wrap=True, justify="left" if title in ("run", "state") else "right")
+    for run in sweep.runs[first : first + room]:
+        cells = [cell for cell, column in zip(_cells(sweep, run), COLUMNS, strict=False) if column in columns]
+        table.add_row(_shortened(visible(run.planned["variant"]), name_width), *cells)
+    unseen = f"; {first} runs above, {num_runs - first - room} below" if room < num_runs else ""
+    lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in (_title(sweep) + unseen, visible(note))]
+    return Group(lines[0], table, *lines[1 : 1 + bool(note)])
+
+
+def _cells(sweep: Display, run: RunView) -> list[str | Text]:
+    """What stands in the columns of a run, or in the first of them where nothing more is known."""
+    begun = [str(run.planned["seed"]), Text(run.state, STYLES.get(run.state, "cyan"))]
+    if run.state == "waiting":
+        return begun
+    epoch: Mapping[str, Any] = run.epoch or {}
+    metrics = (None if run.record is None else run.record.metrics) or {}
+    speed = epoch if run.record is None else run.record.throughput or {}
+    return [
+        *begun,
+        "{epoch}/{num_epochs}".format_map(epoch) if epoch else "-",
+        figure(epoch.get("train_loss"), ".4f"),
+        figure(epoch.get("val_top1_pct"), ".2f"),
+        figure(metrics.get("test_top1_pct"), ".2f"),
+        figure(speed.get("train_img_per_s"), ",.0f"),
+        duration(sweep.run_elapsed_s(run)),
+        duration(sweep.run_left_s(run)),
+    ]
+
+
+def _title(sweep: Display) -> str:
+    done, of, bad = len(sweep.records), len(sweep.runs), sum(record.status != "ok" for record in sweep.records)
+    words = [f"{done} of {of} done" + (f", {bad} not ok" if bad else "")]
+    if sweep.plan.skipped:
+        words.append(f"{len(sweep.plan.skipped)} done before")
+    words.append(f"{duration(sweep.elapsed_s)} so far")
+    if done < of and not sweep.is_over:
+        words.append(f"about {duration(sweep.left_s())} left".replace("about - left", "time left: -"))
+        if count := sweep.plan.num_comparisons:
+            words.append(f"{count} comparison{'s' if count > 1 else ''} of arms after that")
+    return "; ".join(words)
+
+
+def _shortened(text: str, cells: int) -> Text:
+    """Without its middle where it is too long: the labels of a sweep differ at their ends."""
+    tail = (cells - 1) // 2
+    if cell_len(text) > cells:
+        text = f"{set_cell_size(text, cells - 1 - tail)}…{set_cell_size(text[::-1], tail)[::-1]}"
+    return Text(text)

@@ -1,0 +1,87 @@
+"""When tables are written during a sweep, as often as that takes little of its time and always at its end, and where.
+
+As a program, `python -m benchmarks.sweep.live_report OUT MACHINE`, it writes them in a process apart from the sweep's.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from benchmarks.records.store import RecordStore
+from benchmarks.report import write_report
+
+MANY_RECORDS = 100
+"""From so many on, tables are made in a process of their own. It reads all of them, and what that takes of memory, some
+50 MiB more with 300 records than with 50, Python would not give back to the system."""
+PAUSE = 10.0
+"""A report is written no sooner than after so many times what the last one took: it reads every record of the folder,
+and a sweep of hundreds of short runs would otherwise spend most of its time on it."""
+
+
+class Reporting:
+    """Keeps tables up to date. A report that fails costs no run: it is said, and tried again after the next one.
+
+    Args:
+        write: makes the tables.
+        say: told what went wrong.
+        clock: seconds, monotonic.
+
+    Attributes:
+        is_behind: whether the tables lack something.
+    """
+
+    def __init__(
+        self, write: Callable[[], None], say: Callable[[str], None], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.is_behind = False
+        self._write, self._say, self._clock = write, say, clock
+        self._not_before: float | None = None
+
+    def note(self) -> None:
+        """There is something new; the tables have it now, or later."""
+        self.is_behind = True
+        if self._not_before is None or self._clock() >= self._not_before:
+            self.finish()
+
+    def finish(self) -> None:
+        """Bring the tables up to date, if they are behind."""
+        if not self.is_behind:
+            return
+        started = self._clock()
+        try:
+            self._write()
+            self.is_behind = False
+        except Exception as error:  # noqa: BLE001  # whatever it is, records are whole without tables, and runs go on
+            self._say(f"the tables could not be written: {type(error).__name__}: {error}")
+        ended = self._clock()
+        self._not_before = ended + PAUSE * (ended - started)
+
+
+def write_tables(out_dir: Path, machine: str) -> None:
+    """Bring tables and index up to date, without figures; see `benchmarks.report.write_report`.
+
+    Raises:
+        RuntimeError: a process of its own failed to; the last line says why.
+    """
+    if sum(path.suffix == ".json" for path in RecordStore(out_dir / machine).paths()) < MANY_RECORDS:
+        write_report(out_dir, machine, figures=False)
+        return
+    made = subprocess.run(
+        [sys.executable, "-m", "benchmarks.sweep.live_report", str(out_dir), machine],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        start_new_session=True,  # Ctrl-C lets it finish
+    )
+    if made.returncode:
+        raise RuntimeError((made.stderr.strip().splitlines() or [f"exit code {made.returncode}"])[-1])
+
+
+if __name__ == "__main__":
+    write_report(Path(sys.argv[1]), sys.argv[2], figures=False)

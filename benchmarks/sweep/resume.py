@@ -1,0 +1,178 @@
+"""What need not be done again: runs that an earlier sweep finished under the same conditions, told by a content key.
+
+The key is of everything that decides how a run goes: configuration and seed, the code of model and training, the data,
+the versions of what computes, and the hardware. Documentation, tables and how speed is measured aren't part of it.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from benchmarks.records.arms import ArmsRecord
+from benchmarks.records.identity import Parts, difference, machine_parts, record_parts
+from benchmarks.records.record import RunRecord, config_key
+from benchmarks.records.schema import Environment
+from benchmarks.sweep.arms import arm_groups
+from benchmarks.sweep.plan import Plan, Variant
+
+RunKey = tuple[str, int]
+"""Configuration key and seed."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conditions:
+    """Under which a sweep runs, its configurations apart.
+
+    Attributes:
+        environment: of the machine.
+        dataset: checksum of the data.
+    """
+
+    environment: Environment
+    dataset: str
+
+    def parts(self, key: str, seed: int, code: str | None) -> Parts:
+        """What makes a run the same as another one.
+
+        Args:
+            key: of its configuration.
+            seed: of the run.
+            code: `benchmarks.sweep.code_checksum.code_checksum`.
+        """
+        return {
+            "configuration": key, "seed": seed, "code": code, "data": self.dataset, **machine_parts(self.environment)
+        }  # fmt: skip
+
+
+def content_key(parts: Parts) -> str:
+    """SHA-256 (hex) of the parts; their order doesn't matter."""
+    return config_key(parts)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Done:
+    """What need not be done again.
+
+    Attributes:
+        runs: their records: those that are ok, and those that failed and aren't to be tried again.
+        comparisons: of arms, by their key.
+        again: how many runs have been made otherwise and are made again, by how that was.
+        num_to_do: runs that are left.
+    """
+
+    runs: Mapping[RunKey, RunRecord] = field(default_factory=dict)
+    comparisons: frozenset[str] = frozenset()
+    again: Mapping[str, int] = field(default_factory=dict)
+    num_to_do: int = 0
+
+    def __str__(self) -> str:
+        """One line for people: what is skipped, and why the rest isn't."""
+        failed = sum(record.status != "ok" for record in self.runs.values())
+        words = [f"{_runs(len(self.runs) - failed)} done before"]
+        if failed:
+            words.append(f"{failed} that failed and {_are(failed)} left so (--retry-failed does them again)")
+        again = [
+            f"{_runs(count)} {'was' if count == 1 else 'were'} made {how}, and {_are(count)} made again"
+            for how, count in sorted(self.again.items())
+        ]
+        return "; ".join([f"resuming: {', '.join(words)}, {self.num_to_do} to do", *again])
+
+
+def done_before(
+    plan: Plan,
+    conditions: Conditions,
+    records: Iterable[RunRecord],
+    comparisons: Iterable[ArmsRecord],
+    *,
+    retry_failed: bool,
+    since: str = "",
+    kept: Collection[str] = (),
+) -> Done:
+    """What earlier sweeps have left of a plan.
+
+    Args:
+        plan: all that is wanted.
+        conditions: of the sweep that is about to begin.
+        records: of this machine.
+        comparisons: of arms, of this machine.
+        retry_failed: do runs again that ended otherwise than `ok`.
+        since: UTC, as records write it; what began before doesn't count.
+        kept: fields of a record, such as `weights`, that name what a good run must have left on the disk.
+    """
+    found: dict[RunKey, list[RunRecord]] = {}
+    for record in sorted(records, key=lambda record: record.run_id):
+        if record.started_at >= since:
+            found.setdefault((record.config_key, record.seed), []).append(record)
+    runs, again = dict[RunKey, RunRecord](), Counter[str]()
+    wanted = [(variant, seed) for variant in plan.variants for seed in plan.seeds]
+    for variant, seed in wanted:
+        parts = conditions.parts(variant.key, seed, variant.code)
+        same, how = _same(found.get((variant.key, seed), []), parts, kept)
+        if same is not None and (same.status == "ok" or not retry_failed):
+            runs[variant.key, seed] = same
+        elif same is None and how is not None:
+            again[how] += 1
+    return Done(
+        runs=runs,
+        comparisons=_compared(plan, conditions, runs, comparisons),
+        again=again,
+        num_to_do=len(wanted) - len(runs),
+    )
+
+
+def checkpoint_path(machine_dir: Path, parts: Parts) -> Path:
+    """Where the state of a run that is under way is kept."""
+    return machine_dir / "checkpoints" / f"{content_key(parts)}.safetensors"
+
+
+def decided(variant: Variant, done: Done) -> dict[str, str | None] | None:
+    """Precision and engine of the variant's finished runs: what was decided by measurement holds for all its seeds."""
+    for (key, _), record in done.runs.items():
+        if key == variant.key and record.status == "ok" and record.execution is not None:
+            return {name: record.execution[name] for name in ("precision", "engine", "reason")}  # type: ignore[literal-required]
+    return None
+
+
+def _same(records: list[RunRecord], wanted: Parts, kept: Collection[str]) -> tuple[RunRecord | None, str | None]:
+    """The latest record of the same run, an ok one rather than another; else how the latest differs."""
+    differences = [(record, difference(record_parts(record), wanted) or _without(record, kept)) for record in records]
+    same = [record for record, how in differences if how is None]
+    good = [record for record in same if record.status == "ok"]
+    if same:
+        return (good or same)[-1], None
+    return None, differences[-1][1] if differences else None
+
+
+def _without(record: RunRecord, kept: Collection[str]) -> str | None:
+    """What a good run should have left and didn't; a thing that couldn't be had, as a flag says, isn't missed again."""
+    if record.status != "ok" or any(flag["kind"] == "not_measured" for flag in record.flags):
+        return None
+    return " and ".join(f"without {name}" for name in kept if getattr(record, name) is None) or None
+
+
+def _compared(
+    plan: Plan, conditions: Conditions, runs: Mapping[RunKey, RunRecord], comparisons: Iterable[ArmsRecord]
+) -> frozenset[str]:
+    """Comparisons of arms that were made after all runs of these arms, on the same machine with the same versions."""
+    latest = {
+        comparison.key: comparison.started_at
+        for comparison in sorted(comparisons, key=lambda comparison: comparison.started_at)
+        if machine_parts(comparison.environment) == machine_parts(conditions.environment)
+    }
+    found = set[str]()
+    for group in arm_groups([(variant.config, variant.family) for variant in plan.variants]):
+        planned = {(variant.key, seed) for variant in plan.variants if variant.key in group.keys for seed in plan.seeds}
+        if planned <= set(runs) and latest.get(group.key, "") >= max(runs[key].started_at for key in planned):
+            found.add(group.key)
+    return frozenset(found)
+
+
+def _runs(count: int) -> str:
+    return f"{count} run" if count == 1 else f"{count} runs"
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"

@@ -1,0 +1,154 @@
+"""One run of a sweep: what its worker is asked, again with a smaller batch where that is wanted, and the outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any, get_args
+
+from benchmarks.measure.roofline import roofline_path
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import Config, Environment, Status
+from benchmarks.sweep.choice_cache import choice_path
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.halving import batch_flag, halved, oom_error, with_batch
+from benchmarks.sweep.isolation import IN_PROCESS, Isolation
+from benchmarks.sweep.job import CheckpointJob, Job
+from benchmarks.sweep.ledger import complete_ledger
+from benchmarks.sweep.place import Place
+from benchmarks.sweep.plan import Plan, Variant
+from benchmarks.workers.client import WorkerDiedError
+from benchmarks.workers.slot import Seat
+
+
+class Attempts:
+    """Has runs done, each in as many attempts as it takes.
+
+    Args:
+        plan: of which they are.
+        place: where.
+        environment: of the machine.
+        machine_dir: its folder of results.
+        display: told of what happens.
+        isolation: of the runs from each other.
+        is_stopping: whether no further attempt may begin.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        place: Place,
+        *,
+        environment: Environment,
+        machine_dir: Path,
+        display: Display,
+        isolation: Isolation,
+        is_stopping: Callable[[], bool],
+    ) -> None:
+        self._plan, self._place, self._environment, self._machine_dir = plan, place, environment, machine_dir
+        self._display, self._isolation, self._is_stopping = display, isolation, is_stopping
+        self._fitting: dict[str, int] = {}
+
+    def take_over(self, records: Iterable[RunRecord]) -> None:
+        """Train the seeds that are left like those that an earlier sweep had to train with a smaller batch."""
+        for record in records:
+            changed = any(flag["kind"] == "batch_changed" for flag in record.flags)
+            if changed and record.throughput is not None and record.throughput["train_batch_size"] is not None:
+                self._fitting[record.config_key] = record.throughput["train_batch_size"]
+
+    def run(
+        self,
+        variant: Variant,
+        seed: int,
+        name: str,
+        seat: Seat,
+        *,
+        decided: dict[str, str | None] | None,
+        checkpoint: CheckpointJob | None,
+    ) -> dict[str, Any]:
+        """Fields of the run's record that its worker knows, or how it ended; with a whole ledger, of the last attempt.
+
+        Args:
+            variant: what to run.
+            seed: of the run.
+            name: its `run_id`.
+            seat: of the variant's worker.
+            decided: precision and engine of the other seeds.
+            checkpoint: of a training with the batch that was asked for.
+        """
+        device, asked = self._plan.device, variant.config["recipe"]
+        config = with_batch(variant.config, self._fitting.get(variant.key, asked["batch_size"]))
+        tried: list[int] = []
+        while True:
+            tried.append(config["recipe"]["batch_size"])
+            job = self._job(variant, config, seed, name)
+            job["decided"], job["checkpoint"] = decided, checkpoint if config == variant.config else None
+            result = self._ask(job, seat)
+            less = halved(config) if self._isolation.on_oom == "halve" else None
+            if result["status"] != "oom" or less is None or self._is_stopping():
+                break
+            config = less
+            self._display.batch_changed(config["recipe"]["batch_size"])
+        if config != variant.config:
+            self._fitting[variant.key] = tried[-1]  # the other seeds of a row are trained like this one
+            result["flags"] = [batch_flag(asked, config["recipe"], device), *result.get("flags", [])]
+        if result["status"] == "oom":
+            may_halve = self._isolation.on_oom == "halve"
+            result["error"] = oom_error(result["error"], tried, device, may_halve=may_halve)
+        return result
+
+    def _ask(self, job: Job, seat: Seat) -> dict[str, Any]:
+        """One attempt."""
+        worker, history = seat.worker, list[dict[str, Any]]()
+
+        def on_event(event: dict[str, Any]) -> None:
+            if "epoch" in event:
+                history.append(event)
+            self._display.worker_event(event)
+
+        fresh, started = worker.import_s is None, time.perf_counter()
+        result: dict[str, Any]
+        try:
+            result = worker.run(job, on_event, timeout_s=self._isolation.timeout_s)
+        except WorkerDiedError as death:
+            result = {"status": death.status, "error": str(death), "history": history}
+            seat.clear()
+        else:
+            if result.get("status") not in get_args(Status):
+                result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
+            if result["status"] in ("failed", "oom") and (tail := worker.log_tail()):
+                result["error"] = f"{result['error']}; its last lines:\n{tail}"
+        # What an earlier process has spent on the same run was spent on it, too.
+        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
+        unknown = 0.0 if result["status"] == "ok" else None
+        import_s = worker.import_s if fresh else 0.0
+        result["ledger"] = complete_ledger(result.get("ledger"), import_s, wall_s, unknown=unknown)
+        if self._isolation.in_process:
+            result["flags"] = [IN_PROCESS, *result.get("flags", [])]
+        seat.after(result["status"])
+        return result
+
+    def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
+        # The model of a plug-in file may change under its name, and another batch may be fastest with another choice.
+        keeps = not self._place.plugins and config == variant.config
+        kept = choice_path(variant.key, self._environment) if keeps else None
+        return {
+            "task": "run",
+            "config": dict(config),
+            "seed": seed,
+            "run_id": name,
+            "device": self._plan.device,
+            "measure": list(self._plan.measures.measure),
+            "limit_s": self._plan.measures.limit_s,
+            "choice": None if kept is None else str(kept),
+            "roofline": str(roofline_path(self._environment)),
+            "data_dir": None if self._place.data_dir is None else str(self._place.data_dir),
+            "machine_dir": str(self._machine_dir),
+            "weights": f"weights/{name}" if self._place.save_weights else None,
+            "profile": self._place.profile,
+            "training_flops": variant.flops.training_flops,
+            "plugins": [str(path) for path in self._place.plugins],
+            "decided": None,
+            "checkpoint": None,
+        }

@@ -1,0 +1,302 @@
+"""From a plan to records: one worker process a variant, and after each run a record and tables up to date."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sys
+import tempfile
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import torch
+
+from benchmarks.measure.environment import hardware, machine_name, software
+from benchmarks.measure.machine_details import details
+from benchmarks.records.arms import ArmsStore
+from benchmarks.records.record import RunRecord, run_id
+from benchmarks.records.schema import Environment
+from benchmarks.records.store import RecordStore
+from benchmarks.report import check_out_dir
+from benchmarks.sweep.arms import ArmSweep, arm_groups
+from benchmarks.sweep.assemble import assembled
+from benchmarks.sweep.display import Display, SweepPlan
+from benchmarks.sweep.isolation import InProcess, Isolation
+from benchmarks.sweep.job import CheckpointJob
+from benchmarks.sweep.ledger import complete_ledger
+from benchmarks.sweep.live_report import Reporting, write_tables
+from benchmarks.sweep.place import Place
+from benchmarks.sweep.plan import Plan, Variant
+from benchmarks.sweep.resume import Conditions, Done, checkpoint_path, decided, done_before
+from benchmarks.sweep.run_once import Attempts
+from benchmarks.workers.client import NewWorker, Serving, Worker
+from benchmarks.workers.server import environment as worker_environment
+from benchmarks.workers.signals import Interrupts
+from benchmarks.workers.slot import Seat
+from fmnist_zoo.files import check_writable
+from fmnist_zoo.training.determinism import VARIABLES
+
+WORKER = (sys.executable, "-m", "benchmarks.sweep.worker")
+"""What is started for each variant."""
+
+
+@dataclass(slots=True)
+class Results:
+    """What a sweep has.
+
+    Attributes:
+        records: of its runs, with those of before.
+        comparisons_complete: whether each comparison of arms that it meant to make was made.
+        interrupted: whether a person or the system asked it to end before it was through.
+        tables_complete: whether the tables have all of it.
+    """
+
+    records: list[RunRecord] = field(default_factory=list)
+    comparisons_complete: bool = True
+    interrupted: bool = False
+    tables_complete: bool = True
+
+
+class Runner:
+    """Carries out a plan, one run after the other, and then compares the arms that it has.
+
+    Args:
+        plan: what to run.
+        place: where.
+        display: told of everything that happens.
+        new_worker: makes a worker process; a fake in tests.
+        isolation: of the runs from each other.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        place: Place,
+        display: Display,
+        new_worker: NewWorker | None = None,
+        isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
+    ) -> None:
+        self.plan, self.place, self.display, self.isolation = plan, place, display, isolation
+        self._interrupts = Interrupts(display.warn)
+        self._new_worker = new_worker or self._usual_worker
+        self._variables = VARIABLES if plan.deterministic else {}
+        self.environment = self._environment()
+        self._done = Done()
+        self.machine = machine_name(self.environment["hardware"])
+        check_out_dir(place.out, self.machine)
+        self.store = RecordStore(place.out / self.machine)
+        check_writable(self.store.runs_dir, "--out", place.out)
+        self._reporting = Reporting(lambda: write_tables(place.out, self.machine), display.warn)
+        self._attempts = Attempts(
+            plan,
+            place,
+            environment=self.environment,
+            machine_dir=self.store.machine_dir,
+            display=display,
+            isolation=isolation,
+            is_stopping=lambda: self._interrupts.came,
+        )
+
+    def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
+        """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
+
+        Returns the records of this sweep, also written to the store. After a Ctrl-C, or a signal that asks a program to
+        end, the run at hand is still finished and nothing new begins; a second one ends that run, of which no record is
+        left, and its process at once. With runs in this process the first one breaks off the run. In each case the
+        tables have everything that was finished.
+
+        Raises:
+            OSError: a record can't be written; the message says where it was put instead.
+        """
+        self._done, results = done, Results(records=list(done.runs.values()))
+        self._attempts.take_over(results.records)
+        self.display.sweep_started(self._announced(done))
+        with contextlib.nullcontext() if self.isolation.in_process else self._interrupts:
+            try:
+                if done.runs or done.again:
+                    self.display.say(str(done))
+                    self._tidy(done)
+                for variant in self.plan.variants:
+                    self._seeds(variant, deadline, results.records)
+                results.comparisons_complete = self._compare_arms(done, deadline)
+            except KeyboardInterrupt:
+                results.interrupted = True
+            finally:
+                self._reporting.finish()
+        results.interrupted |= self._interrupts.came
+        results.tables_complete = not self._reporting.is_behind
+        return results
+
+    def _environment(self) -> Environment:
+        in_process = self.isolation.in_process
+        variables = dict(os.environ) if in_process else {**worker_environment(), **self._variables}
+        num_threads = torch.get_num_threads() if in_process else int(variables["OMP_NUM_THREADS"])
+        return {
+            "hardware": hardware(self.plan.device),
+            "software": software(),
+            "details": details(self.plan.device, num_threads=num_threads, variables=variables),
+        }
+
+    def _seeds(self, variant: Variant, deadline: float | None, records: list[RunRecord]) -> None:
+        """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
+        with Seat(lambda: self._new_worker(self._variables), self.plan.device) as seat:
+            for seed in self.plan.seeds:
+                if (variant.key, seed) not in self._done.runs and not self._is_over(deadline):
+                    record = self._one(variant, seed, seat)
+                    records.append(record)  # at once: it is reported also where the next one is broken off
+
+    def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
+        if self.isolation.in_process:
+            return InProcess()
+        return Worker(command=WORKER, variables=variables, interrupts=self._interrupts)
+
+    def _is_over(self, deadline: float | None) -> bool:
+        return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)
+
+    def _compare_arms(self, done: Done, deadline: float | None) -> bool:
+        """Compare the precisions and engines of each model that has several; whether all of it is done."""
+        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
+        if groups and self.isolation.in_process:
+            self.display.warn("precisions and engines aren't compared with --in-process: that takes processes")
+            return False
+        sweep = ArmSweep(
+            self._new_worker,
+            environment=self.environment,
+            device=self.plan.device,
+            data_dir=self.place.data_dir,
+            plugins=self.place.plugins,
+            command=self.place.command,
+            say=self.display.say,
+            timeout_s=self.isolation.timeout_s,
+        )
+        for group in groups:
+            if group.key in done.comparisons:
+                continue
+            if self._is_over(deadline):
+                return False
+            ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
+            self._reporting.note()
+        return True
+
+    def _announced(self, done: Done) -> SweepPlan:
+        """What is about to be done, for the display."""
+        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
+        return SweepPlan(
+            command=self.place.command,
+            machine=self.machine,
+            device=self.plan.device,
+            runs=tuple(
+                {
+                    "variant": variant.label,
+                    "seed": seed,
+                    "model": variant.config["model"],
+                    "config_key": variant.key,
+                    "budget": variant.config["recipe"]["budget"],
+                    "batch_size": variant.config["recipe"]["batch_size"],
+                }
+                for variant in self.plan.variants
+                for seed in self.plan.seeds
+                if (variant.key, seed) not in done.runs
+            ),
+            skipped=tuple(done.runs.values()),
+            earlier=tuple(self.store.read_all()[0]),
+            num_comparisons=sum(group.key not in done.comparisons for group in groups),
+        )
+
+    def done_before(self, *, retry_failed: bool, since: str = "") -> Done:
+        """What earlier sweeps have left of the plan; see `benchmarks.sweep.resume.done_before`."""
+        assert self._conditions is not None, "the data has to be known"
+        return done_before(
+            self.plan,
+            self._conditions,
+            self.store.read_all()[0],
+            ArmsStore(self.store.machine_dir).read_all()[0],
+            retry_failed=retry_failed,
+            since=since,
+            kept=[
+                name
+                for name, is_asked in (("weights", self.place.save_weights), ("profile", self.place.profile))
+                if is_asked
+            ],
+        )
+
+    @property
+    def _conditions(self) -> Conditions | None:
+        dataset = self.place.dataset
+        return None if dataset is None else Conditions(environment=self.environment, dataset=dataset)
+
+    def _tidy(self, done: Done) -> None:
+        """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""
+        for variant in self.plan.variants:
+            for seed in self.plan.seeds:
+                if (record := done.runs.get((variant.key, seed))) is not None:
+                    _forget_checkpoint(self._checkpoint_path(variant, seed), record)
+        self._reporting.note()
+
+    def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
+        if (conditions := self._conditions) is None:
+            return None
+        return checkpoint_path(self.store.machine_dir, conditions.parts(variant.key, seed, variant.code))
+
+    def _checkpoint(self, path: Path | None) -> CheckpointJob | None:
+        """Where the run's state is kept; None where it isn't and none is there."""
+        if path is None:
+            return None
+        if not self.place.resumes:
+            path.unlink(missing_ok=True)  # this run begins anew
+        if self.place.checkpoint_every is None and not path.exists():
+            return None
+        return {"path": str(path), "key": path.stem, "every_epochs": self.place.checkpoint_every}
+
+    def _one(self, variant: Variant, seed: int, seat: Seat) -> RunRecord:
+        """One run and its record."""
+        started_at = datetime.now(UTC)
+        name = run_id(started_at, variant.config["model"], variant.key, seed)
+        kept_in = self._checkpoint_path(variant, seed)
+        self.display.run_started(variant.label, seed)
+        result = self._attempts.run(
+            variant,
+            seed,
+            name,
+            seat,
+            decided=decided(variant, self._done),
+            checkpoint=self._checkpoint(kept_in),
+        )
+        about = {
+            "run_id": name, "started_at": started_at, "command": self.place.command, "environment": self.environment
+        }  # fmt: skip
+        record = assembled(variant, seed, result, **about)
+        try:
+            self._write(record)
+        except ValueError as error:
+            message = f"what the worker answered is no record: {error}"
+            ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
+            record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
+            self._write(record)
+        _forget_checkpoint(kept_in, record)
+        self._reporting.note()
+        self.display.run_finished(record)
+        return record
+
+    def _write(self, record: RunRecord) -> None:
+        """Keep a record.
+
+        Raises:
+            ValueError: it doesn't fit the schema.
+            OSError: it can't be written into the results folder; the message says where it was put instead.
+        """
+        try:
+            self.store.write(record)
+        except OSError as error:
+            path = RecordStore(Path(tempfile.gettempdir()) / "fmnist-zoo-unsaved").write(record)
+            where = f"the record of the last run is in {path}, and belongs in {self.store.runs_dir}"
+            raise OSError(f"{error}; {where}") from error
+
+
+def _forget_checkpoint(path: Path | None, record: RunRecord) -> None:
+    """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
+    if path is not None and record.status in ("ok", "diverged"):
+        path.unlink(missing_ok=True)

@@ -1,0 +1,303 @@
+"""One run inside a worker: data, model, choice of precision and engine, training, test, measurements."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import nn
+
+from benchmarks.measure.compilation import CompilerWatch
+from benchmarks.measure.energy import EnergyMeter
+from benchmarks.measure.flags import validity_flags
+from benchmarks.measure.machine_load import LoadWatch
+from benchmarks.measure.memory import forget_peaks, in_use_mib, memory
+from benchmarks.measure.memory_traffic import step_traffic
+from benchmarks.measure.roofline import measured_roofline
+from benchmarks.measure.throughput import latency, step_shares, throughput
+from benchmarks.records.class_labels import keep_labels
+from benchmarks.records.schema import Execution, Roofline
+from benchmarks.records.store import RecordStore
+from benchmarks.sweep.checkpointing import begun_with, open_checkpoints, resumed_flag
+from benchmarks.sweep.choice_cache import decided, remember, remembered
+from fmnist_zoo.data.datasets import Dataset, load_dataset
+from fmnist_zoo.data.loader import PixelScale, TrainLoader
+from fmnist_zoo.evaluation import evaluate
+from fmnist_zoo.history import EpochStats
+from fmnist_zoo.recipe import Engine, Recipe
+from fmnist_zoo.registry import create_model, load_plugin
+from fmnist_zoo.training.choose import Choice, choose
+from fmnist_zoo.training.device import resolve_device, synchronizer
+from fmnist_zoo.training.fit import DivergedError, FitResult, fit, place, split_dataset
+from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.precision import precision_notes
+from fmnist_zoo.training.state import Checkpoints
+
+if TYPE_CHECKING:
+    from benchmarks.sweep.display.events import Phase
+    from benchmarks.sweep.job import Job
+    from benchmarks.workers.server import Emit
+
+
+class Experiment:
+    """Runs the jobs of one variant, and keeps what its seeds share: data, roofline, and precision and engine.
+
+    Attributes:
+        found: what is known of the run at hand, as fields of its record; all that is left of a run that fails.
+    """
+
+    def __init__(self) -> None:
+        torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change no result that matters
+        self.found: dict[str, Any] = {}
+        self._dataset: Dataset | None = None
+        self._choice: Choice | None = None
+        self._roofline: Roofline | None = None
+
+    def run(self, job: Job, emit: Emit) -> dict[str, Any]:
+        """Carry a job out. Returns the fields of its record that a worker knows."""
+        self.found = {"history": [], "flags": []}  # nothing of an earlier run may be taken for this one's
+        device = resolve_device(job["device"])
+        watch, energy = LoadWatch(device), EnergyMeter(device)
+        ledger = Ledger(synchronize=synchronizer(device), around={"train": lambda: _both(watch, energy)})
+        self.found["ledger"] = ledger.seconds
+        with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
+            kept = None if job["roofline"] is None else Path(job["roofline"])
+            self._roofline = self._roofline or measured_roofline(device, kept)
+        self.found["roofline"] = self._roofline
+        for path in job["plugins"]:
+            load_plugin(Path(path))
+        config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])
+        with ledger.section("data"):
+            dataset = self._load(job)
+        with ledger.section("measure"):
+            forget_peaks(device)
+            baseline_mib = in_use_mib(device)
+        with ledger.section("build"):
+            torch.manual_seed(job["seed"])
+            model = place(create_model(config["model"], **config["model_options"]), device)
+            checkpoints = open_checkpoints(job)
+        with _phase("choosing", emit, ledger.section("probe")):
+            choice = self._choose(model, dataset, recipe, job, checkpoints)
+        with ledger.section("measure"):
+            forget_peaks(device)
+            compiler = CompilerWatch()
+        emit({"event": "phase", "phase": "training"})
+        result = self._fit(model, dataset, recipe, job, choice, checkpoints, ledger=ledger, emit=emit)
+        self.found["compilation"] = compiler.found()
+        with _phase("testing", emit, ledger.section("eval")):
+            predictions = self._test(model, dataset, result)
+        with ledger.section("write"):
+            self._keep(model, dataset, predictions, job)
+        with _phase("measuring", emit, ledger.section("measure")):
+            self.found["memory"] = memory(device, baseline_mib=baseline_mib)
+            # Of a training that went on, only a part was measured.
+            self.found["energy"] = energy.found(result.num_steps * recipe.batch_size) if not ledger.carried_s else None
+            self._measure(model, dataset, result, job, watch)
+        if job["profile"]:
+            # Last: it must change no other figure.
+            with _phase("profiling", emit, ledger.section("profile")), self._extra("profile"):
+                self._profile(result, job)
+        return self.found
+
+    def _measure(self, model: nn.Module, dataset: Dataset, result: FitResult, job: Job, watch: LoadWatch) -> None:
+        """Speed in all the ways that were asked for; the test split was read before, since the weights move on."""
+        device, wanted = result.step.device, job["measure"]
+        with watch.part("throughput"):
+            self.found["throughput"] = throughput(result, device, limit_s=job["limit_s"])
+        with self._extra("step's traffic"):
+            self.found["step_traffic_bytes"] = step_traffic(result.step, *next(result.loader.batches(0, 1)))
+        if "latency" in wanted:
+            with self._extra("latency"):
+                self.found["latency"] = latency(model, dataset, result)
+        if "step_shares" in wanted:
+            with self._extra("parts of a step"):
+                self.found["step_shares"] = step_shares(result, device)
+        if "batch_sizes" in wanted:
+            from benchmarks.measure.batch_sizes import batch_sweep
+
+            with self._extra("batch sizes"):
+                train, _ = split_dataset(dataset, job["config"]["num_val"], device)
+                self.found["batch_sizes"] = batch_sweep(result, train, device)
+        self.found["load"] = watch.found
+        self.found["flags"] += validity_flags(
+            throughput=self.found["throughput"],
+            batch_size=result.step.recipe.batch_size,
+            load=watch.found,
+            batch_sweep=self.found.get("batch_sizes"),
+        )
+
+    def _profile(self, result: FitResult, job: Job) -> None:
+        """Profile a few steps more."""
+        from benchmarks.sweep.profiling import write_profile
+
+        self.found["profile"] = write_profile(
+            result,
+            machine_dir=Path(job["machine_dir"]),
+            run_id=job["run_id"],
+            model=job["config"]["model"],
+            training_flops=job["training_flops"],
+            roofline=self._roofline,
+            train_img_per_s=self.found["throughput"]["train_img_per_s"],
+        )
+
+    @contextmanager
+    def _extra(self, what: str) -> Iterator[None]:
+        """Something measured beside the run, which is done and good: what fails here leaves a flag in its place."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
+            message = " ".join(str(error).split())[:300]
+            self._flag("not_measured", f"No {what}: {type(error).__name__}: {message}")
+
+    def _flag(self, kind: str, evidence: str, advice: str | None = None) -> None:
+        self.found["flags"].append({"kind": kind, "evidence": evidence, "advice": advice})
+
+    def _load(self, job: Job) -> Dataset:
+        config = job["config"]
+        if self._dataset is None:
+            self._dataset = load_dataset(config["dataset"], root=job["data_dir"], progress=False)
+        self.found["dataset"] = {
+            "name": self._dataset.name,
+            "checksum": self._dataset.checksum,
+            "num_train": config["num_train"],
+            "num_val": config["num_val"],
+            "num_test": len(self._dataset.test),
+            "class_names": list(self._dataset.class_names),
+        }
+        return self._dataset
+
+    def _choose(
+        self, model: nn.Module, dataset: Dataset, recipe: Recipe, job: Job, checkpoints: Checkpoints | None
+    ) -> Choice:
+        """Precision and engine, decided once for all seeds of the variant, also for those of an earlier sweep."""
+        config, device = job["config"], resolve_device(job["device"])
+        kept = None if job["choice"] is None else Path(job["choice"])
+        choice = begun_with(checkpoints) or self._choice or decided(job["decided"]) or remembered(kept)
+        if choice is None:
+            train, _ = split_dataset(dataset, config["num_val"], device)
+            loader = TrainLoader(
+                train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]
+            )
+            scale = PixelScale.of(recipe.input_scaling, dataset)
+            precision = None if config["precision"] == "auto" else config["precision"]
+            engine = None if config["engine"] == "auto" else config["engine"]
+            choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)
+            remember(kept, choice)
+        self._choice = choice
+        self.found["execution"] = _execution(choice, device)
+        return choice
+
+    def _fit(
+        self,
+        model: nn.Module,
+        dataset: Dataset,
+        recipe: Recipe,
+        job: Job,
+        choice: Choice,
+        checkpoints: Checkpoints | None,
+        *,
+        ledger: Ledger,
+        emit: Emit,
+    ) -> FitResult:
+        def on_epoch(stats: EpochStats) -> None:
+            self.found["history"].append(stats)
+            self.found["carried_s"] = ledger.carried_s
+            emit({"event": "epoch", **stats})
+
+        for note in precision_notes(model, choice.precision, resolve_device(job["device"])):
+            self._flag("precision", note)
+        if checkpoints is not None:
+            checkpoints.about["reason"] = choice.reason
+        with warnings.catch_warnings(record=True) as caught:
+            result = fit(
+                model,
+                dataset,
+                recipe=recipe,
+                num_val=job["config"]["num_val"],
+                seed=job["seed"],
+                device=job["device"],
+                precision=choice.precision,
+                engine=choice.engine,
+                ledger=ledger,
+                on_epoch=on_epoch,
+                checkpoints=checkpoints,
+            )
+        for sentence in sorted({str(warning.message).partition("\n")[0] for warning in caught}):
+            self._flag("warning", sentence)
+        self.found["execution"] |= {"engine": result.engine, "fallback": result.fallback}
+        self.found |= {"num_steps": result.num_steps, "num_epochs": len(result.history)}
+        if (flag := resumed_flag(result, ledger)) is not None:
+            self.found["flags"].append(flag)
+        return result
+
+    def _test(self, model: nn.Module, dataset: Dataset, result: FitResult) -> torch.Tensor:
+        """Read the test split, once. Returns the probabilities `(n, classes)` on the CPU."""
+        engine: Engine = "graph" if result.engine == "graph" else "eager"  # compiling for one pass doesn't pay
+        scored = evaluate(model, dataset.test, scale=result.scale, precision=result.precision, engine=engine)
+        if not math.isfinite(scored["nll"]):  # as after a running statistic that overflowed, which training never reads
+            last = result.num_steps - (result.history[-2]["num_steps"] if len(result.history) > 1 else 0)
+            raise DivergedError(len(result.history), last, "the loss on the test images is")
+        probabilities: torch.Tensor = scored.pop("logits").softmax(1).cpu()
+        for entry, name in zip(scored["per_class"], dataset.class_names, strict=True):
+            entry["class"] = name
+        self.found["metrics"] = {
+            "test_top1_pct": scored.pop("top1_pct"),
+            "test_nll": scored.pop("nll"),
+            **scored,
+        }
+        return probabilities
+
+    def _keep(self, model: nn.Module, dataset: Dataset, probabilities: torch.Tensor, job: Job) -> None:
+        """Write what the model says of the test split, and the model itself where that is asked for."""
+        machine_dir, config = Path(job["machine_dir"]), job["config"]
+        confidence, predicted = probabilities.max(1)
+        keep_labels(RecordStore(machine_dir), dataset)
+        self.found["predictions"] = RecordStore(machine_dir).write_predictions(
+            job["run_id"], predicted.byte().numpy(), confidence.half().numpy()
+        )
+        if job["weights"] is not None:
+            from fmnist_zoo.checkpoint import save_checkpoint
+
+            save_checkpoint(
+                machine_dir / job["weights"],
+                model,
+                name=config["model"],
+                options=config["model_options"],
+                input_scaling=config["recipe"]["input_scaling"],
+                mean=dataset.mean,
+                std=dataset.std,
+                class_names=dataset.class_names,
+            )
+        self.found["weights"] = job["weights"]
+
+
+def _execution(choice: Choice, device: torch.device) -> Execution:
+    """What a run is about to be trained with."""
+    return {
+        "device": str(device),
+        "precision": choice.precision,
+        "engine": choice.engine,
+        "num_threads": torch.get_num_threads() if device.type == "cpu" else None,
+        "reason": choice.reason,
+        "fallback": None,
+    }
+
+
+@contextmanager
+def _phase(name: Phase, emit: Emit, section: AbstractContextManager[None]) -> Iterator[None]:
+    """Say what the run does next, before the section of the ledger in which it is timed."""
+    emit({"event": "phase", "phase": name})
+    with section:
+        yield
+
+
+@contextmanager
+def _both(watch: LoadWatch, energy: EnergyMeter) -> Iterator[None]:
+    """Around each epoch of training: who uses the machine, and what the GPU takes."""
+    with watch.part("train"), energy.training():
+        yield

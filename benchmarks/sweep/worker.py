@@ -1,0 +1,67 @@
+"""A process that runs one variant: it reads jobs as JSON lines, trains, measures, and answers with JSON lines.
+
+The runner starts it anew for each variant; its seeds run inside, so that importing and compiling are paid once. It
+writes predictions and weights itself; the record is the runner's, which alone knows the wall time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+from benchmarks.sweep.job import Job
+from benchmarks.workers.server import Emit, serve
+
+
+def main() -> None:
+    """Serve jobs from standard input until it ends."""
+    emit = serve()
+    from benchmarks.sweep.training_run import Experiment  # torch, timm, scikit-learn: the import that is booked as such
+
+    experiment = Experiment()
+    emit({"event": "ready"})
+    for line in sys.stdin:
+        job: Job = json.loads(line)
+        emit({"event": "done", **carry_out(experiment, job, emit)})
+
+
+def carry_out(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
+    """What the run gave; a run that failed says how, and the process lives on."""
+    from fmnist_zoo.training.determinism import deterministic_algorithms
+
+    as_asked = deterministic_algorithms() if job["config"].get("deterministic") else nullcontext()
+    try:
+        with as_asked:
+            return {"status": "ok", "error": None, **_task(experiment, job["task"])(job, emit)}
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
+        traceback.print_exc()
+        return {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **experiment.found}
+
+
+def _task(experiment: Any, name: str) -> Callable[[Any, Emit], Mapping[str, Any]]:
+    """What a job asks for: to train and measure one `run`, or a part of a comparison of arms."""
+    if name == "run":
+        return experiment.run
+    from benchmarks.sweep.arm_tasks import compare_arms, time_first_step
+
+    return {"arms": compare_arms, "first_step": time_first_step}[name]
+
+
+def status_of(error: BaseException) -> str:
+    """`oom`, `diverged` or `failed`."""
+    from benchmarks.measure.memory import is_out_of_memory
+    from fmnist_zoo.training.fit import DivergedError
+
+    if isinstance(error, DivergedError):
+        return "diverged"
+    return "oom" if is_out_of_memory(error) else "failed"
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path.cwd()))
+    main()

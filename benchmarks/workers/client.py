@@ -1,0 +1,239 @@
+"""The runner's side of a worker process: starting it, asking it for a run, and telling how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import secrets
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from multiprocessing.connection import wait
+from typing import Any, Literal, Protocol
+
+import psutil
+
+from benchmarks.workers.process_tree import MARK, end_tree, oom_kills
+from benchmarks.workers.server import STACK_SIGNAL, environment
+from benchmarks.workers.signals import Interrupts
+
+LOG_LINES = 40
+LOG_LINE_CHARACTERS = 500
+LOG_BYTES = LOG_LINES * LOG_LINE_CHARACTERS * 4
+"""What is read of a log at most, from its end: a model may have printed gigabytes."""
+CHUNK_BYTES = 2**16
+LOOK_S = 1.0
+"""How often to see whether the process still lives: a child that it forked may keep its pipe open."""
+END_S = 10.0
+"""For a process that has closed its pipe to end: on a busy machine what it has to say takes a while."""
+STACK_S = 1.0
+"""For a process that hangs to write down where."""
+
+
+class WorkerDiedError(RuntimeError):
+    """The worker ended, or was ended, in the middle of a run; the message says how and what it printed last.
+
+    Attributes:
+        status: of the run: `timeout`, `oom` where the kernel took the process for its memory, else `failed`.
+    """
+
+    def __init__(self, message: str, status: Literal["failed", "oom", "timeout"] = "failed") -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class _OverdueError(Exception):
+    """A deadline has passed."""
+
+
+class Serving(Protocol):
+    """What carries out jobs: a `Worker`, or something in its place. See there for what each does."""
+
+    import_s: float | None
+
+    def run(
+        self, job: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
+    ) -> dict[str, Any]: ...
+
+    def log_tail(self) -> str: ...
+
+    def resident_mib(self) -> float | None: ...
+
+    def close(self) -> None: ...
+
+
+NewWorker = Callable[[Mapping[str, str]], Serving]
+"""Makes a worker process, given environment variables beside the usual ones; a fake in tests."""
+
+
+class Worker:
+    """A worker process, started at the first job. Its log goes to a temporary file.
+
+    Args:
+        num_threads: of OpenMP in it, unless a person has set another number; the physical cores if not given.
+        command: what is started.
+        variables: further environment variables, which win over the usual ones.
+        interrupts: looked at while waiting, where signals are counted and not raised.
+
+    Attributes:
+        import_s: seconds from starting the process until it was ready; None until then.
+    """
+
+    def __init__(
+        self,
+        num_threads: int | None = None,
+        *,
+        command: tuple[str, ...],
+        variables: Mapping[str, str] | None = None,
+        interrupts: Interrupts | None = None,
+    ) -> None:
+        self._command = command
+        self._mark = secrets.token_hex(16)
+        self._environment = {**environment(num_threads), **(variables or {}), MARK: self._mark}
+        # Open for as long as the worker lives, which no `with` block spans.
+        self._log = tempfile.TemporaryFile()  # noqa: SIM115
+        self._log_start = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._unread = b""
+        self._interrupts = interrupts
+        self._kills_before: int | None = None
+        self.import_s: float | None = None
+
+    def run(
+        self, job: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
+    ) -> dict[str, Any]:
+        """Have one run done. Returns its result; events before it go to `on_event`.
+
+        Args:
+            job: what to do, as JSON has it.
+            on_event: told of everything that is answered before the result.
+            timeout_s: seconds for all of it, starting the process included.
+
+        Raises:
+            WorkerDiedError: the process ended before the result came, or had to be ended.
+            KeyboardInterrupt: a second signal came.
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        self._log_start = os.fstat(self._log.fileno()).st_size
+        self._kills_before = oom_kills()
+        try:
+            process = self._started(deadline)
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # its end is noticed where its answer is waited for
+                process.stdin.write(json.dumps(job).encode() + b"\n")
+                process.stdin.flush()
+            while (event := self._next_event(deadline)) is not None:
+                if event.pop("event") == "done":
+                    return event
+                on_event(event)
+        except _OverdueError:
+            raise WorkerDiedError(self._overdue(timeout_s), "timeout") from None
+        raise self._death()
+
+    def log_tail(self) -> str:
+        """The last lines that the process printed since it was last asked for something."""
+        descriptor = self._log.fileno()
+        start = max(self._log_start, os.fstat(descriptor).st_size - LOG_BYTES)
+        # The process writes at the offset that it shares with this file, which must therefore not be moved.
+        text = os.pread(descriptor, LOG_BYTES, start).decode("utf-8", "replace")
+        return "\n".join(line[:LOG_LINE_CHARACTERS] for line in text.splitlines()[-LOG_LINES:])
+
+    def resident_mib(self) -> float | None:
+        """Memory that the process holds now; None where it doesn't live."""
+        if self._process is None:
+            return None
+        try:
+            return psutil.Process(self._process.pid).memory_info().rss / 2**20
+        except psutil.Error:
+            return None
+
+    def close(self) -> None:
+        """End the process, whatever it is doing, and all that it has started."""
+        if self._process is not None:
+            end_tree(self._process, self._mark)
+            for pipe in (self._process.stdin, self._process.stdout):
+                assert pipe is not None
+                with contextlib.suppress(BrokenPipeError):
+                    pipe.close()
+            self._process = None
+        self._log.close()
+
+    def _started(self, deadline: float | None) -> subprocess.Popen[bytes]:
+        if self._process is None:
+            started = time.perf_counter()
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=self._log,
+                env=self._environment,
+                start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends the worker in good order
+            )
+            if self._next_event(deadline) is None:
+                raise self._death()
+            self.import_s = time.perf_counter() - started
+        return self._process
+
+    def _next_event(self, deadline: float | None) -> dict[str, Any] | None:
+        """The next answer; None where the process has ended. What is no answer is kept as something printed."""
+        while (line := self._next_line(deadline)) is not None:
+            with contextlib.suppress(ValueError, RecursionError):
+                event = json.loads(line)
+                if isinstance(event, dict) and isinstance(event.get("event"), str):
+                    return event
+            os.write(self._log.fileno(), line + b"\n")
+        return None
+
+    def _next_line(self, deadline: float | None) -> bytes | None:
+        assert self._process is not None and self._process.stdout is not None
+        pipe = self._process.stdout.fileno()
+        watched = [pipe] if self._interrupts is None else [pipe, self._interrupts.fileno()]
+        while b"\n" not in self._unread:
+            left_s = LOOK_S if deadline is None else min(LOOK_S, deadline - time.monotonic())
+            if left_s <= 0:
+                raise _OverdueError
+            ready = wait(watched, left_s)
+            if self._interrupts is not None:
+                self._interrupts.check()
+            if pipe in ready:
+                chunk = os.read(pipe, CHUNK_BYTES)
+                if not chunk:
+                    return None
+                self._unread += chunk
+            elif not ready and self._process.poll() is not None:
+                return None
+        line, _, self._unread = self._unread.partition(b"\n")
+        return line
+
+    def _overdue(self, timeout_s: float | None) -> str:
+        """What a run did when its time was up, and the end of its process."""
+        assert self._process is not None
+        if self._process.poll() is None:
+            self._process.send_signal(STACK_SIGNAL)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(STACK_S)
+        end_tree(self._process, self._mark)
+        return f"the run had not ended after {timeout_s:g} s, so it was ended; its last lines:\n{self.log_tail()}"
+
+    def _death(self) -> WorkerDiedError:
+        assert self._process is not None
+        try:
+            code = self._process.wait(END_S)
+        except subprocess.TimeoutExpired:  # it closed its pipe and lives on: nothing more can be heard of it
+            end_tree(self._process, self._mark)
+            return WorkerDiedError(f"the worker process stopped answering; its last lines:\n{self.log_tail()}")
+        how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
+        status: Literal["failed", "oom"] = "failed"
+        if code == -signal.SIGKILL:
+            before, now = self._kills_before, oom_kills()
+            if before is None or now is None:
+                status, hint = "oom", "the system's out-of-memory killer uses this signal"
+            elif now > before:
+                status, hint = "oom", "the system's out-of-memory killer did that"
+            else:
+                hint = "not by the system's out-of-memory killer, which counts what it does"
+            how = f"{how} ({hint})"
+        return WorkerDiedError(f"the worker process {how}; its last lines:\n{self.log_tail()}", status)

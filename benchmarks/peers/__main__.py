@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
 from benchmarks.peers.page import not_installed, page
-from benchmarks.peers.process import ArmProcess, Epoch
+from benchmarks.peers.process import ArmEpoch, ArmProcess
 from benchmarks.peers.summary import code_lines, figures
 from benchmarks.peers.task import LR, Task
 from benchmarks.peers.turns import Turns, take_turns
@@ -110,7 +110,7 @@ def compare_at(
         if not ARMS[name].missing()
     }
     try:
-        ask: Mapping[ArmName, Callable[[], Epoch]] = {name: process.epoch for name, process in processes.items()}
+        ask: Mapping[ArmName, Callable[[], ArmEpoch]] = {name: process.epoch for name, process in processes.items()}
         turns = take_turns(ask, options.epochs)
     finally:
         for process in processes.values():
@@ -119,7 +119,7 @@ def compare_at(
     return {name: arm_record(name, turns.get(name), reference, options) for name in names}
 
 
-def arm_record(name: ArmName, turns: Turns | None, reference: list[Epoch], options: PeersConfig) -> dict[str, Any]:
+def arm_record(name: ArmName, turns: Turns | None, reference: list[ArmEpoch], options: PeersConfig) -> dict[str, Any]:
     """What peers.json says of an arm; `turns` is None for one that isn't installed."""
     arm = ARMS[name]
     if turns is None:

@@ -14,7 +14,7 @@ from benchmarks.workers.client import Worker
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Epoch:
+class ArmEpoch:
     """What an arm reported of one epoch. `epoch_s` of the first includes set-up and compiling, not imports."""
 
     epoch_s: float
@@ -42,7 +42,7 @@ class ArmProcess:
         path = task.write()
         self._worker = Worker(num_threads, command=(sys.executable, "-m", "benchmarks.peers.worker", str(path)))
 
-    def epoch(self) -> Epoch:
+    def epoch(self) -> ArmEpoch:
         """Have it train one epoch.
 
         Raises:
@@ -50,7 +50,7 @@ class ArmProcess:
         """
         found = self._worker.run({}, lambda event: None)
         top1_pct = 100.0 * float((self.logits().argmax(1) == self._val_labels).mean())
-        return Epoch(**found, val_top1_pct=top1_pct)
+        return ArmEpoch(**found, val_top1_pct=top1_pct)
 
     def logits(self) -> NDArray[np.float32]:
         """Logits `(n, 10)` of the validation images after the last epoch."""

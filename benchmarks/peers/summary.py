@@ -11,10 +11,10 @@ import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from benchmarks.peers.process import Epoch
+from benchmarks.peers.process import ArmEpoch
 
 
-def figures(epochs: Sequence[Epoch], reference: Sequence[Epoch], target_pct: float) -> dict[str, Any]:
+def figures(epochs: Sequence[ArmEpoch], reference: Sequence[ArmEpoch], target_pct: float) -> dict[str, Any]:
     """The figures of an arm.
 
     Args:
@@ -39,12 +39,12 @@ def figures(epochs: Sequence[Epoch], reference: Sequence[Epoch], target_pct: flo
     }
 
 
-def speeds(epochs: Sequence[Epoch]) -> list[float]:
+def speeds(epochs: Sequence[ArmEpoch]) -> list[float]:
     """Images per second of each epoch after the first."""
     return [epoch.num_images / epoch.epoch_s for epoch in epochs[1:]]
 
 
-def ratio(epochs: Sequence[Epoch], reference: Sequence[Epoch]) -> dict[str, float] | None:
+def ratio(epochs: Sequence[ArmEpoch], reference: Sequence[ArmEpoch]) -> dict[str, float] | None:
     """How many times as fast the reference is: median, lowest and highest over the rounds after the first."""
     found = [ours / theirs for ours, theirs in zip(speeds(reference), speeds(epochs), strict=False)]
     if not found:
@@ -52,7 +52,7 @@ def ratio(epochs: Sequence[Epoch], reference: Sequence[Epoch]) -> dict[str, floa
     return {"median": statistics.median(found), "min": min(found), "max": max(found)}
 
 
-def time_to_target(epochs: Sequence[Epoch], target_pct: float) -> float | None:
+def time_to_target(epochs: Sequence[ArmEpoch], target_pct: float) -> float | None:
     """Training seconds, the first epoch included, to the end of the first epoch that reaches the target."""
     elapsed = itertools.accumulate(epoch.epoch_s for epoch in epochs)
     reached = (seconds for epoch, seconds in zip(epochs, elapsed, strict=True) if epoch.val_top1_pct >= target_pct)

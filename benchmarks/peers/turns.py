@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 from benchmarks.measure.interleave import orders
-from benchmarks.peers.process import Epoch
+from benchmarks.peers.process import ArmEpoch
 from benchmarks.workers.client import WorkerDiedError
 
 Name = TypeVar("Name", bound=str)
@@ -17,11 +17,11 @@ Name = TypeVar("Name", bound=str)
 class Turns:
     """The epochs of an arm, one a round, and how it died if it did."""
 
-    epochs: list[Epoch] = field(default_factory=list)
+    epochs: list[ArmEpoch] = field(default_factory=list)
     error: str | None = None
 
 
-def take_turns(arms: Mapping[Name, Callable[[], Epoch]], num_rounds: int) -> dict[Name, Turns]:
+def take_turns(arms: Mapping[Name, Callable[[], ArmEpoch]], num_rounds: int) -> dict[Name, Turns]:
     """Ask each arm for an epoch in turn. An arm that dies is left out from then on; the others go on."""
     found = {name: Turns() for name in arms}
     for order in orders(list(arms), num_rounds):

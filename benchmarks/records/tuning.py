@@ -75,7 +75,7 @@ class About(TypedDict):
     recipe: dict[str, Any]
 
 
-class Outcome(About):
+class Search(About):
     """A whole search, and the seconds that it took."""
 
     train_s: float
@@ -83,7 +83,7 @@ class Outcome(About):
     models: dict[str, ModelSearch]
 
 
-def write_outcome(path: Path, about: About, found: Mapping[str, Sequence[Trial]]) -> None:
+def write_search(path: Path, about: About, found: Mapping[str, Sequence[Trial]]) -> None:
     """Write every trial, what was chosen and what it cost, as JSON in place of what was there."""
     everything = [trial for trials in found.values() for trial in trials]
     content = {
@@ -96,13 +96,13 @@ def write_outcome(path: Path, about: About, found: Mapping[str, Sequence[Trial]]
     write_atomically(path, f"{text}\n".encode())
 
 
-def read_outcomes(machine_dir: Path) -> tuple[list[Outcome], list[Problem]]:
+def read_searches(machine_dir: Path) -> tuple[list[Search], list[Problem]]:
     """The searches of a machine by the name of their file, and the files that hold none, with the reason."""
-    outcomes: list[Outcome] = []
+    outcomes: list[Search] = []
     problems: list[Problem] = []
     for path in sorted((machine_dir / FOLDER).glob("*.json")):
         try:
-            outcomes.append(read_json(path, Outcome))
+            outcomes.append(read_json(path, Search))
         except (OSError, ValueError, RecursionError) as error:
             problems.append(Problem(f"{FOLDER}/{path.name}", str(error) or type(error).__name__))
     return outcomes, problems

@@ -43,7 +43,7 @@ def report(
     # scipy loads after the arguments are understood
     from benchmarks.records.arms import ArmsStore
     from benchmarks.records.selfcheck import read
-    from benchmarks.records.tuning import read_outcomes
+    from benchmarks.records.tuning import read_searches
     from benchmarks.report.files import pair_verdicts, regenerate, write_pair_figure
     from benchmarks.report.text import printable
 
@@ -65,7 +65,7 @@ def report(
         print(f"{page}: {len(records)} runs" if records else f"{name}: no readable record")
         for problem in problems:
             print(f"  skipped {name}/{printable(f'runs/{problem.name}: {problem.reason}')}", file=sys.stderr)
-        for fault in (*ArmsStore(folder).read_all()[1], *read_outcomes(folder)[1], *filter(None, [read(folder)[1]])):
+        for fault in (*ArmsStore(folder).read_all()[1], *read_searches(folder)[1], *filter(None, [read(folder)[1]])):
             print(f"  skipped {name}/{printable(f'{fault.name}: {fault.reason}')}", file=sys.stderr)
     return 0
 

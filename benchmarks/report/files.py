@@ -11,7 +11,7 @@ from benchmarks.records.arms import ArmsRecord, ArmsStore
 from benchmarks.records.json_files import Problem
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
-from benchmarks.records.tuning import read_outcomes
+from benchmarks.records.tuning import read_searches
 from benchmarks.report.answers import read_answers
 from benchmarks.report.arms import arms_frame, latest
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings, page_findings
@@ -188,7 +188,7 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     if comparisons:
         _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
     checked, fault = selfcheck.read(folder)
-    searches, unread = read_outcomes(folder)
+    searches, unread = read_searches(folder)
     problems = [*problems, *faults, *([fault] if fault else []), *unread]
     pictures = _write_figures(folder, parts, findings, comparisons) if figures else None
     material = Material(comparisons=comparisons, selfcheck=checked, searches=searches, pictures=pictures)

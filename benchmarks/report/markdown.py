@@ -9,7 +9,7 @@ from benchmarks.records.arms import ArmsRecord
 from benchmarks.records.json_files import Problem
 from benchmarks.records.record import RunRecord
 from benchmarks.records.selfcheck import Selfcheck
-from benchmarks.records.tuning import Outcome
+from benchmarks.records.tuning import Search
 from benchmarks.report import noise
 from benchmarks.report.arms import arms_section, failures
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings
@@ -41,7 +41,7 @@ class Material:
 
     comparisons: Sequence[ArmsRecord] = ()
     selfcheck: Selfcheck | None = None
-    searches: Sequence[Outcome] = ()
+    searches: Sequence[Search] = ()
     pictures: Pictures | None = field(default_factory=Pictures)
 
 

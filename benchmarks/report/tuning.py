@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from benchmarks.records.tuning import Outcome, Trial, TrialResult, best
+from benchmarks.records.tuning import Search, Trial, TrialResult, best
 from benchmarks.report.text import MISSING, details, escape, number, table
 
 CAPTION = (
@@ -22,7 +22,7 @@ SCORES: dict[Literal["val_top1_pct", "val_loss", "train_top1_pct", "train_s"], t
 """Columns of all trials: their names, and how many decimals they have."""
 
 
-def tuning_text(outcomes: Sequence[Outcome]) -> list[str]:
+def tuning_text(outcomes: Sequence[Search]) -> list[str]:
     """A table of what was chosen for each search, and one of all trials; nothing without a search."""
     if not outcomes:
         return []
@@ -32,7 +32,7 @@ def tuning_text(outcomes: Sequence[Outcome]) -> list[str]:
     return blocks
 
 
-def _about(outcome: Outcome) -> str:
+def _about(outcome: Search) -> str:
     recipe, software = outcome["recipe"], outcome["environment"]["software"]
     return (
         f"{escape(outcome['dataset'])}, preset {escape(outcome['preset'])}: {escape(str(recipe.get('optimizer')))}, "
@@ -42,7 +42,7 @@ def _about(outcome: Outcome) -> str:
     )
 
 
-def _chosen_table(outcome: Outcome) -> str:
+def _chosen_table(outcome: Search) -> str:
     rows = []
     for model, search in outcome["models"].items():
         chosen = best(search["trials"])
@@ -61,7 +61,7 @@ def _range(trials: Sequence[Trial]) -> str:
     return ", ".join([*words, *([f"{failed} failed"] if failed else [])])
 
 
-def _trials_table(outcome: Outcome) -> str:
+def _trials_table(outcome: Search) -> str:
     rows = [
         [escape(model), str(place), f"{trial['lr']:g}", f"{trial['weight_decay']:g}", *_result_cells(trial["result"])]
         for model, search in outcome["models"].items()

@@ -67,7 +67,7 @@ class World:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Outcome:
+class SimulatedErrors:
     """Of simulated sweeps: in how many some pair of equals was told apart, and the share of true differences found.
 
     Attributes:
@@ -82,7 +82,7 @@ class Outcome:
     power: float | None
 
 
-def simulate(*, num_sweeps: int, ahead_pct: float = 0.0, world: World = World(), seed: int = 0) -> Outcome:
+def simulate(*, num_sweeps: int, ahead_pct: float = 0.0, world: World = World(), seed: int = 0) -> SimulatedErrors:
     """Draw sweeps and judge each by the rule.
 
     Args:
@@ -98,7 +98,7 @@ def simulate(*, num_sweeps: int, ahead_pct: float = 0.0, world: World = World(),
         by_seeds = {(pair.first, pair.second) for pair in seeds_only.pairs if (pair.adjusted_p or 0) < ALPHA}
         wrong_by_seeds += any((pair.first, pair.second) in by_seeds for pair in equals)
         found += sum(bool(pair.differs) and (pair.difference or 0) > 0 for pair in verdict.pairs if pair.first == "m0")
-    return Outcome(
+    return SimulatedErrors(
         num_sweeps=num_sweeps,
         num_wrong=wrong,
         num_wrong_by_seeds=wrong_by_seeds,

@@ -23,7 +23,7 @@ RunKey = tuple[str, int]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Conditions:
+class Circumstances:
     """Under which a sweep runs, its configurations apart.
 
     Attributes:
@@ -83,7 +83,7 @@ class Done:
 
 def done_before(
     plan: Plan,
-    conditions: Conditions,
+    conditions: Circumstances,
     records: Iterable[RunRecord],
     comparisons: Iterable[ArmsRecord],
     *,
@@ -154,7 +154,7 @@ def _without(record: RunRecord, kept: Collection[str]) -> str | None:
 
 
 def _compared(
-    plan: Plan, conditions: Conditions, runs: Mapping[RunKey, RunRecord], comparisons: Iterable[ArmsRecord]
+    plan: Plan, conditions: Circumstances, runs: Mapping[RunKey, RunRecord], comparisons: Iterable[ArmsRecord]
 ) -> frozenset[str]:
     """Comparisons of arms that were made after all runs of these arms, on the same machine with the same versions."""
     latest = {

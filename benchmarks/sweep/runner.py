@@ -30,7 +30,7 @@ from benchmarks.sweep.ledger import complete_ledger
 from benchmarks.sweep.live_report import Reporting, write_tables
 from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import Plan, Variant
-from benchmarks.sweep.resume import Conditions, Done, checkpoint_path, decided, done_before
+from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, decided, done_before
 from benchmarks.sweep.run_once import Attempts
 from benchmarks.workers.client import NewWorker, Serving, Worker
 from benchmarks.workers.server import environment as worker_environment
@@ -224,9 +224,9 @@ class Runner:
         )
 
     @property
-    def _conditions(self) -> Conditions | None:
+    def _conditions(self) -> Circumstances | None:
         dataset = self.place.dataset
-        return None if dataset is None else Conditions(environment=self.environment, dataset=dataset)
+        return None if dataset is None else Circumstances(environment=self.environment, dataset=dataset)
 
     def _tidy(self, done: Done) -> None:
         """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""

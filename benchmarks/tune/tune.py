@@ -17,7 +17,7 @@ from benchmarks.records.tuning import (
     best,
     summary,
     trial_line,
-    write_outcome,
+    write_search,
 )
 from benchmarks.sweep.config import PRESETS
 from benchmarks.sweep.recipes import recipe_for
@@ -63,7 +63,7 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
 
     def keep(model: str, trials: list[Trial]) -> None:
         found[model] = trials
-        write_outcome(folder / f"{name}.json", about, found)
+        write_search(folder / f"{name}.json", about, found)
 
     def on_trial(model: str, trials: list[Trial]) -> None:
         keep(model, trials)

@@ -18,7 +18,7 @@ from matplotlib.transforms import Bbox
 from PIL import Image
 
 from benchmarks.report.answers import Answers
-from benchmarks.report.figures.label_placement import Box, Places, around
+from benchmarks.report.figures.label_placement import Box, LabelArea, around
 from benchmarks.report.figures.roofline import Point, Roofs, roofline_figure, roofline_points, roofline_roofs
 from benchmarks.report.figures.sections import section_sketches
 from benchmarks.report.figures.style import Sketch, file_name, row_looks
@@ -254,7 +254,7 @@ def test_placed_labels_never_overlap_and_stay_inside(
     labels: list[tuple[tuple[float, float], tuple[float, float]]],
 ) -> None:
     area = Box(0, 0, 400, 300)
-    places = Places(area, taken=[around(*spot, 3.0) for spot, _ in labels])
+    places = LabelArea(area, taken=[around(*spot, 3.0) for spot, _ in labels])
     for spot, size in labels:
         before = list(places.taken)
         box = places.take_nearest(*spot, *size)
@@ -264,6 +264,6 @@ def test_placed_labels_never_overlap_and_stay_inside(
 
 
 def test_a_label_avoids_lines_where_it_costs_little() -> None:
-    places = Places(Box(0, 0, 400, 300), lines=[Box(200, 149, 400, 151)])
+    places = LabelArea(Box(0, 0, 400, 300), lines=[Box(200, 149, 400, 151)])
     box = places.take_nearest(200, 150, 60, 10)
     assert box is not None and not box.overlaps(places.lines[0])

@@ -17,7 +17,7 @@ from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
 from benchmarks.peers.config import PeersConfig, check
 from benchmarks.peers.inputs import write_idx, write_inputs
 from benchmarks.peers.page import DASH, page, table
-from benchmarks.peers.process import Epoch
+from benchmarks.peers.process import ArmEpoch
 from benchmarks.peers.summary import code_lines, figures, ratio, time_to_target
 from benchmarks.peers.task import Task
 from benchmarks.peers.turns import Turns, take_turns
@@ -27,13 +27,13 @@ from fmnist_zoo.data import Dataset, datasets
 from fmnist_zoo.data.idx import parse_idx
 
 
-def epoch(epoch_s: float, top1_pct: float = 80.0, num_images: int = 1000) -> Epoch:
-    return Epoch(
+def epoch(epoch_s: float, top1_pct: float = 80.0, num_images: int = 1000) -> ArmEpoch:
+    return ArmEpoch(
         epoch_s=epoch_s, num_images=num_images, train_loss=0.5, val_top1_pct=top1_pct, peak_mem_mib=300.0, device="cpu"
     )
 
 
-def record(name: ArmName, epochs: list[Epoch] | None, reference: list[Epoch], error: str | None = None) -> Any:
+def record(name: ArmName, epochs: list[ArmEpoch] | None, reference: list[ArmEpoch], error: str | None = None) -> Any:
     turns = None if epochs is None else Turns(epochs=epochs, error=error)
     return arm_record(name, turns, reference, PeersConfig())
 
@@ -41,8 +41,8 @@ def record(name: ArmName, epochs: list[Epoch] | None, reference: list[Epoch], er
 def test_arms_take_turns_and_one_that_dies_does_not_stop_the_others() -> None:
     order = []
 
-    def arm(name: str, *, dies_at: int = 99) -> Callable[[], Epoch]:
-        def ask() -> Epoch:
+    def arm(name: str, *, dies_at: int = 99) -> Callable[[], ArmEpoch]:
+        def ask() -> ArmEpoch:
             order.append(name)
             if order.count(name) == dies_at:
                 raise WorkerDiedError("was killed by signal 9")

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from benchmarks.peers.arms import ARMS, ArmName
 from benchmarks.peers.inputs import write_inputs
-from benchmarks.peers.process import ArmProcess, Epoch
+from benchmarks.peers.process import ArmEpoch, ArmProcess
 from benchmarks.peers.task import Task
 from benchmarks.workers.client import WorkerDiedError
 from fmnist_zoo import create_model
@@ -34,7 +34,7 @@ class Inputs:
 
 def trained(
     name: ArmName, folder: str, val_labels: NDArray[np.int64], *, epochs: int, lr: float = 1e-3
-) -> tuple[list[Epoch], NDArray[np.float32]]:
+) -> tuple[list[ArmEpoch], NDArray[np.float32]]:
     arm = ARMS[name]
     task = Task(arm=name, folder=folder, batch_size=50, epochs=epochs, num_workers=1, lr=lr, precision=arm.precision)
     process = ArmProcess(task, val_labels, 1)

@@ -18,7 +18,7 @@ from benchmarks.records import selfcheck
 from benchmarks.records.arms import ArmsRecord, ArmsStore
 from benchmarks.records.record import RunRecord, config_key
 from benchmarks.records.store import RecordStore
-from benchmarks.records.tuning import FOLDER, read_outcomes, write_outcome
+from benchmarks.records.tuning import FOLDER, read_searches, write_search
 from benchmarks.report.__main__ import report
 from benchmarks.report.arms import arms_frame, arms_section
 from benchmarks.report.frames import csv as csv_text
@@ -83,7 +83,7 @@ def folder_of(attack: str, out: Path) -> Path:
     ArmsStore(machine).write(ArmsRecord(**arms))
     selfcheck.write(machine, poisoned(make_selfcheck(), attack))
     search = {f"mlp{attack}": [poisoned(trial(0.01, 90.0), attack)]}
-    write_outcome(machine / FOLDER / "quick.json", poisoned(about(), attack), search)
+    write_search(machine / FOLDER / "quick.json", poisoned(about(), attack), search)
     return machine
 
 
@@ -246,7 +246,7 @@ def test_other_files_with_any_part_replaced_are_shown_or_named(
 ) -> None:
     machine = tmp_path_factory.mktemp("machine")
     search = {"mlp": [trial(0.01, 90.0)], "cnn": [trial(0.02, None, val_loss=None)]}
-    write_outcome(machine / FOLDER / "quick.json", about(), search)
+    write_search(machine / FOLDER / "quick.json", about(), search)
     found = {
         "arms": ArmsStore(machine).write(comparison(EAGER, COMPILED)),
         "selfcheck": selfcheck.write(machine, CHECK),
@@ -258,7 +258,7 @@ def test_other_files_with_any_part_replaced_are_shown_or_named(
     write_atomically(file, json.dumps(content).encode()[:cut])
     comparisons, arms_problems = ArmsStore(machine).read_all()
     checked, fault = selfcheck.read(machine)
-    searches, search_problems = read_outcomes(machine)
+    searches, search_problems = read_searches(machine)
     problems = [*arms_problems, *([fault] if fault else []), *search_problems]
     assert [problem.name for problem in problems] in ([], [str(file.relative_to(machine))])
     assert len(comparisons) + (checked is not None) + len(searches) + len(problems) == 3

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks.records.tuning import FOLDER, About, Trial, read_outcomes, write_outcome
+from benchmarks.records.tuning import FOLDER, About, Trial, read_searches, write_search
 from benchmarks.report import write_report
 from fmnist_zoo.registry import FAMILIES, get_spec
 from tests.benchmarks.sample_records import make_record, write_records
@@ -57,7 +57,7 @@ def cells(text: str, *first: str) -> list[str]:
 def test_the_page_shows_what_was_chosen_every_trial_and_the_cost(machine: Path) -> None:
     failed = trial(0.5, None, status="diverged", val_loss=None, train_top1_pct=None, train_s=None)
     found = {"mlp": [trial(0.01, 90.0), trial(0.02, 90.5)], "cnn": [failed, failed]}
-    write_outcome(machine / FOLDER / "quick.json", about(), found)
+    write_search(machine / FOLDER / "quick.json", about(), found)
     text = page(machine)
     chosen, _, trials = text[text.index("## Learning rate and weight decay") :].partition("<summary>All trials")
     assert "2 trials a model" in chosen and "trained for 25 s and took 60 s" in chosen
@@ -74,9 +74,9 @@ def test_without_a_search_nothing_is_said_of_one(machine: Path) -> None:
 @pytest.mark.parametrize("damage", [b"", b"{", b"[]", b"null", b'{"schema_version": 1}', b"\xff\xfe", b"[" * 100_000])
 def test_a_file_that_holds_no_search_is_named_and_skipped(machine: Path, damage: bytes) -> None:
     folder = machine / FOLDER
-    write_outcome(folder / "good.json", about(), {"mlp": [trial(0.01, 90.0)]})
+    write_search(folder / "good.json", about(), {"mlp": [trial(0.01, 90.0)]})
     (folder / "bad.json").write_bytes(damage)
-    outcomes, problems = read_outcomes(machine)
+    outcomes, problems = read_searches(machine)
     assert len(outcomes) == 1 and [problem.name for problem in problems] == [f"{FOLDER}/bad.json"]
     text = page(machine)
     assert f"File {FOLDER}/bad.json was skipped" in text and "0.01" in text[text.index("## Learning rate") :]
@@ -84,14 +84,14 @@ def test_a_file_that_holds_no_search_is_named_and_skipped(machine: Path, damage:
 
 def test_a_search_of_another_schema_is_not_guessed_at(machine: Path) -> None:
     path = machine / FOLDER / "other.json"
-    write_outcome(path, about(), {})
+    write_search(path, about(), {})
     path.write_text(json.dumps(json.loads(path.read_bytes()) | {"schema_version": 2}), encoding="utf-8")
-    outcomes, problems = read_outcomes(machine)
+    outcomes, problems = read_searches(machine)
     assert outcomes == [] and "schema_version" in problems[0].reason
 
 
 def test_the_equal_track_uses_what_the_committed_search_chose() -> None:
-    outcomes, problems = read_outcomes(ROOT / "results" / "amd-epyc-2-cores")
+    outcomes, problems = read_searches(ROOT / "results" / "amd-epyc-2-cores")
     (search,) = (one for one in outcomes if one["recipe"]["optimizer"] == "muon")
     assert problems == [] and set(search["models"]) == set(FAMILIES) and search["recipe"]["budget"] == "epochs:5"
     for model, found in search["models"].items():

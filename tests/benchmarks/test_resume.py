@@ -22,7 +22,7 @@ from benchmarks.sweep import training_run
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import PlainDisplay
 from benchmarks.sweep.plan import Plan, make_plan
-from benchmarks.sweep.resume import Conditions, Done, checkpoint_path, content_key, decided, done_before
+from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, content_key, decided, done_before
 from benchmarks.sweep.runner import Place, Runner
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.sample_records import make_environment, make_record, make_roofline
@@ -30,7 +30,7 @@ from tests.benchmarks.test_runner import FakeWorker, die, good_result
 
 PLAN = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu", precision=("fp32",)))
 (VARIANT,) = PLAN.variants
-HERE = Conditions(environment=make_environment(), dataset="5f1c0e")
+HERE = Circumstances(environment=make_environment(), dataset="5f1c0e")
 
 
 def environment_of(**changes: Any) -> Environment:
@@ -43,7 +43,7 @@ def recorded(seed: int = 0, **changes: Any) -> RunRecord:
     return make_record(VARIANT.config, seed=seed, **changes)
 
 
-def before(*records: RunRecord, retry_failed: bool = False, plan: Plan = PLAN, here: Conditions = HERE) -> Done:
+def before(*records: RunRecord, retry_failed: bool = False, plan: Plan = PLAN, here: Circumstances = HERE) -> Done:
     return done_before(plan, here, records, [], retry_failed=retry_failed)
 
 

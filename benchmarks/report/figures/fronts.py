@@ -7,7 +7,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.report.cells import Entry, Frame
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.label_placement import Box, Places, along, around
+from benchmarks.report.figures.label_placement import Box, LabelArea, along, around
 from benchmarks.report.figures.point_labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.figures.style import MOST_LABELS, is_drawn, legend_of_models, scale_log, titled
 from benchmarks.report.frames import SectionFrames
@@ -70,7 +70,7 @@ def _draw_front(axes: Axes, rows: Frame) -> list[tuple[float, float]]:
     return corners
 
 
-def _name_front(axes: Axes, end: tuple[float, float], places: Places) -> None:
+def _name_front(axes: Axes, end: tuple[float, float], places: LabelArea) -> None:
     """Above the line, or below it, as far to the right as there is room."""
     width, height = text_size(axes, "front")
     x, y = to_pixels(axes, *end)

@@ -50,7 +50,7 @@ def around(x: float, y: float, half: float) -> Box:
 
 
 @dataclass(slots=True)
-class Places:
+class LabelArea:
     """What is taken of an area, and by what.
 
     Attributes:

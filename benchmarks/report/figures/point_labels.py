@@ -7,7 +7,7 @@ import math
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from benchmarks.report.figures.label_placement import FAR, Box, Places, along
+from benchmarks.report.figures.label_placement import FAR, Box, LabelArea, along
 from fmnist_zoo.plotting.style import INK, MUTED, drawable
 
 LABEL_PAD = 2.0
@@ -15,15 +15,15 @@ LABEL_PAD = 2.0
 SIZE_PT = 8.5
 
 
-def fix_layout(figure: Figure, axes: Axes) -> Places:
+def fix_layout(figure: Figure, axes: Axes) -> LabelArea:
     """The free area of axes that keep their place from now on: a layout would move them from under the labels."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     inside = axes.get_window_extent()
-    return Places(Box(inside.x0 + 2, inside.y0 + 2, inside.x1, inside.y1))
+    return LabelArea(Box(inside.x0 + 2, inside.y0 + 2, inside.x1, inside.y1))
 
 
-def label_point(axes: Axes, label: str, x: float, y: float, places: Places) -> None:
+def label_point(axes: Axes, label: str, x: float, y: float, places: LabelArea) -> None:
     """Write a label, in data coordinates, in the nearest free place, with a thin line where that is farther away."""
     text = drawable(label)
     width, height = text_size(axes, text)

@@ -13,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from benchmarks.records.schema import GEMM_PRECISIONS
 from benchmarks.report.bound import GEMM_OF
 from benchmarks.report.columns import COLUMNS
-from benchmarks.report.figures.label_placement import Box, Places, along, around
+from benchmarks.report.figures.label_placement import Box, LabelArea, along, around
 from benchmarks.report.figures.point_labels import fix_layout, label_point, text_size, to_pixels, write
 from benchmarks.report.figures.style import MOST_LABELS, is_drawn, legend_of_models, titled
 from benchmarks.report.frames import SectionFrames
@@ -127,7 +127,7 @@ def _draw_roofs(axes: Axes, roofs: Roofs) -> list[list[tuple[float, float]]]:
     return lines
 
 
-def _label_roofs(axes: Axes, roofs: Roofs, places: Places) -> None:
+def _label_roofs(axes: Axes, roofs: Roofs, places: LabelArea) -> None:
     """Each roof's name and rate above or below its line, as far to the right as there is room."""
     area = places.area
     for name, rate in sorted(roofs.gemm_tflop_per_s.items(), key=lambda item: -item[1]):

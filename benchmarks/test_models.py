@@ -16,7 +16,7 @@ from fmnist_zoo.data.loader import TrainLoader
 from fmnist_zoo.evaluation import BATCH_SIZE, Predictor, loss_and_top1, scores
 from fmnist_zoo.recipe import Augmentation, Engine, Recipe
 from fmnist_zoo.registry import FAMILIES, create_model
-from fmnist_zoo.training.fit import place
+from fmnist_zoo.training.fit import to_device
 from fmnist_zoo.training.step import TrainingStep
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ ENGINES: tuple[Engine, ...] = ("eager", "compile", "graph") if torch.cuda.is_ava
 @pytest.fixture(params=FAMILIES)
 def model(request: pytest.FixtureRequest, device: torch.device) -> torch.nn.Module:
     torch.manual_seed(0)
-    return place(create_model(request.param), device)
+    return to_device(create_model(request.param), device)
 
 
 @pytest.fixture(params=ENGINES)

@@ -14,7 +14,7 @@ from fmnist_zoo.data.splits import Split
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import FAMILIES
 from fmnist_zoo.training.choose import choose
-from fmnist_zoo.training.fit import place
+from fmnist_zoo.training.fit import to_device
 from fmnist_zoo.training.step import TrainingStep
 
 SCALE = PixelScale("unit", mean=0.3, std=0.35)
@@ -78,7 +78,7 @@ def test_a_step_never_waits_for_the_device(family: str, precision: Precision, sm
         small.train.to(device), batch_size=100, augmentation=Augmentation.parse("shift:2,flip"), seed=0
     )
     step = TrainingStep(
-        place(create_model(family), device),
+        to_device(create_model(family), device),
         recipe(ema_decay=0.9, clip_grad_norm=1.0),
         scale=SCALE,
         precision=precision,

@@ -19,7 +19,7 @@ from fmnist_zoo.models.base import Classifier
 from fmnist_zoo.models.timm_adapter import fit_to
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import FAMILIES, get_spec
-from fmnist_zoo.training.fit import place
+from fmnist_zoo.training.fit import to_device
 
 TIMM = ("timm/resnet18", "timm/vit_tiny_patch16_224", "timm/mixer_b16_224", "timm/mobilenetv3_small_050")
 
@@ -181,7 +181,7 @@ def test_timm_models_are_built_for_small_grey_images(name: str) -> None:
     assert isinstance(model, Classifier)
     logits = model.train()(torch.randn(4, 1, 28, 28))
     assert logits.shape == (4, 10) and torch.isfinite(logits).all()
-    assert next(iter(place(model, torch.device("cpu")).parameters())).shape[1] == 1 or "vit" in name
+    assert next(iter(to_device(model, torch.device("cpu")).parameters())).shape[1] == 1 or "vit" in name
 
 
 def test_timm_options_are_passed_on_and_unknown_ones_refused() -> None:

@@ -23,7 +23,7 @@ from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model
 from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.fit import place, split_dataset
+from fmnist_zoo.training.fit import split_dataset, to_device
 from fmnist_zoo.training.modules import copied
 from fmnist_zoo.training.precision import allow_tf32
 from fmnist_zoo.training.step import TrainingStep
@@ -62,7 +62,7 @@ class Subject:
         train, _ = split_dataset(dataset, config["num_val"], device)
         torch.manual_seed(job["seed"])
         return cls(
-            model=place(create_model(config["model"], **config["model_options"]), device),
+            model=to_device(create_model(config["model"], **config["model_options"]), device),
             recipe=recipe,
             loader=TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]),
             scale=PixelScale.of(recipe.input_scaling, dataset),

@@ -21,7 +21,7 @@ from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model
 from fmnist_zoo.training.device import resolve_device
-from fmnist_zoo.training.fit import place
+from fmnist_zoo.training.fit import to_device
 from fmnist_zoo.training.step import TrainingStep
 
 RATE_LIMIT_S = 2.0
@@ -72,7 +72,7 @@ class Arm:
             RuntimeError: the engine can't be had, and another one would be measured under its name.
         """
         torch.manual_seed(0)
-        model = place(create_model(self.model), self.device)
+        model = to_device(create_model(self.model), self.device)
         step = TrainingStep(model, self.recipe, scale=self.scale, precision=self.precision, engine=self.engine)
         step.warm_up(self.loader.chunks(0, 2))
         if step.engine != self.engine:

@@ -15,7 +15,7 @@ from fmnist_zoo.spec import ModelSpec, option_defaults
 from fmnist_zoo.training.budget import StepPlan, budget_flops, seconds_per_step
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.device import resolve_device
-from fmnist_zoo.training.fit import place, split_dataset
+from fmnist_zoo.training.fit import split_dataset, to_device
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.step import TrainingStep
 
@@ -78,7 +78,7 @@ def _estimate(variant: Variant, plan: Plan, dataset: Dataset) -> tuple[float, st
     train, _ = split_dataset(dataset, config["num_val"], device)
     scale = PixelScale.of(recipe.input_scaling, dataset)
     loader = TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=0)
-    model = place(create_model(config["model"], **config["model_options"]), device)
+    model = to_device(create_model(config["model"], **config["model_options"]), device)
     image_flops = budget_flops(recipe, model)
     # The compiler is left out: an estimate that takes as long as compiling is none.
     engine = "eager" if config["engine"] == "auto" else config["engine"]

@@ -33,7 +33,7 @@ from fmnist_zoo.recipe import Engine, Recipe
 from fmnist_zoo.registry import create_model, load_plugin
 from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.fit import DivergedError, FitResult, fit, place, split_dataset
+from fmnist_zoo.training.fit import DivergedError, FitResult, fit, split_dataset, to_device
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
@@ -79,7 +79,7 @@ class Experiment:
             baseline_mib = in_use_mib(device)
         with ledger.section("build"):
             torch.manual_seed(job["seed"])
-            model = place(create_model(config["model"], **config["model_options"]), device)
+            model = to_device(create_model(config["model"], **config["model_options"]), device)
             checkpoints = open_checkpoints(job)
         with _phase("choosing", emit, ledger.section("probe")):
             choice = self._choose(model, dataset, recipe, job, checkpoints)

@@ -56,7 +56,7 @@ class Trainer:
         from fmnist_zoo.registry import create_model, load_plugin
         from fmnist_zoo.training.choose import choose
         from fmnist_zoo.training.device import resolve_device
-        from fmnist_zoo.training.fit import fit, place, split_dataset
+        from fmnist_zoo.training.fit import fit, split_dataset
 
         for path in job["plugins"]:
             load_plugin(Path(path))
@@ -64,7 +64,7 @@ class Trainer:
             self.dataset = load_dataset(job["dataset"], root=job["data_dir"], progress=False)
         recipe, device = Recipe.from_dict(job["recipe"]), resolve_device(job["device"])
         torch.manual_seed(0)
-        model = place(create_model(job["model"]), device)
+        model = to_device(create_model(job["model"]), device)
         if self._choice is None:
             train, _ = split_dataset(self.dataset, NUM_VAL, device)
             loader = TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=0)

@@ -118,7 +118,7 @@ def fit(
         torch.manual_seed(seed)
         with ledger.section("first_step"):
             image_flops = budget_flops(recipe, model)
-            step = TrainingStep(place(model, target), recipe, scale=scale, precision=precision, engine=engine)
+            step = TrainingStep(to_device(model, target), recipe, scale=scale, precision=precision, engine=engine)
             step.warm_up(loader.chunks(0, 2))
             validation = None if val is None else Validation(step, val)
         result = FitResult(
@@ -221,7 +221,7 @@ def _save(result: FitResult, plan: StepPlan, ledger: Ledger, checkpoints: Checkp
             warnings.warn(f"The training's state after an epoch couldn't be kept: {error}", stacklevel=3)
 
 
-def place(model: nn.Module, device: torch.device) -> nn.Module:
+def to_device(model: nn.Module, device: torch.device) -> nn.Module:
     """Move a model to a device; convolutional ones in channels-last order, which their kernels prefer."""
     model = model.to(device)
     if any(isinstance(module, nn.Conv2d) for module in model.modules()):

@@ -1,7 +1,7 @@
 """One run, one record: what is known of it, and its identity.
 
-`benchmarks.records.validate` says whether a record contradicts itself, `benchmarks.records.store` keeps records in a folder. None
-of them imports torch or numpy at import time.
+`benchmarks.records.validate` says whether a record contradicts itself, `benchmarks.records.store` keeps records in a
+folder. None of them imports torch or numpy at import time.
 """
 
 from __future__ import annotations

@@ -56,7 +56,7 @@ class Trainer:
         from fmnist_zoo.registry import create_model, load_plugin
         from fmnist_zoo.training.choose import choose
         from fmnist_zoo.training.device import resolve_device
-        from fmnist_zoo.training.fit import fit, split_dataset
+        from fmnist_zoo.training.fit import fit, split_dataset, to_device
 
         for path in job["plugins"]:
             load_plugin(Path(path))

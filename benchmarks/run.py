@@ -87,7 +87,7 @@ def _sweep(
     from benchmarks.sweep.plan import make_plan
     from benchmarks.sweep.precision_cost import slow_precisions
     from benchmarks.sweep.resume import Done
-    from benchmarks.sweep.runner import Place, Results, Runner
+    from benchmarks.sweep.runner import Results, Runner
     from fmnist_zoo.data import load_dataset
 
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
@@ -103,22 +103,11 @@ def _sweep(
 
         say(plan_table(plan, dataset))
         return Outcome(exit_code=0, complete=False, machine=None)
-    place = Place(
-        out=options.out,
-        data_dir=options.data_dir,
-        save_weights=options.save_weights,
-        profile=options.profile,
-        plugins=options.plugin,
-        command=command,
-        dataset=dataset.checksum,
-        checkpoint_every=options.checkpoint_every,
-        resumes=options.resume or options.retry_failed,
-    )
-    runner = Runner(plan, place, display, isolation=isolation)
+    runner = Runner(plan, options, display, command=command, dataset=dataset.checksum, isolation=isolation)
     before = Done()
     if since is not None:
         before = runner.done_before(retry_failed=True, since=since)
-    elif place.resumes:
+    elif options.resumes:
         before = runner.done_before(retry_failed=options.retry_failed)
     try:
         results = runner.run(done=before, deadline=deadline)
@@ -126,14 +115,14 @@ def _sweep(
         display.warn(f"a result can't be written: {error}; what was written before is whole")
         results = Results(tables_complete=False)
     if options.figures and results.records and not results.interrupted:
-        results.tables_complete &= _drawn(display, place.out, runner.machine)
+        results.tables_complete &= _drawn(display, options.out, runner.machine)
     good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"}
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
     complete = complete and results.comparisons_complete and not results.interrupted
     exit_code = 0 if results.tables_complete and all(run.status == "ok" for run in results.records) else 1
     if results.interrupted:
         exit_code = INTERRUPTED
-    display.sweep_finished(SweepEnd(exit_code=exit_code, complete=complete, machine_dir=place.out / runner.machine))
+    display.sweep_finished(SweepEnd(exit_code=exit_code, complete=complete, machine_dir=options.out / runner.machine))
     if results.interrupted:
         print(f"stopped; the runs that were finished are in {runner.store.machine_dir}", file=sys.stderr)
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)

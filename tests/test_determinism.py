@@ -12,7 +12,6 @@ from torch import nn
 
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import make_plan
 from benchmarks.sweep.runner import Runner
 from benchmarks.sweep.worker import carry_out
@@ -103,6 +102,6 @@ def test_a_worker_trains_as_the_command_was_told_and_is_started_for_it(determini
     job: Any = {"task": "run", "config": plan.variants[0].config}
     assert carry_out(Looks(), job, print)["is_on"] == deterministic
     assert not torch.are_deterministic_algorithms_enabled()
-    place = Place(out=tmp_path, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    Runner(plan, place, Display(), new_worker=new_worker).run()
+    options = RunConfig(out=tmp_path)
+    Runner(plan, options, Display(), command="run", new_worker=new_worker).run()
     assert started == [VARIABLES if deterministic else {}]

@@ -20,7 +20,6 @@ from benchmarks.measure.interleave import orders
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.isolation import Isolation
-from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import Plan, make_plan
 from benchmarks.sweep.runner import Runner
 
@@ -55,10 +54,8 @@ def measured(rounds: int) -> str:
 def sweep(plan: Plan, *, in_process: bool) -> Sample:
     """Do a plan of one variant and two seeds in an empty folder; RuntimeError where a run fails."""
     with tempfile.TemporaryDirectory() as folder:
-        place = Place(
-            out=Path(folder), data_dir=None, save_weights=False, profile=False, plugins=(), command="worker_cost"
-        )
-        runner = Runner(plan, place, Display(), isolation=Isolation(in_process=in_process))
+        isolation = Isolation(in_process=in_process)
+        runner = Runner(plan, RunConfig(out=Path(folder)), Display(), command="worker_cost", isolation=isolation)
         started = time.perf_counter()
         records = runner.run().records
         variant_s = time.perf_counter() - started

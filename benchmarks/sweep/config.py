@@ -127,6 +127,11 @@ class RunConfig:
     dry_run: bool = False
     """Show what would be run, with an estimate of the time from a few steps of each, and end."""
 
+    @property
+    def resumes(self) -> bool:
+        """Whether what an earlier sweep has finished isn't done again."""
+        return self.resume or self.retry_failed
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measures:

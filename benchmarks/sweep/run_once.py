@@ -11,12 +11,12 @@ from benchmarks.measure.roofline import roofline_path
 from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import Config, Environment, Status
 from benchmarks.sweep.choice_cache import choice_path
+from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.halving import batch_flag, halved, oom_error, with_batch
 from benchmarks.sweep.isolation import IN_PROCESS, Isolation
 from benchmarks.sweep.job import CheckpointJob, Job
 from benchmarks.sweep.ledger import complete_ledger
-from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.workers.client import WorkerDiedError
 from benchmarks.workers.slot import Seat
@@ -27,7 +27,7 @@ class Attempts:
 
     Args:
         plan: of which they are.
-        place: where.
+        options: what was asked of the sweep.
         environment: of the machine.
         machine_dir: its folder of results.
         display: told of what happens.
@@ -38,7 +38,7 @@ class Attempts:
     def __init__(
         self,
         plan: Plan,
-        place: Place,
+        options: RunConfig,
         *,
         environment: Environment,
         machine_dir: Path,
@@ -46,7 +46,7 @@ class Attempts:
         isolation: Isolation,
         is_stopping: Callable[[], bool],
     ) -> None:
-        self._plan, self._place, self._environment, self._machine_dir = plan, place, environment, machine_dir
+        self._plan, self._options, self._environment, self._machine_dir = plan, options, environment, machine_dir
         self._display, self._isolation, self._is_stopping = display, isolation, is_stopping
         self._fitting: dict[str, int] = {}
 
@@ -131,7 +131,7 @@ class Attempts:
 
     def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
         # The model of a plug-in file may change under its name, and another batch may be fastest with another choice.
-        keeps = not self._place.plugins and config == variant.config
+        keeps = not self._options.plugin and config == variant.config
         kept = choice_path(variant.key, self._environment) if keeps else None
         return {
             "task": "run",
@@ -143,12 +143,12 @@ class Attempts:
             "limit_s": self._plan.measures.limit_s,
             "choice": None if kept is None else str(kept),
             "roofline": str(roofline_path(self._environment)),
-            "data_dir": None if self._place.data_dir is None else str(self._place.data_dir),
+            "data_dir": None if self._options.data_dir is None else str(self._options.data_dir),
             "machine_dir": str(self._machine_dir),
-            "weights": f"weights/{name}" if self._place.save_weights else None,
-            "profile": self._place.profile,
+            "weights": f"weights/{name}" if self._options.save_weights else None,
+            "profile": self._options.profile,
             "training_flops": variant.flops.training_flops,
-            "plugins": [str(path) for path in self._place.plugins],
+            "plugins": [str(path) for path in self._options.plugin],
             "decided": None,
             "checkpoint": None,
         }

@@ -23,12 +23,12 @@ from benchmarks.records.store import RecordStore
 from benchmarks.report import check_out_dir
 from benchmarks.sweep.arms import ArmSweep, arm_groups
 from benchmarks.sweep.assemble import assembled
+from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display, SweepPlan
 from benchmarks.sweep.isolation import InProcess, Isolation
 from benchmarks.sweep.job import CheckpointJob
 from benchmarks.sweep.ledger import complete_ledger
 from benchmarks.sweep.live_report import Reporting, write_tables
-from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, decided, done_before
 from benchmarks.sweep.run_once import Attempts
@@ -65,8 +65,10 @@ class Runner:
 
     Args:
         plan: what to run.
-        place: where.
+        options: what was asked of the sweep.
         display: told of everything that happens.
+        command: the command line, for the records.
+        dataset: checksum of the data; None where it isn't known, and then nothing can be resumed.
         new_worker: makes a worker process; a fake in tests.
         isolation: of the runs from each other.
     """
@@ -74,25 +76,29 @@ class Runner:
     def __init__(
         self,
         plan: Plan,
-        place: Place,
+        options: RunConfig,
         display: Display,
+        *,
+        command: str,
+        dataset: str | None = None,
         new_worker: NewWorker | None = None,
         isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
     ) -> None:
-        self.plan, self.place, self.display, self.isolation = plan, place, display, isolation
+        self.plan, self.options, self.display, self.isolation = plan, options, display, isolation
+        self._command, self._dataset = command, dataset
         self._interrupts = Interrupts(display.warn)
         self._new_worker = new_worker or self._usual_worker
         self._variables = VARIABLES if plan.deterministic else {}
         self.environment = self._environment()
         self._done = Done()
         self.machine = machine_name(self.environment["hardware"])
-        check_out_dir(place.out, self.machine)
-        self.store = RecordStore(place.out / self.machine)
-        check_writable(self.store.runs_dir, "--out", place.out)
-        self._reporting = Reporting(lambda: write_tables(place.out, self.machine), display.warn)
+        check_out_dir(options.out, self.machine)
+        self.store = RecordStore(options.out / self.machine)
+        check_writable(self.store.runs_dir, "--out", options.out)
+        self._reporting = Reporting(lambda: write_tables(options.out, self.machine), display.warn)
         self._attempts = Attempts(
             plan,
-            place,
+            options,
             environment=self.environment,
             machine_dir=self.store.machine_dir,
             display=display,
@@ -166,9 +172,9 @@ class Runner:
             self._new_worker,
             environment=self.environment,
             device=self.plan.device,
-            data_dir=self.place.data_dir,
-            plugins=self.place.plugins,
-            command=self.place.command,
+            data_dir=self.options.data_dir,
+            plugins=self.options.plugin,
+            command=self._command,
             say=self.display.say,
             timeout_s=self.isolation.timeout_s,
         )
@@ -177,7 +183,7 @@ class Runner:
                 continue
             if self._is_over(deadline):
                 return False
-            ArmsStore(self.place.out / self.machine).write(sweep.compare(group))
+            ArmsStore(self.options.out / self.machine).write(sweep.compare(group))
             self._reporting.note()
         return True
 
@@ -185,7 +191,7 @@ class Runner:
         """What is about to be done, for the display."""
         groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
         return SweepPlan(
-            command=self.place.command,
+            command=self._command,
             machine=self.machine,
             device=self.plan.device,
             runs=tuple(
@@ -218,15 +224,16 @@ class Runner:
             since=since,
             kept=[
                 name
-                for name, is_asked in (("weights", self.place.save_weights), ("profile", self.place.profile))
+                for name, is_asked in (("weights", self.options.save_weights), ("profile", self.options.profile))
                 if is_asked
             ],
         )
 
     @property
     def _conditions(self) -> Circumstances | None:
-        dataset = self.place.dataset
-        return None if dataset is None else Circumstances(environment=self.environment, dataset=dataset)
+        if self._dataset is None:
+            return None
+        return Circumstances(environment=self.environment, dataset=self._dataset)
 
     def _tidy(self, done: Done) -> None:
         """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""
@@ -245,11 +252,11 @@ class Runner:
         """Where the run's state is kept; None where it isn't and none is there."""
         if path is None:
             return None
-        if not self.place.resumes:
+        if not self.options.resumes:
             path.unlink(missing_ok=True)  # this run begins anew
-        if self.place.checkpoint_every is None and not path.exists():
+        if self.options.checkpoint_every is None and not path.exists():
             return None
-        return {"path": str(path), "key": path.stem, "every_epochs": self.place.checkpoint_every}
+        return {"path": str(path), "key": path.stem, "every_epochs": self.options.checkpoint_every}
 
     def _one(self, variant: Variant, seed: int, seat: Seat) -> RunRecord:
         """One run and its record."""
@@ -266,7 +273,7 @@ class Runner:
             checkpoint=self._checkpoint(kept_in),
         )
         about = {
-            "run_id": name, "started_at": started_at, "command": self.place.command, "environment": self.environment
+            "run_id": name, "started_at": started_at, "command": self._command, "environment": self.environment
         }  # fmt: skip
         record = assembled(variant, seed, result, **about)
         try:

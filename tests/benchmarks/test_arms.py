@@ -26,7 +26,7 @@ from benchmarks.sweep.arms import ArmGroup, arm_groups
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.plan import Plan, make_plan
-from benchmarks.sweep.runner import Place, Runner
+from benchmarks.sweep.runner import Runner
 from benchmarks.workers.client import WorkerDiedError
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
@@ -116,13 +116,13 @@ def die(job: dict[str, Any]) -> dict[str, Any]:
 
 
 def arms_runner(plan: Plan, out: Path, answers: dict[str, Any], log: list[Any]) -> Runner:
-    place = Place(
-        out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run", dataset="5f1c0e"
-    )
+    options = RunConfig(out=out)
     return Runner(
         plan,
-        place,
+        options,
         Display(),
+        command="run",
+        dataset="5f1c0e",
         new_worker=lambda variables: FakeWorker({"run": good_result, **answers}, log, variables),  # type: ignore[arg-type, return-value]
     )
 

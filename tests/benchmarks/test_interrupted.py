@@ -18,7 +18,6 @@ from benchmarks.records.store import RecordStore
 from benchmarks.run import main
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import make_plan
 from benchmarks.sweep.runner import Runner
 from fmnist_zoo.cli.parse import INTERRUPTED
@@ -72,8 +71,10 @@ def plugin(tmp_path: Path) -> Path:
 def cache(tmp_path_factory: pytest.TempPathFactory, fashion_mnist: Dataset, roofline_file: Path) -> Path:
     """A cache with the data and a roofline as an earlier sweep would have kept it: measuring one isn't the point."""
     folder = tmp_path_factory.mktemp("cache")
-    place = Place(out=folder / "out", data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    environment = Runner(make_plan(RunConfig(models=("mlp",), device="cpu")), place, Display()).environment
+    options = RunConfig(out=folder / "out")
+    environment = Runner(
+        make_plan(RunConfig(models=("mlp",), device="cpu")), options, Display(), command="run"
+    ).environment
     (folder / "rooflines").mkdir()
     shutil.copy(roofline_file, folder / "rooflines" / roofline_path(environment).name)
     if (cache_root() / "fashion_mnist").is_dir():  # else the data is where FMNIST_ZOO_DATA says

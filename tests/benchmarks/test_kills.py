@@ -16,7 +16,7 @@ from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.isolation import InProcess
 from benchmarks.sweep.plan import make_plan
-from benchmarks.sweep.runner import Place, Runner
+from benchmarks.sweep.runner import Runner
 from fmnist_zoo.files import TEMPORARY, remove_leftovers
 from tests.benchmarks.kills import MODES, KilledSweep, Mode, accuracy_table, outcome
 
@@ -49,8 +49,7 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def never_killed(out: Path, *options: str) -> Runner:
     """The same sweep, carried out in this process."""
     plan = make_plan(tyro.cli(RunConfig, args=[*OPTIONS, *options, "--device", "cpu", "--deterministic"]))
-    place = Place(out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    runner = Runner(plan, place, Display(), new_worker=lambda variables: InProcess())
+    runner = Runner(plan, RunConfig(out=out), Display(), command="run", new_worker=lambda variables: InProcess())
     runner.run()
     return runner
 

@@ -23,7 +23,7 @@ from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import PlainDisplay
 from benchmarks.sweep.plan import Plan, make_plan
 from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, content_key, decided, done_before
-from benchmarks.sweep.runner import Place, Runner
+from benchmarks.sweep.runner import Runner
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.sample_records import make_environment, make_record, make_roofline
 from tests.benchmarks.test_runner import FakeWorker, die, good_result
@@ -134,12 +134,10 @@ def test_what_was_decided_by_measurement_holds_for_the_other_seeds() -> None:
 
 
 def resuming(out: Path, plan: Plan, script: list[Any], log: list[str], text: io.StringIO, **changes: Any) -> Runner:
-    place = Place(
-        out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run", dataset="5f1c0e",
-        **changes,
-    )  # fmt: skip
+    options = RunConfig(out=out, **changes)
     display = PlainDisplay(Console(file=text, soft_wrap=True))
-    return Runner(plan, place, display, new_worker=lambda variables: FakeWorker(script, log))  # type: ignore[arg-type, return-value]
+    workers: Any = lambda variables: FakeWorker(script, log)  # noqa: E731
+    return Runner(plan, options, display, command="run", dataset="5f1c0e", new_worker=workers)
 
 
 def test_a_resumed_sweep_has_the_records_and_tables_of_one_that_never_stopped(tmp_path: Path) -> None:
@@ -155,13 +153,13 @@ def test_a_resumed_sweep_has_the_records_and_tables_of_one_that_never_stopped(tm
     state.write_bytes(b"left by a kill between the record and what follows it")
 
     log.clear()
-    runner = resuming(tmp_path, plan, [], log, text, resumes=True)
+    runner = resuming(tmp_path, plan, [], log, text, resume=True)
     records = runner.run(done=runner.done_before(retry_failed=False)).records
     assert log == [] and [record.status for record in records] == ["ok", "failed", "ok", "ok"]
     assert page.read_text() == whole and not state.exists()
     assert "resuming: 3 runs done before, 1 that failed and is left so" in text.getvalue()
 
-    runner = resuming(tmp_path, plan, [good_result], log, text, resumes=True)
+    runner = resuming(tmp_path, plan, [good_result], log, text, resume=True)
     runner.run(done=runner.done_before(retry_failed=True))
     assert log == ["start", "mlp 1", "close"]
 
@@ -185,7 +183,7 @@ def test_a_state_is_kept_for_a_run_that_may_go_on_and_only_for_that(tmp_path: Pa
     def sweep(*ends: Any, **changes: Any) -> Runner:
         asked.clear()
         runner = resuming(tmp_path, PLAN, [leaving(end) for end in ends], [], io.StringIO(), **changes)
-        done = runner.done_before(retry_failed=True) if changes.get("resumes") else Done()
+        done = runner.done_before(retry_failed=True) if changes.get("resume") else Done()
         runner.run(done=done)
         return runner
 
@@ -199,9 +197,9 @@ def test_a_state_is_kept_for_a_run_that_may_go_on_and_only_for_that(tmp_path: Pa
     sweep(die, die, checkpoint_every=1)
     sweep(die, die, checkpoint_every=1)
     assert [job and job["found"] for job in asked] == [False, False]
-    left = resuming(tmp_path, PLAN, [], [], io.StringIO(), resumes=True)
+    left = resuming(tmp_path, PLAN, [], [], io.StringIO(), resume=True)
     left.run(done=left.done_before(retry_failed=False))  # what failed is left so, and may still be tried again later
-    sweep(die, resumes=True)  # --resume alone takes what is there, and keeps nothing further
+    sweep(die, resume=True)  # --resume alone takes what is there, and keeps nothing further
     assert [job and (job["every_epochs"], job["found"]) for job in asked] == [(None, True)]
     assert len(list(folder.iterdir())) == 1
     records = RecordStore(tmp_path / runner.machine).read_all()[0]

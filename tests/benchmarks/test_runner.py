@@ -15,7 +15,7 @@ from benchmarks.sweep.isolation import Isolation
 from benchmarks.sweep.ledger import complete_ledger
 from benchmarks.sweep.plan import Plan, make_plan
 from benchmarks.sweep.resume import Done
-from benchmarks.sweep.runner import Place, Runner
+from benchmarks.sweep.runner import Runner
 from benchmarks.workers.client import WorkerDiedError
 from tests.benchmarks.sample_records import make_record
 
@@ -84,11 +84,11 @@ def runner(
     display: Display | None = None,
     isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
 ) -> Runner:
-    place = Place(
-        out=out, data_dir=None, save_weights=False, profile=False, plugins=(), command="run", dataset="5f1c0e"
-    )
+    options = RunConfig(out=out)
     workers: Any = lambda variables: FakeWorker(script, log)  # noqa: E731
-    return Runner(plan, place, display or Display(), new_worker=workers, isolation=isolation)
+    return Runner(
+        plan, options, display or Display(), command="run", dataset="5f1c0e", new_worker=workers, isolation=isolation
+    )
 
 
 def test_one_worker_a_variant_its_seeds_inside(tmp_path: Path) -> None:
@@ -229,8 +229,10 @@ def test_epochs_that_a_run_had_before_its_worker_died_are_kept(tmp_path: Path) -
             raise WorkerDiedError("the run had not ended after 5 s", "timeout")
 
     plan = make_plan(RunConfig(models=("mlp",), seeds=1, device="cpu"))
-    place = Place(out=tmp_path, data_dir=None, save_weights=False, profile=False, plugins=(), command="run")
-    (record,) = Runner(plan, place, Display(), new_worker=lambda variables: Dying([], [])).run().records
+    options = RunConfig(out=tmp_path)
+    (record,) = (
+        Runner(plan, options, Display(), command="run", new_worker=lambda variables: Dying([], [])).run().records
+    )
     assert record.status == "timeout" and len(record.history) == 1 and record.num_steps is None
 
 

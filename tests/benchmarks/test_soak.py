@@ -11,7 +11,6 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.place import Place
 from benchmarks.sweep.plan import make_plan
 from benchmarks.sweep.runner import Runner
 
@@ -48,9 +47,9 @@ def test_three_hundred_runs_leave_nothing_behind_in_the_process_of_the_sweep(
         resident_mib.append(process.memory_info().rss / 2**20)
         handles.append(process.num_fds())
 
-    place = Place(out=tmp_path, data_dir=None, save_weights=False, profile=False, plugins=(), command="soak")
+    options = RunConfig(out=tmp_path)
     before = process.num_fds()
-    runner = Runner(plan, place, Watching(look))
+    runner = Runner(plan, options, Watching(look), command="soak")
     results = runner.run()
     shown = ", ".join(f"{count}: {resident_mib[count - 1]:.1f}" for count in (1, 10, *range(WARM, 301, WARM)))
     with capsys.disabled():

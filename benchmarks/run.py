@@ -85,7 +85,6 @@ def _sweep(
     from benchmarks.sweep.display import SweepEnd
     from benchmarks.sweep.isolation import Isolation
     from benchmarks.sweep.plan import make_plan
-    from benchmarks.sweep.precision_cost import slow_precisions
     from benchmarks.sweep.resume import Done
     from benchmarks.sweep.runner import Results, Runner
     from fmnist_zoo.data import load_dataset
@@ -96,8 +95,11 @@ def _sweep(
     plan = make_plan(options)
     # Fetched here, with a progress bar; the workers then find it in the cache.
     dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
-    for sentence in slow_precisions(plan, dataset):
-        display.warn(sentence)
+    if set(options.precision) - {"auto", "fp32"}:
+        from benchmarks.sweep.precision_cost import slow_precisions
+
+        for sentence in slow_precisions(plan, dataset):
+            display.warn(sentence)
     if options.dry_run:
         from benchmarks.sweep.plan_table import plan_table
 

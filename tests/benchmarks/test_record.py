@@ -138,7 +138,7 @@ def test_a_key_that_the_schema_does_not_name_is_not_written(tmp_path: Path) -> N
     """It would be lost when the record is read."""
     record = make_record()
     record.ledger["naps_s"] = 3.5  # type: ignore[typeddict-unknown-key]
-    with pytest.raises(ValueError, match=r"ledger has a key that benchmarks/schema\.py doesn't name"):
+    with pytest.raises(ValueError, match=r"ledger has a key that benchmarks/records/schema\.py doesn't name"):
         RecordStore(tmp_path).write(record)
 
 

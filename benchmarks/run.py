@@ -89,8 +89,6 @@ def _sweep(
     from benchmarks.sweep.runner import Results, Runner
     from fmnist_zoo.data import load_dataset
 
-    if options.checkpoint_every is not None and options.checkpoint_every < 1:
-        raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
     isolation = Isolation(timeout_s=options.timeout, on_oom=options.on_oom, in_process=options.in_process)
     plan = make_plan(options)
     # Fetched here, with a progress bar; the workers then find it in the cache.

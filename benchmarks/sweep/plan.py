@@ -96,6 +96,8 @@ def make_plan(options: RunConfig) -> Plan:
         raise ValueError("--models names no model; give at least one, such as mlp")
     if not 1 <= seeds <= MOST_SEEDS:
         raise ValueError(f"--seeds {seeds} must lie between 1 and {MOST_SEEDS}")
+    if options.checkpoint_every is not None and options.checkpoint_every < 1:
+        raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
     model_axes = _model_axes(names, options)
     setting = _Setting(
         track=track, preset=preset, device=device, dataset=options.dataset, deterministic=options.deterministic

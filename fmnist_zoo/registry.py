@@ -100,7 +100,9 @@ def get_spec(name: str) -> ModelSpec:
         return timm_spec(name)
     _load_models()
     if name not in _REGISTRY:
-        raise ValueError(f"unknown model {name!r}{nearest(name, _REGISTRY)} (see --list; timm models are timm/NAME)")
+        raise ValueError(
+            f"unknown model {name!r}{nearest(name, _REGISTRY)} (`python -m fmnist_zoo list` has them all; timm models are timm/NAME)"
+        )
     return _REGISTRY[name]
 
 
@@ -134,7 +136,7 @@ def select_models(patterns: Sequence[str]) -> list[str]:
         elif any(character in pattern for character in "*?["):
             names = list_models(pattern)
             if not names:
-                raise ValueError(f"no model matches {pattern!r} (see --list)")
+                raise ValueError(f"no model matches {pattern!r} (`python -m fmnist_zoo list` has them all)")
         else:
             names = [get_spec(pattern).name]
         selected.update(dict.fromkeys(names))

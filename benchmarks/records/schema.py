@@ -125,8 +125,9 @@ class Execution(TypedDict):
 class Ledger(TypedDict):
     """Seconds by part; the parts add up to `wall_s`.
 
-    `probe_s` went into choosing precision and engine, `first_step_s` into compiling and warm-up, `profile_s` into a
-    profile where one was asked for. `measure_s` begins with the roofline: a run that failed later has that much of it.
+    `eval_s` went into losses and validation after each epoch and the test at the end, `probe_s` into choosing precision
+    and engine, `first_step_s` into compiling and warm-up, `profile_s` into a profile where one was asked for.
+    `measure_s` begins with the roofline: a run that failed later has that much of it.
     """
 
     import_s: float | None

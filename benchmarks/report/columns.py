@@ -1,6 +1,7 @@
 """Every column of the tables, once: CSV files, markdown, the page to explore and figures' axes take it from here.
 
-A new one is an entry in the table that shows it; `benchmarks.report.cells` says what an entry can say.
+A new one is an entry in the table that shows it; `benchmarks.report.cells` says what an entry can say. If it is a mean,
+a median or a maximum over runs, the table's caption in `benchmarks.report.section` says so.
 """
 
 from __future__ import annotations
@@ -110,7 +111,7 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
         batches: of which latency was timed.
     """
     return (
-        *(
+        *(  # train_img_per_s and infer_img_per_s: "train, img/s" and "infer, img/s"
             Column(
                 f"{kind}_img_per_s", middle(f"throughput.{kind}_img_per_s"), kind, "img/s", name=f"{name} throughput",
                 better="higher", text=values.rate_text, beside=(f"{kind}_spread_pct",),

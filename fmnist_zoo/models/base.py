@@ -11,7 +11,8 @@ class Classifier(nn.Module):
 
     A subclass sets `num_features` and `num_classes`, ends its `__init__` with `reset_classifier`, and writes
     `forward_features`, which returns what the last linear layer sees. A timm model has the same surface
-    (https://huggingface.co/docs/timm/feature_extraction), so both kinds are used alike.
+    (https://huggingface.co/docs/timm/feature_extraction), so both kinds are used alike. Override `reset_classifier` for
+    another last layer, such as one without bias.
     """
 
     num_features: int

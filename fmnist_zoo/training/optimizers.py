@@ -57,7 +57,10 @@ def _build(recipe: Recipe, groups: list[dict[str, Any]], *, fused: bool, captura
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:
-    """Use this learning rate from the next step on; a tensor `()` is copied on its device, without a wait."""
+    """Use this learning rate from the next step on; a tensor `()` is copied on its device, without a wait.
+
+    A step that is compiled as a whole takes the rate as an argument instead: `fmnist_zoo.training.whole.AdamState`.
+    """
     for group in optimizer.param_groups:
         if not isinstance(group["lr"], Tensor):
             group["lr"] = lr

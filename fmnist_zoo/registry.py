@@ -100,9 +100,8 @@ def get_spec(name: str) -> ModelSpec:
         return timm_spec(name)
     _load_models()
     if name not in _REGISTRY:
-        raise ValueError(
-            f"unknown model {name!r}{nearest(name, _REGISTRY)} (`python -m fmnist_zoo list` has them all; timm models are timm/NAME)"
-        )
+        known = "`python -m fmnist_zoo list` has them all; timm models are timm/NAME"
+        raise ValueError(f"unknown model {name!r}{nearest(name, _REGISTRY)} ({known})")
     return _REGISTRY[name]
 
 

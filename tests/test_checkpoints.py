@@ -145,9 +145,10 @@ def test_compiled_and_captured_steps_go_on_too(small: Dataset) -> None:
         assert not torch.equal(ends[0]["average.0"], saved["average.0"])
 
 
+@pytest.mark.processor
 def test_the_scale_of_fp16_goes_on(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On a processor that is said to have fp16; the scaler counts the steps without an overflow, to raise its scale."""
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", lambda: True)
+    monkeypatch.setattr("fmnist_zoo.training.precision.has_fp16", lambda device: True)
     options: dict[str, Any] = {"recipe": recipe(optimizer="sgd"), "precision": "fp16"}
     whole = model()
     expected = fit(whole, small, num_val=500, device="cpu", **options)

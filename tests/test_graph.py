@@ -142,12 +142,13 @@ def test_a_step_that_cannot_be_captured_runs_without_and_says_so(small: Dataset)
     assert torch.equal(*outcomes)
 
 
+@pytest.mark.processor
 @pytest.mark.parametrize("clip", [None, 1.0])
 def test_a_scaler_that_waits_for_the_device_is_not_captured_and_training_goes_on(
     clip: float | None, small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As with Muon in fp16: here on a processor that is said to have it."""
-    monkeypatch.setattr(torch.ops.mkldnn, "_is_mkldnn_fp16_supported", lambda: True)
+    monkeypatch.setattr("fmnist_zoo.training.precision.has_fp16", lambda device: True)
     spec = recipe(optimizer="muon", clip_grad_norm=clip)
     step = TrainingStep(
         create_model("mlp", hidden=(32,)), spec, scale=SCALE, precision="fp16", engine="graph", capture=FakeGraph

@@ -15,7 +15,7 @@ from fmnist_zoo import create_model, evaluate, fit
 from fmnist_zoo.data import Dataset, holdout
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import loss_and_top1, scores
-from fmnist_zoo.processor import has_bf16
+from fmnist_zoo.processor import has_bf16, has_fp16
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.training.budget import StepPlan
 from fmnist_zoo.training.choose import choose
@@ -197,7 +197,7 @@ def test_an_error_of_the_model_is_not_taken_for_one_of_the_compiler(small: Datas
 
 @pytest.mark.parametrize("precision", ["tf32", "fp16"])
 def test_a_precision_that_the_processor_lacks_is_refused(precision: Precision, small: Dataset) -> None:
-    if precision == "fp16" and torch.ops.mkldnn._is_mkldnn_fp16_supported():
+    if precision == "fp16" and has_fp16(torch.device("cpu")):
         assert epochs(fit(model(), small, recipe=recipe(), device="cpu", precision="fp16"))[-1]["train_loss"] < 2
         return
     with pytest.raises(ValueError, match=f"precision {precision} needs"):

@@ -22,12 +22,11 @@ from benchmarks.records.schema import Environment
 from benchmarks.records.store import RecordStore
 from benchmarks.report import check_out_dir
 from benchmarks.sweep.arms import ArmSweep, arm_groups
-from benchmarks.sweep.assemble import assembled
+from benchmarks.sweep.assemble import assembled, complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display, SweepPlan
-from benchmarks.sweep.isolation import InProcess, Isolation
+from benchmarks.sweep.isolation import InProcess, Isolation, Seat
 from benchmarks.sweep.job import CheckpointJob
-from benchmarks.sweep.ledger import complete_ledger
 from benchmarks.sweep.live_report import Reporting, write_tables
 from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, decided, done_before
@@ -35,7 +34,6 @@ from benchmarks.sweep.run_once import Attempts
 from benchmarks.workers.client import NewWorker, Serving, Worker
 from benchmarks.workers.server import environment as worker_environment
 from benchmarks.workers.signals import Interrupts
-from benchmarks.workers.slot import Seat
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.training.determinism import VARIABLES
 

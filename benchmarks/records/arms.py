@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.records.json_files import Problem, decode_versioned, read_versioned, visible_files
-from benchmarks.records.record import plain
+from benchmarks.records.record import identity_fault, plain
 from benchmarks.records.schema import Compilation, Config, Environment, Flag, Int64, Load
-from benchmarks.records.validate import identity_fault
 from fmnist_zoo.files import write_atomically
 
 ARMS_VERSION = 1

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.records.json_files import Problem, decode_versioned, read_versioned, visible_files
-from benchmarks.records.record import RUN_ID, SCHEMA_VERSION, RunRecord, plain
-from benchmarks.records.validate import record_fault
+from benchmarks.records.record import RUN_ID, SCHEMA_VERSION, RunRecord, plain, record_fault
 from fmnist_zoo.files import read_regular, write_atomically
 
 if TYPE_CHECKING:

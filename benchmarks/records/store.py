@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from fmnist_zoo.data.datasets import Dataset
+
 _CHECKSUM = re.compile(r"[0-9a-f]{6,128}", re.ASCII)
 _TENSORS_LIMIT_BYTES = 1 << 26
 """Of predictions and labels: three bytes an image, so a thousand times what 10,000 of them need."""
@@ -114,6 +116,13 @@ class RecordStore:
 
         assert labels.dtype == "uint8" and labels.ndim == 1
         write_atomically(self.labels_path(checksum), save({"labels": labels}))
+
+    def keep_labels(self, dataset: Dataset) -> bool:
+        """Write a dataset's test labels; False where they are there already."""
+        if self.labels_path(dataset.checksum).exists():
+            return False
+        self.write_labels(dataset.checksum, dataset.test.labels.byte().cpu().numpy())
+        return True
 
     def read_labels(self, checksum: str) -> NDArray[np.uint8]:
         """The test labels `(n,)` of a dataset.

@@ -11,9 +11,9 @@ from benchmarks.measure.roofline import roofline_path
 from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import Config, Environment, Flag, Status
 from benchmarks.sweep.assemble import complete_ledger
-from benchmarks.sweep.choice_cache import choice_path
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
+from benchmarks.sweep.earlier import choice_path
 from benchmarks.sweep.isolation import IN_PROCESS, Isolation, Seat
 from benchmarks.sweep.job import CheckpointJob, Job
 from benchmarks.sweep.plan import Plan, Variant

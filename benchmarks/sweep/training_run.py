@@ -22,8 +22,7 @@ from benchmarks.measure.roofline import measured_roofline
 from benchmarks.measure.throughput import latency, step_shares, throughput
 from benchmarks.records.schema import Execution, Roofline
 from benchmarks.records.store import RecordStore
-from benchmarks.sweep.checkpointing import begun_with, open_checkpoints, resumed_flag
-from benchmarks.sweep.choice_cache import decided, remember, remembered
+from benchmarks.sweep.earlier import begun_with, decided, open_checkpoints, remember, remembered, resumed_flag
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate

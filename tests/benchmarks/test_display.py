@@ -19,9 +19,8 @@ from benchmarks.sweep.display import (
     can_be_live,
     make_display,
 )
+from benchmarks.sweep.display.lines import duration, plain_console, result_line, visible
 from benchmarks.sweep.display.live import view
-from benchmarks.sweep.display.output import plain_console
-from benchmarks.sweep.display.words import duration, result_line, visible
 from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
 
 NASTY = "[red]a[/red] \x1b[31m\x1b[2J :warning: \u202eb"

@@ -12,10 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.records.record import RunRecord
 from benchmarks.sweep.display.base import Display, RunView, SweepEnd, SweepPlan
-from benchmarks.sweep.display.output import SteadyConsole, print_line
-from benchmarks.sweep.display.words import duration, figure, result_line, summary, visible
+from benchmarks.sweep.display.lines import QuietDisplay, SteadyConsole, duration, figure, print_line, summary, visible
 
 COLUMNS = (
     ("seed", 4, 0), ("state", 9, 0), ("epoch", 7, 50), ("loss", 6, 90), ("val %", 5, 60), ("test %", 6, 50),
@@ -28,16 +26,17 @@ STYLES = {"ok": "green", "waiting": "dim", "stopped": "dim"} | dict.fromkeys(
 )
 
 
-class LiveDisplay(Display):
+class LiveDisplay(QuietDisplay):
     """A line for each run, from the start of the sweep until this is left, which leaves all of them standing.
 
     It is drawn when something happens, and once a second for the clocks in it. What went wrong is said above it.
     """
 
     def __init__(self, console: Console | None = None, *, ticks: bool = True, **options: Any) -> None:
-        super().__init__(**options)
-        self._console, self._note = console or SteadyConsole(sys.stdout), ""
-        self._live = _Still(console=self._console, get_renderable=self._draw, auto_refresh=ticks, refresh_per_second=1)
+        console = console or SteadyConsole(sys.stdout)
+        super().__init__(console, console, **options)
+        self._note = ""
+        self._live = _Still(console=console, get_renderable=self._draw, auto_refresh=ticks, refresh_per_second=1)
 
     def sweep_started(self, plan: SweepPlan) -> None:
         self.callback(self._live.stop)
@@ -52,18 +51,9 @@ class LiveDisplay(Display):
             self._live.refresh()
             self._live.is_still = event.get("phase") == "measuring"
 
-    def warn(self, text: str) -> None:
-        print_line(self._console, visible(text))  # above the view, where it stays
-
-    def run_finished(self, record: RunRecord) -> None:
-        super().run_finished(record)
-        if record.status != "ok":
-            self.warn(result_line(record))
-
     def sweep_finished(self, end: SweepEnd) -> None:
         self.close()
-        bad = [record for record in [*self.plan.skipped, *self.records] if record.status != "ok"]
-        print_line(self._console, summary(self, end, lines=bad))
+        print_line(self._console, summary(self, end, which=lambda record: record.status != "ok"))
 
     def _stop(self) -> None:
         super()._stop()

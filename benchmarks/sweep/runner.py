@@ -194,6 +194,7 @@ class Runner:
             command=self._command,
             machine=self.machine,
             device=self.plan.device,
+            machine_dir=self.store.machine_dir,
             runs=tuple(
                 {
                     "variant": variant.label,

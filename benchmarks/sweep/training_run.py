@@ -37,8 +37,7 @@ from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
-    from benchmarks.sweep.display.events import Phase
-    from benchmarks.sweep.job import Job
+    from benchmarks.sweep.job import Job, Phase
     from benchmarks.workers.server import Emit
 
 

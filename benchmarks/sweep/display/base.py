@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import Status
-from benchmarks.sweep.display.events import EVENTS, EVENTS_VERSION, Phase, PlannedRun, RunFinished
+from benchmarks.sweep.display.events import EVENTS, EVENTS_VERSION, PlannedRun, RunFinished
+from benchmarks.sweep.job import Phase
 from fmnist_zoo.recipe import Budget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepPlan:
-    """What a sweep is about to do, and the command line that asked for it.
+    """What a sweep is about to do, the command line that asked for it, and the folder where its results go.
 
     `runs` are those that aren't done yet, in their order, and `skipped` the records of the others. `earlier` are all
     records of the machine: they tell how long a run may take.
@@ -28,19 +29,11 @@ class SweepPlan:
     command: str
     machine: str
     device: str
+    machine_dir: Path
     runs: tuple[PlannedRun, ...]
     skipped: tuple[RunRecord, ...] = ()
     earlier: tuple[RunRecord, ...] = ()
     num_comparisons: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepEnd:
-    """How a sweep ended: the exit code, whether all of the plan is done and ok, and the machine's folder of results."""
-
-    exit_code: int
-    complete: bool
-    machine_dir: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,7 +73,7 @@ class Display(ExitStack):
         self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         super().__init__()
-        self.plan = SweepPlan(command="", machine="", device="", runs=())
+        self.plan = SweepPlan(command="", machine="", device="", machine_dir=Path(), runs=())
         self.runs: list[RunView] = []
         self.is_over = False
         self._clock, self._now, self._started_at_s = clock, now, clock()
@@ -138,12 +131,17 @@ class Display(ExitStack):
         """Something that a person must know, also one who wants to hear little."""
         self.say(text)
 
-    def sweep_finished(self, end: SweepEnd) -> None:
-        """The sweep ended, or was stopped."""
+    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:
+        """The sweep ended, or was stopped; complete where all of the plan is done and ok."""
         good = sum(record.status == "ok" for record in self.records)
         counts = {"num_runs_ok": good, "num_runs_not_ok": len(self.records) - good}
-        where = {"machine_dir": str(end.machine_dir), "tables": str(end.machine_dir / "README.md")}
-        self._tell("sweep_finished", **{**_fields(end), **counts, **where, "wall_s": self.elapsed_s})
+        how = {"exit_code": exit_code, "complete": complete, "wall_s": self.elapsed_s}
+        self._tell("sweep_finished", **how, **counts, machine_dir=str(self.plan.machine_dir), tables=str(self.tables))
+
+    @property
+    def tables(self) -> Path:
+        """The page with the tables of the machine."""
+        return self.plan.machine_dir / "README.md"
 
     @property
     def running(self) -> RunView:
@@ -215,7 +213,7 @@ class Display(ExitStack):
         self.show({name: known[name] for name in EVENTS[kind].__annotations__})
 
 
-def _fields(value: SweepPlan | SweepEnd | RunRecord) -> dict[str, Any]:
+def _fields(value: SweepPlan | RunRecord) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
 
 

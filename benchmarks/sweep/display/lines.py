@@ -20,7 +20,7 @@ from rich.console import Console
 from rich.text import Text
 
 from benchmarks.records.record import RunRecord, plain
-from benchmarks.sweep.display.base import Display, SweepEnd
+from benchmarks.sweep.display.base import Display
 from fmnist_zoo.cli.output import discard
 
 
@@ -37,7 +37,7 @@ class JsonDisplay(Display):
 
     def show(self, event: Mapping[str, Any]) -> None:
         assert self._console is not None, "enter the display first"
-        print_line(self._console, json.dumps(plain(event), allow_nan=False))
+        print_lines(self._console, json.dumps(plain(event), allow_nan=False))
 
 
 class PlainDisplay(Display):
@@ -50,26 +50,24 @@ class PlainDisplay(Display):
     def show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "sweep_started" if skipped := event["num_runs_skipped"]:
-                self._print(f"done already: {skipped} of {skipped + event['num_runs']} runs")
+                print_lines(self._console, f"done already: {skipped} of {skipped + event['num_runs']} runs")
             case "run_started":
                 left_s = self.left_s()
                 left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
-                self._print(f"[{event['run_number']}/{event['num_runs']}] {self.running.name}: starting{left}")
+                print_lines(
+                    self._console, f"[{event['run_number']}/{event['num_runs']}] {self.running.name}: starting{left}"
+                )
             case "epoch":
-                self._print(f"  {self.running.name}: {epoch_words(event)}")
+                print_lines(self._console, f"  {self.running.name}: {epoch_words(event)}")
             case "note":
-                self._print(event["text"])
+                print_lines(self._console, event["text"])
 
     def run_finished(self, record: RunRecord) -> None:
         super().run_finished(record)
-        self._print(f"  {result_line(record)}")
+        print_lines(self._console, f"  {result_line(record)}")
 
-    def sweep_finished(self, end: SweepEnd) -> None:
-        self._print("")
-        print_line(self._console, summary(self, end, which=lambda _: True))
-
-    def _print(self, text: str) -> None:
-        print_line(self._console, visible(text))
+    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:  # noqa: ARG002
+        print_lines(self._console, "", *summary(self, which=lambda _: True))
 
 
 class QuietDisplay(Display):
@@ -80,15 +78,15 @@ class QuietDisplay(Display):
         self._console, self._errors = console or plain_console(), errors or plain_console(sys.stderr)
 
     def warn(self, text: str) -> None:
-        print_line(self._errors, visible(text))
+        print_lines(self._errors, text)
 
     def run_finished(self, record: RunRecord) -> None:
         super().run_finished(record)
         if record.status != "ok":
             self.warn(result_line(record))
 
-    def sweep_finished(self, end: SweepEnd) -> None:
-        print_line(self._console, summary(self, end))
+    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:  # noqa: ARG002
+        print_lines(self._console, *summary(self))
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:
@@ -109,8 +107,8 @@ def result_line(record: RunRecord) -> str:
     """A run's end: its scores, or the first line of what went wrong."""
     name, error = f"{record.variant} seed {record.seed}", (record.error or "no metrics").strip().partition("\n")[0]
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
-        return visible(f"{name}: {record.status}: {error}")
-    return visible(
+        return f"{name}: {record.status}: {error}"
+    return (
         f"{name}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
         f"test loss {figure(record.metrics['test_nll'], '.4f')}, accuracy {record.metrics['test_top1_pct']:.2f}%; "
         f"{figure(record.throughput['train_img_per_s'], ',.0f')} img/s training; "
@@ -118,13 +116,13 @@ def result_line(record: RunRecord) -> str:
     )
 
 
-def summary(sweep: Display, end: SweepEnd, *, which: Callable[[RunRecord], bool] = lambda _: False) -> str:
+def summary(sweep: Display, *, which: Callable[[RunRecord], bool] = lambda _: False) -> list[str]:
     """How many runs of a sweep are ok, done before or now; a line for each of some; and where the tables are."""
     records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
     good = sum(record.status == "ok" for record in records)
     told = [f"  {result_line(record)}" for record in records if which(record)]
-    tables = [f"tables: {end.machine_dir / 'README.md'}"] if records else []
-    return "\n".join([f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else ""), *told, *tables])
+    tables = [f"tables: {sweep.tables}"] if records else []
+    return [f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else ""), *told, *tables]
 
 
 def figure(value: float | None, form: str) -> str:
@@ -163,9 +161,10 @@ class SteadyConsole(Console):
             print("standard output is closed; the sweep goes on", file=sys.stderr)
 
 
-def print_line(console: Console, text: str) -> None:
-    """Show text as it is, its markup too, and break no line of it."""
-    console.print(Text(text), soft_wrap=True)
+def print_lines(console: Console, *lines: str) -> None:
+    """Show each as it is, its markup too, and break none; what a terminal would act upon is spelled out."""
+    for line in lines:
+        console.print(Text(visible(line)), soft_wrap=True)
 
 
 def plain_console(stream: TextIO | None = None) -> SteadyConsole:

@@ -12,8 +12,8 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.sweep.display.base import Display, RunView, SweepEnd, SweepPlan
-from benchmarks.sweep.display.lines import QuietDisplay, SteadyConsole, duration, figure, print_line, summary, visible
+from benchmarks.sweep.display.base import Display, RunView, SweepPlan
+from benchmarks.sweep.display.lines import QuietDisplay, SteadyConsole, duration, figure, print_lines, summary, visible
 
 COLUMNS = (
     ("seed", 4, 0), ("state", 9, 0), ("epoch", 7, 50), ("loss", 6, 90), ("val %", 5, 60), ("test %", 6, 50),
@@ -51,17 +51,17 @@ class LiveDisplay(QuietDisplay):
             self._live.refresh()
             self._live.is_still = event.get("phase") == "measuring"
 
-    def sweep_finished(self, end: SweepEnd) -> None:
+    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:  # noqa: ARG002
         self.close()
-        print_line(self._console, summary(self, end, which=lambda record: record.status != "ok"))
+        print_lines(self._console, *summary(self, which=lambda record: record.status != "ok"))
 
     def _stop(self) -> None:
         super()._stop()
-        self._live.is_still = False  # for the last state, which is left standing
+        self._live.is_still, self._note = False, ""  # for the last state, which is left standing
 
     def _draw(self) -> Group:
         width, height = self._console.size
-        return view(self, width) if self.is_over else view(self, width, height, self._note)
+        return view(self, width, None if self.is_over else height, self._note)
 
 
 class _Still(Live):

@@ -54,20 +54,16 @@ class PlainDisplay(Display):
             case "run_started":
                 left_s = self.left_s()
                 left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
-                print_lines(
-                    self._console, f"[{event['run_number']}/{event['num_runs']}] {self.running.name}: starting{left}"
-                )
+                number = f"[{event['run_number']}/{event['num_runs']}]"
+                print_lines(self._console, f"{number} {self.running.name}: starting{left}")
             case "epoch":
                 print_lines(self._console, f"  {self.running.name}: {epoch_words(event)}")
+            case "run_finished":
+                print_lines(self._console, f"  {result_line(self.records[-1])}")
             case "note":
                 print_lines(self._console, event["text"])
-
-    def run_finished(self, record: RunRecord) -> None:
-        super().run_finished(record)
-        print_lines(self._console, f"  {result_line(record)}")
-
-    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:  # noqa: ARG002
-        print_lines(self._console, "", *summary(self, which=lambda _: True))
+            case "sweep_finished":
+                print_lines(self._console, "", *summary(self, which=lambda _: True))
 
 
 class QuietDisplay(Display):
@@ -77,16 +73,15 @@ class QuietDisplay(Display):
         super().__init__(**options)
         self._console, self._errors = console or plain_console(), errors or plain_console(sys.stderr)
 
+    def show(self, event: Mapping[str, Any]) -> None:
+        match event["event"]:
+            case "run_finished" if event["status"] != "ok":
+                self.warn(result_line(self.records[-1]))
+            case "sweep_finished":
+                print_lines(self._console, *summary(self))
+
     def warn(self, text: str) -> None:
         print_lines(self._errors, text)
-
-    def run_finished(self, record: RunRecord) -> None:
-        super().run_finished(record)
-        if record.status != "ok":
-            self.warn(result_line(record))
-
-    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:  # noqa: ARG002
-        print_lines(self._console, *summary(self))
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:

@@ -44,16 +44,17 @@ class LiveDisplay(QuietDisplay):
         self._live.start(refresh=True)
 
     def show(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "sweep_finished":
+            self.close()
+            print_lines(self._console, *summary(self, which=lambda record: record.status != "ok"))
+            return
+        super().show(event)
         if event["event"] in ("run_started", "note"):
             self._note = event.get("text", "")
         if self._live.is_started:
             self._live.is_still = False
             self._live.refresh()
             self._live.is_still = event.get("phase") == "measuring"
-
-    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:  # noqa: ARG002
-        self.close()
-        print_lines(self._console, *summary(self, which=lambda record: record.status != "ok"))
 
     def _stop(self) -> None:
         super()._stop()

@@ -104,7 +104,15 @@ class Display(ExitStack):
             self._change(state=event["phase"])
             self._tell("phase", **event)
         else:
-            epoch = _epoch_fields(event, self.running)
+            budget, train_s = Budget.parse(self.running.planned["budget"]), event["elapsed_s"]
+            done, planned = event["num_steps"], event["scheduled_steps"]
+            epoch = {
+                **event,
+                "num_epochs": int(budget.amount) if budget.kind == "epochs" else -(-planned * event["epoch"] // done),
+                "train_s": train_s,
+                "train_img_per_s": done * self.running.planned["batch_size"] / train_s if train_s else None,
+                "train_left_s": (planned - done) * train_s / done if planned > done else None,
+            }
             self._change(state="training", epoch=epoch, epoch_at_s=self._clock())
             self._tell("epoch", **epoch)
 
@@ -215,16 +223,3 @@ class Display(ExitStack):
 
 def _fields(value: SweepPlan | RunRecord) -> dict[str, Any]:
     return {field.name: getattr(value, field.name) for field in fields(value)}
-
-
-def _epoch_fields(stats: Mapping[str, Any], run: RunView) -> dict[str, Any]:
-    """What the event of an epoch says beyond its run."""
-    budget, train_s = Budget.parse(run.planned["budget"]), stats["elapsed_s"]
-    done, planned = stats["num_steps"], stats["scheduled_steps"]
-    return {
-        **stats,
-        "num_epochs": int(budget.amount) if budget.kind == "epochs" else -(-planned * stats["epoch"] // done),
-        "train_s": train_s,
-        "train_img_per_s": done * run.planned["batch_size"] / train_s if train_s else None,
-        "train_left_s": (planned - done) * train_s / done if planned > done else None,
-    }

@@ -82,7 +82,6 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.sweep.display import SweepEnd
     from benchmarks.sweep.isolation import Isolation
     from benchmarks.sweep.plan import make_plan
     from benchmarks.sweep.resume import Done
@@ -122,7 +121,7 @@ def _sweep(
     exit_code = 0 if results.tables_complete and all(run.status == "ok" for run in results.records) else 1
     if results.interrupted:
         exit_code = INTERRUPTED
-    display.sweep_finished(SweepEnd(exit_code=exit_code, complete=complete, machine_dir=options.out / runner.machine))
+    display.sweep_finished(exit_code=exit_code, complete=complete)
     if results.interrupted:
         print(f"stopped; the runs that were finished are in {runner.store.machine_dir}", file=sys.stderr)
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)

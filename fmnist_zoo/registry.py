@@ -13,9 +13,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fmnist_zoo.options import nearest
 from fmnist_zoo.recipe import Optimizer, Recipe
-from fmnist_zoo.spec import ModelSpec
+from fmnist_zoo.spec import ModelSpec, nearest
 
 if TYPE_CHECKING:
     from torch import nn
@@ -95,7 +94,7 @@ def create_model(name: str, **overrides: Any) -> nn.Module:
 def get_spec(name: str) -> ModelSpec:
     """The specification of a model; ValueError naming the nearest where there is none."""
     if name.startswith("timm/"):
-        from fmnist_zoo.models.timm_adapter import timm_spec
+        from fmnist_zoo.timm_adapter import timm_spec
 
         return timm_spec(name)
     _load_models()

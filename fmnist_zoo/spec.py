@@ -1,13 +1,15 @@
-"""What the registry knows of a model."""
+"""What the registry knows of a model, and its options: read from keyword arguments, converted from text and back."""
 
 from __future__ import annotations
 
+import ast
+import difflib
 import inspect
-from collections.abc import Callable, Mapping
+import types
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, Union, get_args, get_origin, get_type_hints
 
-from fmnist_zoo.options import convert_options, format_option, option_types
 from fmnist_zoo.recipe import Optimizer, Recipe
 
 if TYPE_CHECKING:
@@ -62,3 +64,95 @@ def option_defaults(spec: ModelSpec) -> dict[str, Any]:
     parameters = inspect.signature(spec.build).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
     return {**own, **spec.options({})}
+
+
+def option_types(build: Callable[..., Any]) -> dict[str, Any] | None:
+    """The options of a builder: its keyword-only arguments with their annotations.
+
+    None where the builder takes any keyword (`**kwargs`), as timm's do: those can't be checked by name.
+    """
+    parameters = inspect.signature(build).parameters.values()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    hints = get_type_hints(build.__init__ if inspect.isclass(build) else build)
+    return {
+        parameter.name: hints[parameter.name] for parameter in parameters if parameter.kind is parameter.KEYWORD_ONLY
+    }
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """A hint for an error message: `; did you mean 'x'?`, or nothing where no known name is near."""
+    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def convert_options(owner: str, kinds: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values for a builder, converted from text where they are text.
+
+    Args:
+        owner: the model's name, for error messages.
+        kinds: annotations by option name, from `option_types`; None accepts any name.
+        values: option values, typed or as text (`"256-128-64"` for a tuple of integers).
+
+    Raises:
+        ValueError: an option is unknown, or its value doesn't fit; the message names the nearest option or the form.
+    """
+    converted = {}
+    for name, value in values.items():
+        if kinds is None:
+            converted[name] = _literal(value)
+        elif name in kinds:
+            converted[name] = _convert(f"{owner}.{name}", kinds[name], value)
+        else:
+            raise ValueError(
+                f"{owner} has no option {name!r}{nearest(name, kinds)} (options: {', '.join(kinds) or 'none'})"
+            )
+    return converted
+
+
+def format_option(value: Any) -> str:
+    """The text that `convert_options` reads back: `512-256` for (512, 256)."""
+    return "-".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
+
+
+def _convert(label: str, kind: Any, value: Any) -> Any:
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        if value is None or value == "None":
+            return None
+        return _convert(label, next(argument for argument in arguments if argument is not types.NoneType), value)
+    if origin is Literal:
+        if value in arguments:
+            return value
+        raise ValueError(f"{label}={value!r} is not one of {', '.join(map(repr, arguments))}")
+    if origin is tuple:
+        parts = value.split("-") if isinstance(value, str) else value
+        if not isinstance(parts, (tuple, list)):
+            raise ValueError(f"{label}={value!r} is not a list of whole numbers such as 256-128-64")
+        try:
+            return tuple(_convert(label, arguments[0], part) for part in parts)
+        except ValueError:
+            raise ValueError(f"{label}={value!r} is not a list of whole numbers such as 256-128-64") from None
+    return _scalar(label, kind, value)
+
+
+def _scalar(label: str, kind: type, value: Any) -> Any:
+    forms = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
+    try:
+        if kind is bool:
+            return {"true": True, "false": False}[str(value).lower()]
+        if isinstance(value, bool) or (kind is int and isinstance(value, float)):
+            raise ValueError(value)
+        return kind(value)
+    except (ValueError, KeyError, TypeError):
+        raise ValueError(f"{label}={value!r} is not {forms[kind]}") from None
+
+
+def _literal(value: Any) -> Any:
+    """Text as the Python literal that it spells, else the text itself: for builders whose options have no types."""
+    if not isinstance(value, str):
+        return value
+    try:
+        return ast.literal_eval(value)
+    except (ValueError, SyntaxError):
+        return value

@@ -88,6 +88,13 @@ def loaded_by_running(*arguments: str) -> set[str]:
     return set(re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", result.stderr, re.MULTILINE))
 
 
+A_RUN = """
+import sys
+import benchmarks.run, benchmarks.sweep.runner, benchmarks.sweep.training_run, benchmarks.sweep.worker
+from fmnist_zoo.registry import list_models
+list_models()  # imports the models
+print(*sys.modules)
+"""
 REPORT_MODULES = [module for module in MODULES if within(module, "benchmarks.report")]
 
 
@@ -116,6 +123,16 @@ def test_reports_are_made_from_records_alone(module: str) -> None:
         node.func.attr for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)
     }
     assert not called & CLOCK_CALLS
+
+
+def test_few_modules_take_part_in_a_run() -> None:
+    """The sweep's and the worker's together, without the report that follows and the packages' own files."""
+    result = subprocess.run(
+        [sys.executable, "-c", A_RUN], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
+    )
+    loaded = {name for name in MODULES if name in result.stdout.split() and MODULES[name].name != "__init__.py"}
+    assert {"benchmarks.sweep.worker", "fmnist_zoo.training.fit", "fmnist_zoo.models.mlp"} <= loaded
+    assert len(loaded) <= 85, sorted(loaded)
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -16,9 +16,9 @@ from fmnist_zoo.data.loader import PixelScale
 from fmnist_zoo.evaluation import Predictor
 from fmnist_zoo.flops import count_flops
 from fmnist_zoo.models.base import Classifier
-from fmnist_zoo.models.timm_adapter import fit_to
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import FAMILIES, get_spec
+from fmnist_zoo.timm_adapter import fit_to
 from fmnist_zoo.training.fit import to_device
 
 TIMM = ("timm/resnet18", "timm/vit_tiny_patch16_224", "timm/mixer_b16_224", "timm/mobilenetv3_small_050")

@@ -9,9 +9,8 @@ import pytest
 from torch import nn
 
 from fmnist_zoo import create_model, list_models, register_model
-from fmnist_zoo.options import convert_options, format_option, option_types
 from fmnist_zoo.registry import FAMILIES, get_spec, load_plugin, select_models
-from fmnist_zoo.spec import option_defaults
+from fmnist_zoo.spec import convert_options, format_option, option_defaults, option_types
 
 
 def test_all_is_one_model_of_each_family() -> None:

@@ -1,4 +1,4 @@
-"""What a comparison of arms found, as a file: `<machine>/arms/<comparison_id>.json`."""
+"""Which arms are compared, and what a comparison found, as a file: `<machine>/arms/<comparison_id>.json`."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from pathlib import Path
 from typing import TypedDict
 
 from benchmarks.records.json_files import Problem, decode_versioned, read_versioned, visible_files
-from benchmarks.records.record import plain
+from benchmarks.records.record import config_key, identity_fault, plain
 from benchmarks.records.schema import Compilation, Config, Environment, Flag, Int64, Load
-from benchmarks.records.validate import identity_fault
 from fmnist_zoo.files import write_atomically
 
 ARMS_VERSION = 1
+REFERENCE = {"precision": "fp32", "engine": "eager"}
+"""What every arm is compared with, also where the sweep doesn't run it."""
 
 
 class Parity(TypedDict):
@@ -95,6 +96,54 @@ class ArmsRecord:
 def comparison_key(config_keys: Sequence[str]) -> str:
     """The SHA-256 (hex) of the identities of a comparison's arms."""
     return hashlib.sha256(json.dumps(list(config_keys)).encode()).hexdigest()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ArmGroup:
+    """The arms of one model and recipe, by their configurations; the reference first.
+
+    Attributes:
+        configs: that differ in precision and engine alone.
+        family: of the model.
+    """
+
+    configs: tuple[Config, ...]
+    family: str
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The identities of the configurations."""
+        return tuple(config_key(config) for config in self.configs)
+
+    @property
+    def key(self) -> str:
+        """Identity of the comparison, the same in every sweep."""
+        return comparison_key(self.keys)
+
+
+def arm_groups(variants: Sequence[tuple[Config, str]]) -> list[ArmGroup]:
+    """The comparisons of a sweep: wherever two or more variants differ in precision and engine alone, by name.
+
+    Args:
+        variants: configuration and family of each.
+    """
+    groups: dict[str, list[Config]] = {}
+    families: dict[str, str] = {}
+    for config, family in variants:
+        if "auto" not in (config["precision"], config["engine"]):
+            shared = config_key({**config, **REFERENCE})
+            groups.setdefault(shared, []).append(config)
+            families[shared] = family
+    return [
+        ArmGroup(configs=_reference_first(configs), family=families[shared])
+        for shared, configs in groups.items()
+        if len(configs) > 1
+    ]
+
+
+def _reference_first(configs: Sequence[Config]) -> tuple[Config, ...]:
+    reference: Config = {**configs[0], **REFERENCE}  # type: ignore[typeddict-item]
+    return (reference, *(config for config in configs if config != reference))
 
 
 class ArmsStore:

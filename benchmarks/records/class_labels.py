@@ -8,24 +8,12 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import tyro
 
 from benchmarks.records.store import RecordStore
 from fmnist_zoo.cli.parse import parse
 from fmnist_zoo.files import WriteError
-
-if TYPE_CHECKING:
-    from fmnist_zoo.data.datasets import Dataset
-
-
-def keep_labels(store: RecordStore, dataset: Dataset) -> bool:
-    """Write a dataset's test labels into a machine's folder; False where they are there already."""
-    if store.labels_path(dataset.checksum).exists():
-        return False
-    store.write_labels(dataset.checksum, dataset.test.labels.byte().cpu().numpy())
-    return True
 
 
 def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | None = None) -> int:
@@ -54,7 +42,7 @@ def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | Non
                 dataset = load_dataset(name, root=data_dir)
                 if dataset.checksum != checksum:
                     raise ValueError(f"{name} here has the checksum {dataset.checksum}, the records say {checksum}")
-                written = keep_labels(store, dataset)
+                written = store.keep_labels(dataset)
                 print(f"{store.labels_path(checksum)}: {'written' if written else 'was there'}")
             except (ValueError, DataError, WriteError) as error:
                 print(f"error: {store.machine_dir}: {error}", file=sys.stderr)

@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.records.json_files import Problem, decode_versioned, read_versioned, visible_files
-from benchmarks.records.record import RUN_ID, SCHEMA_VERSION, RunRecord, plain
-from benchmarks.records.validate import record_fault
+from benchmarks.records.record import RUN_ID, SCHEMA_VERSION, RunRecord, plain, record_fault
 from fmnist_zoo.files import read_regular, write_atomically
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
+
+    from fmnist_zoo.data.datasets import Dataset
 
 _CHECKSUM = re.compile(r"[0-9a-f]{6,128}", re.ASCII)
 _TENSORS_LIMIT_BYTES = 1 << 26
@@ -115,6 +116,13 @@ class RecordStore:
 
         assert labels.dtype == "uint8" and labels.ndim == 1
         write_atomically(self.labels_path(checksum), save({"labels": labels}))
+
+    def keep_labels(self, dataset: Dataset) -> bool:
+        """Write a dataset's test labels; False where they are there already."""
+        if self.labels_path(dataset.checksum).exists():
+            return False
+        self.write_labels(dataset.checksum, dataset.test.labels.byte().cpu().numpy())
+        return True
 
     def read_labels(self, checksum: str) -> NDArray[np.uint8]:
         """The test labels `(n,)` of a dataset.

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.records.json_files import read_json
 from benchmarks.reproduce.steps import STEPS, Progress, ReproduceConfig
-from benchmarks.sweep.display.output import plain_console, print_line
+from benchmarks.sweep.display.lines import plain_console, print_lines
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, check_writable, replacing, write_atomically
 
@@ -54,7 +54,7 @@ def reproduce(options: ReproduceConfig) -> int:
     )
     complete, console, machines = True, plain_console(), set[str]()
     for number, (name, step) in enumerate(steps.items(), start=1):
-        print_line(console, f"== step {number} of {len(steps)}: {name}")
+        print_lines(console, f"== step {number} of {len(steps)}: {name}")
         outcome = step(options, progress)
         complete &= outcome.complete
         machines |= {outcome.machine} if outcome.machine else set()
@@ -65,7 +65,7 @@ def reproduce(options: ReproduceConfig) -> int:
     for machine in machines:
         _draw(options, machine)
     if not complete:
-        print_line(console, "not everything is done; the same command goes on from here")
+        print_lines(console, "not everything is done; the same command goes on from here")
     elif not (goes_on and options.step):  # a part that was asked for doesn't end a whole that is under way
         state.unlink(missing_ok=True)
     return 0 if complete else 1

@@ -1,72 +1,20 @@
-"""The runner's side of comparing arms: which belong together, the processes that measure them, and the record of it."""
+"""The runner's side of comparing arms: the processes that measure them, and the record of it."""
 
 from __future__ import annotations
 
 import tempfile
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.measure.interleave import NUM_ROUNDS
-from benchmarks.records.arms import Arm, ArmsRecord, FirstStep, comparison_key
+from benchmarks.records.arms import Arm, ArmGroup, ArmsRecord, FirstStep
 from benchmarks.records.record import config_key, run_id
 from benchmarks.records.schema import Config, Environment
 from benchmarks.workers.client import NewWorker, WorkerDiedError
 from fmnist_zoo.training.determinism import VARIABLES
-
-REFERENCE = {"precision": "fp32", "engine": "eager"}
-"""What every arm is compared with, also where the sweep doesn't run it."""
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class ArmGroup:
-    """The arms of one model and recipe, by their configurations; the reference first.
-
-    Attributes:
-        configs: that differ in precision and engine alone.
-        family: of the model.
-    """
-
-    configs: tuple[Config, ...]
-    family: str
-
-    @property
-    def keys(self) -> tuple[str, ...]:
-        """The identities of the configurations."""
-        return tuple(config_key(config) for config in self.configs)
-
-    @property
-    def key(self) -> str:
-        """Identity of the comparison, the same in every sweep."""
-        return comparison_key(self.keys)
-
-
-def arm_groups(variants: Sequence[tuple[Config, str]]) -> list[ArmGroup]:
-    """The comparisons of a sweep: wherever two or more variants differ in precision and engine alone, by name.
-
-    Args:
-        variants: configuration and family of each.
-    """
-    groups: dict[str, list[Config]] = {}
-    families: dict[str, str] = {}
-    for config, family in variants:
-        if "auto" not in (config["precision"], config["engine"]):
-            shared = config_key({**config, **REFERENCE})
-            groups.setdefault(shared, []).append(config)
-            families[shared] = family
-    return [
-        ArmGroup(configs=_reference_first(configs), family=families[shared])
-        for shared, configs in groups.items()
-        if len(configs) > 1
-    ]
-
-
-def _reference_first(configs: Sequence[Config]) -> tuple[Config, ...]:
-    reference: Config = {**configs[0], **REFERENCE}  # type: ignore[typeddict-item]
-    return (reference, *(config for config in configs if config != reference))
 
 
 class ArmSweep:

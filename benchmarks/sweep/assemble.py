@@ -1,15 +1,17 @@
-"""The record of a run: what the plan, the machine and the worker know of it."""
+"""The record of a run: what the plan, the machine and the worker know of it, and where its time went."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import MISSING, fields
 from datetime import datetime
 from typing import Any
 
 from benchmarks.records.record import RunRecord
-from benchmarks.records.schema import Cost, Environment
+from benchmarks.records.schema import Cost, Environment, Ledger
 from benchmarks.sweep.plan import Variant
 
+SECTIONS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
 _FIELDS = {field.name for field in fields(RunRecord)}
 _UNKNOWN = {
     field.name: None for field in fields(RunRecord) if field.default is MISSING and field.default_factory is MISSING
@@ -66,3 +68,24 @@ def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) ->
         "training_gflops": variant.flops.training_flops / 1e9,
         "step_traffic_bytes": step_traffic_bytes,
     }
+
+
+def complete_ledger(
+    seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float, *, unknown: float | None = 0.0
+) -> Ledger:
+    """The worker's sections, the start of its process and the rest, which together are the wall time.
+
+    Args:
+        seconds: by section; None where the worker died, and then only the wall time is known.
+        import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
+        wall_s: from asking for the run to its result.
+        unknown: for sections that aren't there: 0 in a whole run, None in one that may not have come so far.
+    """
+    parts = (
+        dict.fromkeys(SECTIONS)
+        if seconds is None
+        else {"import": import_s, **{part: seconds.get(part, unknown) for part in SECTIONS[1:]}}
+    )
+    known = sum(value for value in parts.values() if value is not None)
+    ledger = {f"{part}_s": value for part, value in parts.items()}
+    return Ledger(**ledger, other_s=None if seconds is None else wall_s - known, wall_s=wall_s)  # type: ignore[typeddict-item]

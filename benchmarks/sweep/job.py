@@ -1,8 +1,12 @@
-"""What the runner asks of a worker."""
+"""What the runner asks of a worker, and how that says what it is doing."""
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import Any, Literal, TypedDict
+
+Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]
+"""What a run is doing: its process starts and reads data; precision and engine are chosen; it trains, compiling
+included; the test split is read; speed and memory are measured; it is profiled."""
 
 
 class CheckpointJob(TypedDict):

@@ -18,9 +18,9 @@ from benchmarks.sweep.config import PRESETS, RECIPE_AXES, Measures, Preset, RunC
 from benchmarks.sweep.recipes import num_val, recipe_for
 from fmnist_zoo.data.catalog import NUM_CLASSES
 from fmnist_zoo.flops import FlopCount, count_flops
-from fmnist_zoo.options import nearest, option_types
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
+from fmnist_zoo.spec import nearest, option_types
 from fmnist_zoo.training.device import check_engine, resolve_device
 from fmnist_zoo.training.modules import check_loss, trainable
 from fmnist_zoo.training.precision import check_precision

@@ -8,10 +8,9 @@ from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.plan import Plan, Variant
 from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
-from fmnist_zoo.options import format_option, option_types
 from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import create_model, get_spec, list_models, load_plugin, select_models
-from fmnist_zoo.spec import ModelSpec, option_defaults
+from fmnist_zoo.spec import ModelSpec, format_option, option_defaults, option_types
 from fmnist_zoo.training.budget import StepPlan, budget_flops, seconds_per_step
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.device import resolve_device

@@ -11,11 +11,10 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from benchmarks.records.arms import ArmsRecord
+from benchmarks.records.arms import ArmsRecord, arm_groups
 from benchmarks.records.identity import Parts, difference, machine_parts, record_parts
 from benchmarks.records.record import RunRecord, config_key
 from benchmarks.records.schema import Environment
-from benchmarks.sweep.arms import arm_groups
 from benchmarks.sweep.plan import Plan, Variant
 
 RunKey = tuple[str, int]

@@ -16,18 +16,16 @@ import torch
 
 from benchmarks.measure.environment import hardware, machine_name, software
 from benchmarks.measure.machine_details import details
-from benchmarks.records.arms import ArmsStore
+from benchmarks.records.arms import ArmsStore, arm_groups
 from benchmarks.records.record import RunRecord, run_id
 from benchmarks.records.schema import Environment
 from benchmarks.records.store import RecordStore
 from benchmarks.report import check_out_dir
-from benchmarks.sweep.arms import ArmSweep, arm_groups
-from benchmarks.sweep.assemble import assembled
+from benchmarks.sweep.assemble import assembled, complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display, SweepPlan
-from benchmarks.sweep.isolation import InProcess, Isolation
+from benchmarks.sweep.isolation import InProcess, Isolation, Seat
 from benchmarks.sweep.job import CheckpointJob
-from benchmarks.sweep.ledger import complete_ledger
 from benchmarks.sweep.live_report import Reporting, write_tables
 from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, decided, done_before
@@ -35,7 +33,6 @@ from benchmarks.sweep.run_once import Attempts
 from benchmarks.workers.client import NewWorker, Serving, Worker
 from benchmarks.workers.server import environment as worker_environment
 from benchmarks.workers.signals import Interrupts
-from benchmarks.workers.slot import Seat
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.training.determinism import VARIABLES
 
@@ -91,6 +88,7 @@ class Runner:
         self._variables = VARIABLES if plan.deterministic else {}
         self.environment = self._environment()
         self._done = Done()
+        self._arm_groups = arm_groups([(variant.config, variant.family) for variant in plan.variants])
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(options.out, self.machine)
         self.store = RecordStore(options.out / self.machine)
@@ -164,10 +162,13 @@ class Runner:
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:
         """Compare the precisions and engines of each model that has several; whether all of it is done."""
-        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
-        if groups and self.isolation.in_process:
+        if not self._arm_groups:
+            return True
+        if self.isolation.in_process:
             self.display.warn("precisions and engines aren't compared with --in-process: that takes processes")
             return False
+        from benchmarks.sweep.arms import ArmSweep
+
         sweep = ArmSweep(
             self._new_worker,
             environment=self.environment,
@@ -178,7 +179,7 @@ class Runner:
             say=self.display.say,
             timeout_s=self.isolation.timeout_s,
         )
-        for group in groups:
+        for group in self._arm_groups:
             if group.key in done.comparisons:
                 continue
             if self._is_over(deadline):
@@ -189,11 +190,11 @@ class Runner:
 
     def _announced(self, done: Done) -> SweepPlan:
         """What is about to be done, for the display."""
-        groups = arm_groups([(variant.config, variant.family) for variant in self.plan.variants])
         return SweepPlan(
             command=self._command,
             machine=self.machine,
             device=self.plan.device,
+            machine_dir=self.store.machine_dir,
             runs=tuple(
                 {
                     "variant": variant.label,
@@ -209,7 +210,7 @@ class Runner:
             ),
             skipped=tuple(done.runs.values()),
             earlier=tuple(self.store.read_all()[0]),
-            num_comparisons=sum(group.key not in done.comparisons for group in groups),
+            num_comparisons=sum(group.key not in done.comparisons for group in self._arm_groups),
         )
 
     def done_before(self, *, retry_failed: bool, since: str = "") -> Done:

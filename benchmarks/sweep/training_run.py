@@ -20,11 +20,9 @@ from benchmarks.measure.memory import forget_peaks, in_use_mib, memory
 from benchmarks.measure.memory_traffic import step_traffic
 from benchmarks.measure.roofline import measured_roofline
 from benchmarks.measure.throughput import latency, step_shares, throughput
-from benchmarks.records.class_labels import keep_labels
 from benchmarks.records.schema import Execution, Roofline
 from benchmarks.records.store import RecordStore
-from benchmarks.sweep.checkpointing import begun_with, open_checkpoints, resumed_flag
-from benchmarks.sweep.choice_cache import decided, remember, remembered
+from benchmarks.sweep.earlier import begun_with, decided, open_checkpoints, remember, remembered, resumed_flag
 from fmnist_zoo.data.datasets import Dataset, load_dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate
@@ -39,8 +37,7 @@ from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
 
 if TYPE_CHECKING:
-    from benchmarks.sweep.display.events import Phase
-    from benchmarks.sweep.job import Job
+    from benchmarks.sweep.job import Job, Phase
     from benchmarks.workers.server import Emit
 
 
@@ -256,8 +253,9 @@ class Experiment:
         """Write what the model says of the test split, and the model itself where that is asked for."""
         machine_dir, config = Path(job["machine_dir"]), job["config"]
         confidence, predicted = probabilities.max(1)
-        keep_labels(RecordStore(machine_dir), dataset)
-        self.found["predictions"] = RecordStore(machine_dir).write_predictions(
+        store = RecordStore(machine_dir)
+        store.keep_labels(dataset)
+        self.found["predictions"] = store.write_predictions(
             job["run_id"], predicted.byte().numpy(), confidence.half().numpy()
         )
         if job["weights"] is not None:

@@ -13,8 +13,8 @@ from fmnist_zoo.checkpoint import load_checkpoint
 from fmnist_zoo.cli.config import DescribeConfig
 from fmnist_zoo.describe import Layer, WeightStatistics, model_layers, weight_statistics
 from fmnist_zoo.flops import count_flops
-from fmnist_zoo.options import format_option, nearest
 from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
+from fmnist_zoo.spec import format_option, nearest
 
 
 def describe_text(options: DescribeConfig) -> str:

@@ -4,10 +4,10 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.records.record import RunRecord
-from benchmarks.sweep.display import Display, SweepEnd, SweepPlan
+from benchmarks.sweep.display import Display, SweepPlan
 from tests.benchmarks.sample_records import make_record
 
-END = SweepEnd(exit_code=1, complete=False, machine_dir=Path("results/here"))
+END = {"exit_code": 1, "complete": False}
 STEPS_PER_EPOCH = 100
 
 
@@ -35,7 +35,7 @@ def make_plan(*variants: str, seeds: int = 1, budget: str = "epochs:5", **fields
         for seed in range(seeds)
     )  # fmt: skip
     values: dict[str, Any] = {"command": "run", "machine": "here", "device": "cpu", "runs": runs, **fields}
-    return SweepPlan(**values)
+    return SweepPlan(machine_dir=Path("results/here"), **values)
 
 
 def make_epoch(number: int, *, epochs: int = 5, elapsed_s: float | None = None, **fields: Any) -> dict[str, Any]:

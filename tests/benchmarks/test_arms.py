@@ -21,8 +21,7 @@ from benchmarks.measure.parity import (
     tolerance,
     undisturbed,
 )
-from benchmarks.records.arms import ArmsStore
-from benchmarks.sweep.arms import ArmGroup, arm_groups
+from benchmarks.records.arms import ArmGroup, ArmsStore, arm_groups
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.plan import Plan, make_plan

@@ -19,9 +19,8 @@ from benchmarks.sweep.display import (
     can_be_live,
     make_display,
 )
+from benchmarks.sweep.display.lines import duration, plain_console, result_line, visible
 from benchmarks.sweep.display.live import view
-from benchmarks.sweep.display.output import plain_console
-from benchmarks.sweep.display.words import duration, result_line, visible
 from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
 
 NASTY = "[red]a[/red] \x1b[31m\x1b[2J :warning: \u202eb"
@@ -187,7 +186,7 @@ def test_names_and_errors_are_shown_as_they_are_and_never_obeyed() -> None:
             tell_run(display, NASTY, error=NASTY)
             display.say(NASTY)
             display.warn(NASTY)
-            display.sweep_finished(END)
+            display.sweep_finished(**END)
         printed = text.getvalue()
         assert printed.count(spelled) > 3
         assert "\x1b[31ma" not in printed and "\x1b[2J" not in printed and "\u202e" not in printed
@@ -206,7 +205,7 @@ def test_plain_lines_have_no_control_codes_and_say_it_in_words() -> None:
         tell_run(display, "mlp")
         tell_run(display, "cnn", error="WorkerDiedError: signal 11\nits log")
         display.say("mlp: comparing 2 arms")
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     printed = text.getvalue()
     assert all(letter.isprintable() or letter == "\n" for letter in printed)
     scores = "training loss 0.5000, accuracy 81.00%; validation loss 0.6000, accuracy 85.00%"
@@ -228,7 +227,7 @@ def test_the_live_view_leaves_all_runs_standing_and_its_colors_heed_no_color(var
         display.sweep_started(make_plan("mlp", seeds=12))
         for seed in range(12):
             tell_run(display, "mlp", seed, error="it broke" if seed == 7 else None)
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     printed = text.getvalue()
     assert ("\x1b[32m" in printed) == (not variables)  # green
     end = printed[printed.rindex("12 of 12 done") :]
@@ -257,7 +256,7 @@ def test_quiet_says_what_went_wrong_and_where_the_tables_are() -> None:
         display.say("not worth it")
         tell_run(display, "cnn", error="it broke\nlog")
         display.warn("the tables can't be written")
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     assert out.getvalue() == "2 of 3 runs ok\ntables: results/here/README.md\n"
     assert errors.getvalue() == "cnn seed 0: failed: it broke\nthe tables can't be written\n"
 
@@ -267,7 +266,7 @@ def test_a_sweep_that_was_stopped_says_what_is_not_done_and_names_no_tables_that
     with display:
         display.sweep_started(make_plan("mlp", "cnn"))
         display.run_started("mlp", 0)
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     assert text.getvalue().endswith("\n0 of 0 runs ok, 2 not done\n")
 
 

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.run import main
-from benchmarks.sweep.display import JsonDisplay, SweepEnd
+from benchmarks.sweep.display import JsonDisplay
 from benchmarks.sweep.display.events import EVENTS
 from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
 
@@ -43,7 +43,7 @@ def test_a_sweep_is_told_from_its_plan_to_its_end() -> None:
         tell_run(display, "mlp", epochs=2)
         tell_run(display, "cnn", epochs=0, error="RuntimeError: it broke\nlog")
         display.say("mlp: comparing 2 arms")
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     found = events_in(text.getvalue())
     assert [event["event"] for event in found] == [
         "sweep_started",
@@ -95,7 +95,7 @@ def test_whatever_happens_an_event_is_of_its_type(
         )
         display.run_finished(make_result(variant, error=error, wall_s=wall_s))
         display.warn(variant)
-        display.sweep_finished(SweepEnd(exit_code=0, complete=True, machine_dir=END.machine_dir))
+        display.sweep_finished(exit_code=0, complete=True)
     found = events_in(text.getvalue())
     assert len(found) == 7 and text.getvalue().isascii() and found[1]["variant"] == variant
 

@@ -86,7 +86,7 @@ def test_a_terminal_that_cannot_or_should_not_be_drawn_over_gets_plain_lines(
     with terminal.display() as display:
         display.sweep_started(make_plan("mlp"))
         tell_run(display, "mlp", error="it broke")
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     shown = terminal.shown()
     assert "mlp seed 0: failed: it broke" in shown and "\x1b" not in shown
 
@@ -97,7 +97,7 @@ def test_what_others_print_stands_above_the_view_and_does_not_break_it(terminal:
         display.run_started("mlp", 0)
         print("a warning of a library")
         tell_run(display, "mlp")
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     shown = terminal.shown()
     assert shown.index("a warning of a library") < shown.rindex("1 of 1 done")
 
@@ -112,7 +112,7 @@ with kind() as display:
     sys.stdin.readline()
     for seed in range(3):
         tell_run(display, "mlp", seed)
-    display.sweep_finished(END)
+    display.sweep_finished(**END)
 print("its end", file=sys.stderr)
 print("and a word more")
 """
@@ -143,6 +143,6 @@ def test_a_display_that_shows_nothing_follows_all_the_same() -> None:
     with display:
         display.sweep_started(make_plan("mlp"))
         tell_run(display, "mlp")
-        display.sweep_finished(END)
+        display.sweep_finished(**END)
     assert [record.variant for record in display.records] == ["mlp"]
     assert issubclass(JsonDisplay, Display) and issubclass(PlainDisplay, Display)

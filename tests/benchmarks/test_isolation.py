@@ -13,13 +13,12 @@ import psutil
 import pytest
 
 from benchmarks.sweep import live_report
-from benchmarks.sweep.isolation import Isolation
+from benchmarks.sweep.isolation import Isolation, Seat
 from benchmarks.sweep.live_report import Reporting
 from benchmarks.workers import process_tree
 from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.process_tree import MARK, marked
 from benchmarks.workers.signals import SIGNALS, Interrupts
-from benchmarks.workers.slot import Seat
 from tests.benchmarks.sample_records import make_record, write_records
 
 SERVE = """

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from benchmarks.records.class_labels import add_labels, keep_labels
+from benchmarks.records.class_labels import add_labels
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
 from fmnist_zoo.data import load_dataset
@@ -32,7 +32,7 @@ def test_the_command_adds_what_records_need(tmp_path: Path, capsys: pytest.Captu
     assert store.read_all()[1] == []  # it lies where no record is looked for
     assert add_labels(machine) == 0
     assert "was there" in capsys.readouterr().out
-    assert not keep_labels(store, dataset)
+    assert not store.keep_labels(dataset)
 
 
 def test_data_of_another_kind_than_the_records_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 
 from benchmarks.records.store import RecordStore
+from benchmarks.sweep.assemble import complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.isolation import Isolation
-from benchmarks.sweep.ledger import complete_ledger
 from benchmarks.sweep.plan import Plan, make_plan
 from benchmarks.sweep.resume import Done
 from benchmarks.sweep.runner import Runner

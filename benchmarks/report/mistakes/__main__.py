@@ -69,7 +69,7 @@ def mistakes(options: MistakesConfig) -> str:
 
 def class_label(name: str, class_names: Sequence[str]) -> int:
     """The class with this name, in whatever case; ValueError, naming the nearest, where there is none."""
-    from fmnist_zoo.options import nearest
+    from fmnist_zoo.spec import nearest
 
     labels = {known.lower(): label for label, known in enumerate(class_names)}
     if name.lower() not in labels:

@@ -7,23 +7,17 @@ import sys
 from collections.abc import Mapping
 from typing import TextIO
 
-from benchmarks.sweep.display.base import Display, SweepEnd, SweepPlan
+from benchmarks.sweep.display.base import Display, SweepPlan
 from benchmarks.sweep.display.lines import JsonDisplay, PlainDisplay, QuietDisplay
 from benchmarks.sweep.display.live import LiveDisplay
 
 __all__ = [
-    "Display", "JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "SweepEnd", "SweepPlan", "make_display",
+    "Display", "JsonDisplay", "LiveDisplay", "PlainDisplay", "QuietDisplay", "SweepPlan", "make_display",
 ]  # fmt: skip
 
 
 def make_display(*, quiet: bool = False, json: bool = False, live: bool = True) -> Display:
-    """The display that the options and the terminal ask for; with both options it is that of `json`.
-
-    Args:
-        quiet: little.
-        json: events.
-        live: whether lines may be drawn over again where that is possible.
-    """
+    """Events for `json`, else little for `quiet`, else the live view where lines may and can be drawn over again."""
     if json:
         return JsonDisplay()
     if quiet:

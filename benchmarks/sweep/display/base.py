@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import fmean
@@ -13,13 +13,14 @@ from typing import Any, Literal
 
 from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import Status
-from benchmarks.sweep.display.events import EVENTS_VERSION, EpochEnded, Phase, PlannedRun
+from benchmarks.sweep.display.events import EVENTS, EVENTS_VERSION, PlannedRun, RunFinished
+from benchmarks.sweep.job import Phase
 from fmnist_zoo.recipe import Budget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepPlan:
-    """What a sweep is about to do, and the command line that asked for it.
+    """What a sweep is about to do, the command line that asked for it, and the folder where its results go.
 
     `runs` are those that aren't done yet, in their order, and `skipped` the records of the others. `earlier` are all
     records of the machine: they tell how long a run may take.
@@ -28,19 +29,11 @@ class SweepPlan:
     command: str
     machine: str
     device: str
+    machine_dir: Path
     runs: tuple[PlannedRun, ...]
     skipped: tuple[RunRecord, ...] = ()
     earlier: tuple[RunRecord, ...] = ()
     num_comparisons: int = 0
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class SweepEnd:
-    """How a sweep ended: the exit code, whether all of the plan is done and ok, and the machine's folder of results."""
-
-    exit_code: int
-    complete: bool
-    machine_dir: Path
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -80,12 +73,11 @@ class Display(ExitStack):
         self, *, clock: Callable[[], float] = time.monotonic, now: Callable[[], datetime] = lambda: datetime.now(UTC)
     ) -> None:
         super().__init__()
-        self.plan = SweepPlan(command="", machine="", device="", runs=())
+        self.plan = SweepPlan(command="", machine="", device="", machine_dir=Path(), runs=())
         self.runs: list[RunView] = []
         self.is_over = False
         self._clock, self._now, self._started_at_s = clock, now, clock()
         self._running: int | None = None
-        self._wall_s: dict[str, float] = {}
 
     def show(self, event: Mapping[str, Any]) -> None:
         """Show what has just happened, one of `benchmarks.sweep.display.events`."""
@@ -95,29 +87,34 @@ class Display(ExitStack):
         self.plan, self._started_at_s = plan, self._clock()
         self.runs = [RunView(planned=run) for run in plan.runs]
         self.callback(self._stop)
-        self._learn(*sorted(plan.earlier, key=lambda record: record.run_id))
-        about = {name: getattr(plan, name) for name in ("command", "machine", "device", "num_comparisons", "runs")}
         counts = {"num_runs": len(plan.runs), "num_runs_skipped": len(plan.skipped)}
-        self._tell("sweep_started", schema_version=EVENTS_VERSION, **about, **counts)
+        self._tell("sweep_started", schema_version=EVENTS_VERSION, **_fields(plan), **counts)
 
     def run_started(self, label: str, seed: int) -> None:
         """A run begins."""
         names = [(run.planned["variant"], run.planned["seed"]) for run in self.runs]
         self._running = names.index((label, seed))
         self._change(state="starting", started_at_s=self._clock())
-        number, of = len(self.records) + 1, len(self.runs)
-        self._tell_of_run("run_started", model=self.running.planned["model"], run_number=number, num_runs=of)
-        self._tell_of_run("phase", phase="starting")
+        self._tell("run_started", run_number=len(self.records) + 1, num_runs=len(self.runs))
+        self._tell("phase", phase="starting")
 
     def worker_event(self, event: Mapping[str, Any]) -> None:
         """The running run's worker tells of a phase, `{"phase": "testing"}`, or of an epoch, with its figures."""
         if "phase" in event:
             self._change(state=event["phase"])
-            self._tell_of_run("phase", phase=event["phase"])
+            self._tell("phase", **event)
         else:
-            epoch = _epoch_fields(event, self.running)
+            budget, train_s = Budget.parse(self.running.planned["budget"]), event["elapsed_s"]
+            done, planned = event["num_steps"], event["scheduled_steps"]
+            epoch = {
+                **event,
+                "num_epochs": int(budget.amount) if budget.kind == "epochs" else -(-planned * event["epoch"] // done),
+                "train_s": train_s,
+                "train_img_per_s": done * self.running.planned["batch_size"] / train_s if train_s else None,
+                "train_left_s": (planned - done) * train_s / done if planned > done else None,
+            }
             self._change(state="training", epoch=epoch, epoch_at_s=self._clock())
-            self._tell_of_run("epoch", **epoch)
+            self._tell("epoch", **epoch)
 
     def batch_changed(self, batch_size: int) -> None:
         """The running run begins anew with another batch, since memory ran out with the one before."""
@@ -130,20 +127,9 @@ class Display(ExitStack):
         """The running run ended, well or not."""
         self._change(state=record.status, record=record)
         self._running = None
-        self._learn(record)
-        metrics, throughput = record.metrics, record.throughput
-        names = ("variant", "seed", "model", "run_id", "config_key", "status", "error")
-        self._tell(
-            "run_finished",
-            **{name: getattr(record, name) for name in names},
-            test_top1_pct=None if metrics is None else metrics["test_top1_pct"],
-            test_nll=None if metrics is None else metrics["test_nll"],
-            train_img_per_s=None if throughput is None else throughput["train_img_per_s"],
-            infer_img_per_s=None if throughput is None else throughput["infer_img_per_s"],
-            train_s=record.ledger["train_s"],
-            wall_s=record.ledger["wall_s"],
-            left_s=self.left_s(),
-        )
+        unknown = dict.fromkeys(RunFinished.__annotations__)
+        figures = {**(record.metrics or {}), **(record.throughput or {}), **record.ledger, "left_s": self.left_s()}
+        self._tell("run_finished", **{**unknown, **_fields(record), **figures})
 
     def say(self, text: str) -> None:
         """Something else is being done, such as a comparison of arms."""
@@ -153,13 +139,17 @@ class Display(ExitStack):
         """Something that a person must know, also one who wants to hear little."""
         self.say(text)
 
-    def sweep_finished(self, end: SweepEnd) -> None:
-        """The sweep ended, or was stopped."""
+    def sweep_finished(self, *, exit_code: int, complete: bool) -> None:
+        """The sweep ended, or was stopped; complete where all of the plan is done and ok."""
         good = sum(record.status == "ok" for record in self.records)
         counts = {"num_runs_ok": good, "num_runs_not_ok": len(self.records) - good}
-        where = {"machine_dir": str(end.machine_dir), "tables": str(end.machine_dir / "README.md")}
-        how = {"exit_code": end.exit_code, "complete": end.complete, "wall_s": self.elapsed_s}
-        self._tell("sweep_finished", **how, **counts, **where)
+        how = {"exit_code": exit_code, "complete": complete, "wall_s": self.elapsed_s}
+        self._tell("sweep_finished", **how, **counts, machine_dir=str(self.plan.machine_dir), tables=str(self.tables))
+
+    @property
+    def tables(self) -> Path:
+        """The page with the tables of the machine."""
+        return self.plan.machine_dir / "README.md"
 
     @property
     def running(self) -> RunView:
@@ -196,10 +186,17 @@ class Display(ExitStack):
         Each as long as the last good one of its configuration, else as the others do. Counted FLOPs would not tell it
         better: small nets are bound by other things.
         """
-        usual_s, total_s = fmean(self._wall_s.values()) if self._wall_s else None, 0.0
+        keys = {run.planned["config_key"] for run in self.runs}
+        known = [*sorted(self.plan.earlier, key=lambda record: record.run_id), *self.records]
+        wall_s = {
+            record.config_key: seconds
+            for record in known
+            if record.status == "ok" and record.config_key in keys and (seconds := record.ledger["wall_s"]) is not None
+        }
+        usual_s, total_s = fmean(wall_s.values()) if wall_s else None, 0.0
         for run in self.runs:
             if run.record is None and run.state != "stopped":
-                expected_s, training_s = self._wall_s.get(run.planned["config_key"], usual_s), self.run_left_s(run)
+                expected_s, training_s = wall_s.get(run.planned["config_key"], usual_s), self.run_left_s(run)
                 if expected_s is None and training_s is None:
                     return None
                 total_s += max((expected_s or 0.0) - (self.run_elapsed_s(run) or 0.0), training_s or 0.0)
@@ -209,14 +206,6 @@ class Display(ExitStack):
         assert self._running is not None, "no run is under way"
         self.runs[self._running] = replace(self.runs[self._running], **fields)
 
-    def _learn(self, *records: RunRecord) -> None:
-        """How long runs like those of the plan take."""
-        keys = {run.planned["config_key"] for run in self.runs}
-        for record in records:
-            wall_s = record.ledger["wall_s"]
-            if record.status == "ok" and record.config_key in keys and wall_s is not None:
-                self._wall_s[record.config_key] = wall_s
-
     def _stop(self) -> None:
         """A run that was under way is not going to end."""
         self.is_over = True
@@ -224,23 +213,13 @@ class Display(ExitStack):
             self._change(state="stopped")
             self._running = None
 
-    def _tell_of_run(self, kind: str, **fields: Any) -> None:
-        planned = self.running.planned
-        self._tell(kind, variant=planned["variant"], seed=planned["seed"], **fields)
-
-    def _tell(self, kind: str, **fields: Any) -> None:
+    def _tell(self, kind: str, **found: Any) -> None:
+        """Show an event with the fields of its type, of what is found and of the run under way."""
         when = f"{self._now().astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
-        self.show({"event": kind, "time_utc": when, **fields})
+        planned: Mapping[str, Any] = {} if self._running is None else self.running.planned
+        known = {**planned, **found, "event": kind, "time_utc": when}
+        self.show({name: known[name] for name in EVENTS[kind].__annotations__})
 
 
-def _epoch_fields(stats: Mapping[str, Any], run: RunView) -> dict[str, Any]:
-    """What the event of an epoch says beyond its run."""
-    budget, train_s = Budget.parse(run.planned["budget"]), stats["elapsed_s"]
-    done, planned = stats["num_steps"], stats["scheduled_steps"]
-    return {
-        **{name: stats[name] for name in EpochEnded.__annotations__ if name in stats},
-        "num_epochs": int(budget.amount) if budget.kind == "epochs" else -(-planned * stats["epoch"] // done),
-        "train_s": train_s,
-        "train_img_per_s": done * run.planned["batch_size"] / train_s if train_s else None,
-        "train_left_s": (planned - done) * train_s / done if planned > done else None,
-    }
+def _fields(value: SweepPlan | RunRecord) -> dict[str, Any]:
+    return {field.name: getattr(value, field.name) for field in fields(value)}

@@ -14,14 +14,12 @@ may be added without, so leave alone what you don't know.
 
 from __future__ import annotations
 
-from typing import Literal, TypedDict
+from typing import TypedDict
 
 from benchmarks.records.schema import Status
+from benchmarks.sweep.job import Phase
 
 EVENTS_VERSION = 1
-Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]
-"""What a run is doing: its process starts and reads data; precision and engine are chosen; it trains, compiling
-included; the test split is read; speed and memory are measured; it is profiled."""
 
 
 class Event(TypedDict):
@@ -134,12 +132,7 @@ class SweepFinished(Event):
 
 
 EVENTS: dict[str, type] = {
-    "sweep_started": SweepStarted,
-    "run_started": RunStarted,
-    "phase": PhaseStarted,
-    "epoch": EpochEnded,
-    "run_finished": RunFinished,
-    "note": Note,
-    "sweep_finished": SweepFinished,
-}
+    "sweep_started": SweepStarted, "run_started": RunStarted, "phase": PhaseStarted, "epoch": EpochEnded,
+    "run_finished": RunFinished, "note": Note, "sweep_finished": SweepFinished,
+}  # fmt: skip
 """The type of each kind of event."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
@@ -12,32 +12,45 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from benchmarks.records.record import RunRecord
-from benchmarks.sweep.display.base import Display, RunView, SweepEnd, SweepPlan
-from benchmarks.sweep.display.output import SteadyConsole, print_line
-from benchmarks.sweep.display.words import duration, figure, result_line, summary, visible
+from benchmarks.sweep.display.base import Display, RunView, SweepPlan
+from benchmarks.sweep.display.lines import QuietDisplay, SteadyConsole, duration, figure, print_lines, summary, visible
 
-COLUMNS = (
-    ("seed", 4, 0), ("state", 9, 0), ("epoch", 7, 50), ("loss", 6, 90), ("val %", 5, 60), ("test %", 6, 50),
-    ("img/s", 9, 80), ("time", 8, 70), ("left", 8, 60),
-)  # fmt: skip
-"""Title, width, and the least width of a terminal that has it. Loss is that of training, `val %` and `test %` are top-1
-accuracies, `left` is training alone; img/s is the speed so far, and that of the steady state once the run has ended."""
 STYLES = {"ok": "green", "waiting": "dim", "stopped": "dim"} | dict.fromkeys(
     ("oom", "timeout", "diverged", "failed"), "bold red"
 )
+Cell = Callable[[Display, RunView], str | Text]
+COLUMNS: tuple[tuple[str, int, int, Cell], ...] = (
+    ("seed", 4, 0, lambda _, run: str(run.planned["seed"])),
+    ("state", 9, 0, lambda _, run: Text(run.state, STYLES.get(run.state, "cyan"))),
+    ("epoch", 7, 50, lambda _, run: "{epoch}/{num_epochs}".format_map(run.epoch) if run.epoch else "-"),
+    ("loss", 6, 90, lambda _, run: _of(run.epoch, "train_loss", ".4f")),
+    ("val %", 5, 60, lambda _, run: _of(run.epoch, "val_top1_pct", ".2f")),
+    ("test %", 6, 50, lambda _, run: _of(run.record.metrics if run.record else None, "test_top1_pct", ".2f")),
+    ("img/s", 9, 80, lambda _, run: _of(run.record.throughput if run.record else run.epoch, "train_img_per_s", ",.0f")),
+    ("time", 8, 70, lambda sweep, run: duration(sweep.run_elapsed_s(run))),
+    ("left", 8, 60, lambda sweep, run: duration(sweep.run_left_s(run))),
+)
+"""Title, width, the least width of a terminal that has it, and what stands there; of a waiting run the first two do.
+
+Loss is that of training, `val %` and `test %` are top-1 accuracies, `left` is training alone; img/s is the speed so
+far, and that of the steady state once the run has ended."""
 
 
-class LiveDisplay(Display):
+def _of(figures: Mapping[str, Any] | None, name: str, form: str) -> str:
+    return figure((figures or {}).get(name), form)
+
+
+class LiveDisplay(QuietDisplay):
     """A line for each run, from the start of the sweep until this is left, which leaves all of them standing.
 
     It is drawn when something happens, and once a second for the clocks in it. What went wrong is said above it.
     """
 
     def __init__(self, console: Console | None = None, *, ticks: bool = True, **options: Any) -> None:
-        super().__init__(**options)
-        self._console, self._note = console or SteadyConsole(sys.stdout), ""
-        self._live = _Still(console=self._console, get_renderable=self._draw, auto_refresh=ticks, refresh_per_second=1)
+        console = console or SteadyConsole(sys.stdout)
+        super().__init__(console, console, **options)
+        self._note = ""
+        self._live = _Still(console=console, get_renderable=self._draw, auto_refresh=ticks, refresh_per_second=1)
 
     def sweep_started(self, plan: SweepPlan) -> None:
         self.callback(self._live.stop)
@@ -45,6 +58,11 @@ class LiveDisplay(Display):
         self._live.start(refresh=True)
 
     def show(self, event: Mapping[str, Any]) -> None:
+        if event["event"] == "sweep_finished":
+            self.close()
+            print_lines(self._console, *summary(self, which=lambda record: record.status != "ok"))
+            return
+        super().show(event)
         if event["event"] in ("run_started", "note"):
             self._note = event.get("text", "")
         if self._live.is_started:
@@ -52,26 +70,13 @@ class LiveDisplay(Display):
             self._live.refresh()
             self._live.is_still = event.get("phase") == "measuring"
 
-    def warn(self, text: str) -> None:
-        print_line(self._console, visible(text))  # above the view, where it stays
-
-    def run_finished(self, record: RunRecord) -> None:
-        super().run_finished(record)
-        if record.status != "ok":
-            self.warn(result_line(record))
-
-    def sweep_finished(self, end: SweepEnd) -> None:
-        self.close()
-        bad = [record for record in [*self.plan.skipped, *self.records] if record.status != "ok"]
-        print_line(self._console, summary(self, end, lines=bad))
-
     def _stop(self) -> None:
         super()._stop()
-        self._live.is_still = False  # for the last state, which is left standing
+        self._live.is_still, self._note = False, ""  # for the last state, which is left standing
 
     def _draw(self) -> Group:
         width, height = self._console.size
-        return view(self, width) if self.is_over else view(self, width, height, self._note)
+        return view(self, width, None if self.is_over else height, self._note)
 
 
 class _Still(Live):
@@ -89,38 +94,19 @@ def view(sweep: Display, width: int, height: int | None = None, note: str = "") 
     num_runs, begun = len(sweep.runs), sum(run.state != "waiting" for run in sweep.runs)
     room = num_runs if height is None else max(1, min(num_runs, height - 4))
     first = max(0, min(begun - 1 - room // 2, num_runs - room))
-    columns = [column for column in COLUMNS if column[2] <= width]
+    columns = [(title, cells, cell) for title, cells, least, cell in COLUMNS if least <= width]
     longest = max((cell_len(visible(run.planned["variant"])) for run in sweep.runs), default=0)
-    name_width = min(width - sum(column[1] + 1 for column in columns), max(3, longest))
+    name_width = min(width - sum(cells + 1 for _, cells, _ in columns), max(3, longest))
     table = Table(box=None, pad_edge=False, padding=(0, 1, 0, 0), header_style="bold")
-    for title, cells, _ in (("run", name_width, 0), *columns):
+    for title, cells, *_ in (("run", name_width), *columns):
         table.add_column(title, width=cells, no_wrap=True, justify="left" if title in ("run", "state") else "right")
     for run in sweep.runs[first : first + room]:
-        cells = [cell for cell, column in zip(_cells(sweep, run), COLUMNS, strict=False) if column in columns]
-        table.add_row(_shortened(visible(run.planned["variant"]), name_width), *cells)
+        told = columns[:2] if run.state == "waiting" else columns
+        name = _shortened(visible(run.planned["variant"]), name_width)
+        table.add_row(name, *(cell(sweep, run) for _, _, cell in told))
     unseen = f"; {first} runs above, {num_runs - first - room} below" if room < num_runs else ""
     lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in (_title(sweep) + unseen, visible(note))]
     return Group(lines[0], table, *lines[1 : 1 + bool(note)])
-
-
-def _cells(sweep: Display, run: RunView) -> list[str | Text]:
-    """What stands in the columns of a run, or in the first of them where nothing more is known."""
-    begun = [str(run.planned["seed"]), Text(run.state, STYLES.get(run.state, "cyan"))]
-    if run.state == "waiting":
-        return begun
-    epoch: Mapping[str, Any] = run.epoch or {}
-    metrics = (None if run.record is None else run.record.metrics) or {}
-    speed = epoch if run.record is None else run.record.throughput or {}
-    return [
-        *begun,
-        "{epoch}/{num_epochs}".format_map(epoch) if epoch else "-",
-        figure(epoch.get("train_loss"), ".4f"),
-        figure(epoch.get("val_top1_pct"), ".2f"),
-        figure(metrics.get("test_top1_pct"), ".2f"),
-        figure(speed.get("train_img_per_s"), ",.0f"),
-        duration(sweep.run_elapsed_s(run)),
-        duration(sweep.run_left_s(run)),
-    ]
 
 
 def _title(sweep: Display) -> str:

@@ -1,8 +1,8 @@
-"""Choices of precision and engine that were measured before, kept by configuration, hardware and software.
+"""What earlier processes have left for a run: its choice of precision and engine, and a checkpoint to go on from.
 
-A probe in another minute could choose otherwise: remembering it makes the runs of one sweep, and of its repetition on
-the same machine with the same software, the same experiment. To have it measured anew, delete the folder `choices` in
-the cache.
+Choices are kept by configuration, hardware and software. A probe in another minute could choose otherwise: remembering
+it makes the runs of one sweep, and of its repetition on the same machine with the same software, the same experiment.
+To have it measured anew, delete the folder `choices` in the cache.
 """
 
 from __future__ import annotations
@@ -15,12 +15,19 @@ from collections.abc import Mapping
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from benchmarks.records.json_files import read_json
-from benchmarks.records.schema import Environment
+from benchmarks.records.schema import Environment, Flag
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
 from fmnist_zoo.training.choose import Choice
+from fmnist_zoo.training.state import Checkpoints
+
+if TYPE_CHECKING:
+    from benchmarks.sweep.job import Job
+    from fmnist_zoo.training.fit import FitResult
+    from fmnist_zoo.training.ledger import Ledger
 
 
 def choice_path(config_key: str, environment: Environment) -> Path | None:
@@ -59,3 +66,30 @@ def remember(path: Path | None, choice: Choice) -> None:
     dated = replace(choice, reason=f"{choice.reason} (measured {datetime.now(UTC):%Y-%m-%d})")
     with contextlib.suppress(OSError):
         write_atomically(path, json.dumps(asdict(dated)).encode())
+
+
+def open_checkpoints(job: Job) -> Checkpoints | None:
+    """Where the run's state is kept, and what an earlier process has left there; None where none is to be kept."""
+    if (asked := job["checkpoint"]) is None:
+        return None
+    return Checkpoints(Path(asked["path"]), key=asked["key"], every_epochs=asked["every_epochs"])
+
+
+def begun_with(checkpoints: Checkpoints | None) -> Choice | None:
+    """The precision and engine of the process that left a checkpoint."""
+    if checkpoints is None or (state := checkpoints.state) is None:
+        return None
+    return Choice(precision=state.precision, engine=state.engine, reason=state.about.get("reason"))
+
+
+def resumed_flag(result: FitResult, ledger: Ledger) -> Flag | None:
+    """What a reader has to know of a run that went on; None where it was never ended."""
+    if result.resumed_epochs is None:
+        return None
+    return {
+        "kind": "resumed",
+        "evidence": f"A process that was ended trained the first {result.resumed_epochs} of {len(result.history)} "
+        f"epochs; {ledger.carried_s:.1f} s of the wall time were its own, without what it did after its checkpoint. "
+        "Load is that of the rest, and the energy isn't known.",
+        "advice": None,
+    }

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.records.schema import Environment
-from benchmarks.sweep.choice_cache import choice_path, remember, remembered
+from benchmarks.sweep.earlier import choice_path, remember, remembered
 from fmnist_zoo.training.choose import Choice
 from tests.benchmarks.sample_records import make_record
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fmnist_zoo.models.base import Classifier
-from fmnist_zoo.spec import ModelSpec
+from fmnist_zoo.spec import ModelSpec, nearest
 
 PADDED = 32
 """28 pixels are padded to this side: most nets halve the resolution five times."""
@@ -68,8 +68,6 @@ def fit_to(images: Float[Tensor, "batch 1 28 28"], side: int) -> Float[Tensor, "
 def timm_spec(name: str) -> ModelSpec:
     """The specification of `timm/NAME`; ValueError, naming the nearest, where timm has no such model."""
     import timm
-
-    from fmnist_zoo.options import nearest
 
     timm_name = name.removeprefix("timm/")
     if not timm.is_model(timm_name):

@@ -12,6 +12,7 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import numpy as np
 from benchmarks.measure.memory import peak_resident_mib
 from benchmarks.peers.arms import ARMS, Arm
 from benchmarks.peers.task import Predict, Task
-from benchmarks.workers.server import serve
+from benchmarks.workers.server import serve, training_arithmetic
 
 
 def main() -> None:
@@ -34,7 +35,8 @@ def main() -> None:
     session = Session(task, arm, emit)
     emit({"event": "ready"})
     session.wait()
-    module.train(task, session.pause)
+    with training_arithmetic() if arm.framework == "torch" else nullcontext():  # XLA has an arithmetic of its own
+        module.train(task, session.pause)
 
 
 def framework_environment(device: str) -> dict[str, str]:

@@ -6,7 +6,6 @@ Jobs come as JSON lines on standard input, answers go out as JSON lines; what li
 from __future__ import annotations
 
 import json
-import sys
 
 from benchmarks.selfcheck.config import SelfcheckJob
 from benchmarks.workers.server import Emit, serve, training_arithmetic
@@ -17,11 +16,11 @@ def main() -> None:
 
     A comparison is answered by an event `comparison` as soon as it is done.
     """
-    emit = serve()
+    jobs, emit = serve()
     import benchmarks.selfcheck.measure  # noqa: F401  # before it is ready: a job's time begins after the imports
 
     emit({"event": "ready"})
-    for line in sys.stdin:
+    for line in jobs:
         with training_arithmetic():
             measure(json.loads(line), emit)
 

@@ -20,12 +20,12 @@ from benchmarks.workers.server import Emit, serve, training_arithmetic
 
 def main() -> None:
     """Serve jobs from standard input until it ends."""
-    emit = serve()
+    jobs, emit = serve()
     from benchmarks.sweep.training_run import Experiment  # torch, timm, scikit-learn: the import that is booked as such
 
     experiment = Experiment()
     emit({"event": "ready"})
-    for line in sys.stdin:
+    for line in jobs:
         job: Job = json.loads(line)
         emit({"event": "done", **carry_out(experiment, job, emit)})
 

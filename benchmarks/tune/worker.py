@@ -93,10 +93,10 @@ class Trainer:
 
 def main() -> None:
     """Serve trials from standard input until it ends."""
-    emit = serve()
+    jobs, emit = serve()
     trainer = Trainer()
     emit({"event": "ready"})
-    for line in sys.stdin:
+    for line in jobs:
         started = time.perf_counter()
         result: dict[str, Any] = dict.fromkeys(TrialResult.__annotations__)
         try:

@@ -1,7 +1,7 @@
 """The worker's side of a worker process: its environment, its answers, and its end.
 
-Jobs come as JSON lines on standard input. Standard output carries nothing but answers; whatever libraries print goes to
-standard error.
+Jobs come as JSON lines on what standard input was at the start, answers go to what standard output was. Afterwards
+whatever libraries print goes to standard error, and who asks for input gets none.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TextIO
 
 Emit = Callable[[dict[str, Any]], None]
 
@@ -59,10 +59,25 @@ def training_arithmetic() -> Iterator[None]:
         torch.set_flush_denormal(before)
 
 
-def serve() -> Emit:
-    """Begin to serve: from now on this process has answers to give, and ends with the one that has started it."""
+def serve() -> tuple[TextIO, Emit]:
+    """Begin to serve: from now on this process has answers to give, and ends with the one that has started it.
+
+    Returns the jobs, one a line, and the way to answer.
+    """
     threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
-    return open_answers()
+    return open_jobs(), open_answers()
+
+
+def open_jobs() -> TextIO:
+    """Take standard input for jobs, one JSON line each; for everybody else it is at its end from now on.
+
+    A model that calls `input()` or `breakpoint()` would otherwise wait for the next job, which waits for the model.
+    """
+    jobs = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return jobs
 
 
 def open_answers() -> Emit:

@@ -24,11 +24,11 @@ from tests.benchmarks.sample_records import make_record, write_records
 
 SERVE = """
 import ctypes, json, os, subprocess, sys, time
-from benchmarks.workers.server import open_answers
+from benchmarks.workers.server import open_answers, open_jobs
 
-emit = open_answers()
+jobs, emit = open_jobs(), open_answers()
 emit({"event": "ready"})
-for line in sys.stdin:
+for line in jobs:
     job = json.loads(line)
     exec(job["code"])
     emit({"event": "done", "status": "ok", "error": None})
@@ -89,6 +89,17 @@ def test_a_segmentation_fault_leaves_the_last_lines_of_its_own_log(worker: Worke
     assert caught.value.status == "failed" and "signal 11" in message
     assert "about to fall" in message and "Segmentation fault" in message and "string_at" in message
     assert "of an earlier run" not in message and len(message) < 10_000
+
+
+@pytest.mark.parametrize(("code", "error"), [("input()", "EOFError"), ("breakpoint()\nprint()", "BdbQuit")])
+def test_a_run_that_asks_for_input_is_told_that_there_is_none(code: str, error: str, worker: Worker) -> None:
+    asks = (
+        f"try: exec({code!r})\nexcept BaseException as error: emit({{'event': 'note', 'error': type(error).__name__}})"
+    )
+    events: list[dict[str, Any]] = []
+    assert worker.run(job(asks), events.append, timeout_s=60)["status"] == "ok"
+    assert events == [{"error": error}]
+    assert worker.run(job("assert sys.gettrace() is None"), ignore)["status"] == "ok"  # nothing slows what comes next
 
 
 def test_a_copy_that_a_run_forks_off_answers_nothing_and_the_worker_goes_on(worker: Worker) -> None:

@@ -26,6 +26,7 @@ PROBE = """
 import json, os, torch
 tiny = torch.full((2**18,), 1e-40)  # so many that all threads have some
 found = {"denormals": (tiny * 1).count_nonzero().item(), "threads": torch.get_num_threads(), **os.environ}
+found["no_input"] = os.path.samestat(os.fstat(0), os.stat(os.devnull))
 with open(os.environ["PROBE"], "w") as file:
     json.dump(found, file)
 os._exit(7)
@@ -84,6 +85,7 @@ def test_every_process_that_trains_computes_alike(
     assert "exit code 7" in kind(small, tmp_path)
     found = json.loads((tmp_path / "found.json").read_text())
     assert found["denormals"] == 0 and found["threads"] == 2
+    assert found["no_input"]
     assert {name: found[name] for name in VARIABLES} == {name: environment()[name] for name in VARIABLES}
 
 

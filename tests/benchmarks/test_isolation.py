@@ -91,6 +91,22 @@ def test_a_segmentation_fault_leaves_the_last_lines_of_its_own_log(worker: Worke
     assert "of an earlier run" not in message and len(message) < 10_000
 
 
+def test_a_run_that_prints_without_end_costs_neither_disk_nor_memory_and_its_last_lines_are_kept(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before_mib = psutil.Process().memory_info().rss / 2**20
+    flood = "print('of an earlier run')\nfor _ in range(3_000): sys.stderr.write(('noise ' * 100 + '\\n') * 100)"
+    assert worker.run(job(flood), ignore, timeout_s=120)["status"] == "ok"  # 180 MB
+    tail = worker.log_tail()
+    assert tail.count("noise") > 1000 and "of an earlier run" not in tail and len(tail) < 21_000
+    assert psutil.Process().memory_info().rss / 2**20 < before_mib + 60 and list(tmp_path.iterdir()) == []
+    child = "subprocess.run([sys.executable, '-c', 'import os; print(\"from a child\"); os.abort()']); os._exit(4)"
+    with pytest.raises(WorkerDiedError, match="exit code 4") as caught:
+        worker.run(job(child), ignore)
+    assert "from a child" in str(caught.value) and "noise" not in str(caught.value)
+
+
 @pytest.mark.parametrize(("code", "error"), [("input()", "EOFError"), ("breakpoint()\nprint()", "BdbQuit")])
 def test_a_run_that_asks_for_input_is_told_that_there_is_none(code: str, error: str, worker: Worker) -> None:
     asks = (
@@ -137,7 +153,7 @@ serve = "import os, threading; from benchmarks.workers.server import end_with_pa
 worker = Worker(1, command=(sys.executable, "-c", serve))
 print(worker._environment["FMNIST_ZOO_WORKER"], flush=True)
 code = "subprocess.Popen(['sleep', '1000'], start_new_session=True)\\n" \\
-    "emit({'event': 'note'}) if os.fork() else None; time.sleep(1000)"
+    "emit({'event': 'note'}) if os.fork() else None\\nwhile True: print('going on'); time.sleep(0.01)"
 worker.run({"code": code}, lambda event: print("up", flush=True))
 """
     runner = psutil.Popen([sys.executable, "-c", code, SERVE], stdout=-1, text=True, cwd=Path(__file__).parents[2])

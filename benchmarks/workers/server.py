@@ -6,10 +6,12 @@ whatever libraries print goes to standard error, and who asks for input gets non
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
 import signal
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,6 +22,8 @@ Emit = Callable[[dict[str, Any]], None]
 
 STACK_SIGNAL = signal.SIGUSR1
 """On it a worker prints where it is: the last that is heard of one that hangs."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2): the signal that comes when the thread that started this process is gone."""
 
 
 def environment(num_threads: int | None = None) -> dict[str, str]:
@@ -64,7 +68,7 @@ def serve() -> tuple[TextIO, Emit]:
 
     Returns the jobs, one a line, and the way to answer.
     """
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
+    end_with_parent()
     return open_jobs(), open_answers()
 
 
@@ -99,12 +103,18 @@ def open_answers() -> Emit:
     return emit
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent() -> None:
     """A worker whose runner was killed has nobody to answer to: end it and its children, even within an epoch.
 
-    Args:
-        parent: the process id of the runner.
+    Where it is stopped, Linux lets it go on for that; elsewhere it ends as soon as somebody else does.
     """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     from benchmarks.workers.process_tree import MARK, end_marked

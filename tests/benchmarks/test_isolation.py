@@ -22,6 +22,9 @@ from benchmarks.workers.signals import SIGNALS, Interrupts
 from benchmarks.workers.slot import Seat
 from tests.benchmarks.sample_records import make_record, write_records
 
+ONLY_LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux wakes a stopped process whose parent is gone"
+)
 SERVE = """
 import ctypes, json, os, subprocess, sys, time
 from benchmarks.workers.server import open_answers, open_jobs
@@ -143,13 +146,13 @@ def test_garbage_on_the_pipe_is_something_printed_and_no_answer() -> None:
     process.close()
 
 
-def test_a_worker_whose_runner_was_killed_ends_with_its_children(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_stopped", [False, pytest.param(True, marks=ONLY_LINUX)])
+def test_a_worker_whose_runner_was_killed_ends_with_its_children(is_stopped: bool) -> None:
     """The runner itself is a process here, and is killed in the middle of a run."""
     code = """
 import sys
 from benchmarks.workers.client import Worker
-serve = "import os, threading; from benchmarks.workers.server import end_with_parent\\n" \\
-    "threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()\\n" + sys.argv[1]
+serve = "from benchmarks.workers.server import end_with_parent; end_with_parent()\\n" + sys.argv[1]
 worker = Worker(1, command=(sys.executable, "-c", serve))
 print(worker._environment["FMNIST_ZOO_WORKER"], flush=True)
 code = "subprocess.Popen(['sleep', '1000'], start_new_session=True)\\n" \\
@@ -159,6 +162,9 @@ worker.run({"code": code}, lambda event: print("up", flush=True))
     runner = psutil.Popen([sys.executable, "-c", code, SERVE], stdout=-1, text=True, cwd=Path(__file__).parents[2])
     mark = runner.stdout.readline().strip()
     assert runner.stdout.readline().strip() == "up" and len(list(marked(mark))) > 2
+    if is_stopped:
+        for process in marked(mark):
+            process.suspend()
     runner.kill()
     runner.wait()
     deadline = time.monotonic() + 30

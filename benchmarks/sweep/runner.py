@@ -95,7 +95,7 @@ class Runner:
         check_out_dir(options.out, self.machine)
         self.store = RecordStore(options.out / self.machine)
         check_writable(self.store.runs_dir, "--out", options.out)
-        self._reporting = Reporting(lambda: write_tables(options.out, self.machine), display.warn)
+        self._reporting = Reporting(self._write_tables, display.warn)
         self._attempts = Attempts(
             plan,
             options,
@@ -131,10 +131,22 @@ class Runner:
             except KeyboardInterrupt:
                 results.interrupted = True
             finally:
-                self._reporting.finish()
+                results.interrupted |= self._reporting_ends()
         results.interrupted |= self._interrupts.came
         results.tables_complete = not self._reporting.is_behind
         return results
+
+    def _reporting_ends(self) -> bool:
+        """Write the last tables; whether somebody broke that off."""
+        try:
+            self._reporting.finish()
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _write_tables(self) -> None:
+        check = (lambda: None) if self.isolation.in_process else self._interrupts.check
+        write_tables(self.options.out, self.machine, check)
 
     def _environment(self) -> Environment:
         in_process = self.isolation.in_process

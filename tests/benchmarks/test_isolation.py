@@ -334,6 +334,47 @@ def test_tables_of_many_records_are_the_same_from_a_process_of_their_own(
         live_report.write_tables(tmp_path, "machine")
 
 
+@pytest.fixture
+def slow_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder whose tables take a process of their own, and so long that nobody waits for them."""
+    write_records(tmp_path / "machine", make_record())
+    os.mkfifo(tmp_path / "slow.py")  # imported by the process: who opens it waits for a writer
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'slow.py')!r})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(live_report, "MANY_RECORDS", 1)
+    return tmp_path
+
+
+def test_tables_that_take_too_long_are_given_up(slow_report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_report, "LIMIT_S", 0.5)
+    with pytest.raises(RuntimeError, match=r"not done after 0\.5 s; python -m benchmarks\.report makes them"):
+        live_report.write_tables(slow_report, "machine")
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_the_second_signal_ends_tables_that_are_being_written_and_no_others_are_begun(slow_report: Path) -> None:
+    started: list[int] = []
+
+    def write() -> None:
+        started.append(1)
+        live_report.write_tables(slow_report, "machine", check)
+
+    def check() -> None:
+        if interrupts.count < 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        interrupts.check()
+
+    said: list[str] = []
+    with Interrupts(said.append) as interrupts:
+        tables = Reporting(write, said.append)
+        with pytest.raises(KeyboardInterrupt):
+            tables.note()
+        tables.finish()
+    assert tables.is_behind and started == [1] and len(said) == 1 and "finished first" in said[0]
+    assert psutil.Process().children() == []
+
+
 def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:
     clock, said = FakeClock(), list[str]()
     clock.fault = OSError("no space left on device")

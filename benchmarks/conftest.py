@@ -11,7 +11,7 @@ import pytest
 
 from benchmarks.measure.environment import hardware, software
 from benchmarks.measure.machine_details import details
-from benchmarks.workers.server import environment
+from benchmarks.workers.server import environment, training_arithmetic
 
 if TYPE_CHECKING:
     import torch
@@ -91,9 +91,9 @@ def compiler_forgets() -> Iterator[None]:
     """Begin with a compiler that knows no other variant, whose recompiles would count against this one's limit."""
     import torch
 
-    torch.set_flush_denormal(True)  # as a run's worker does
     torch._dynamo.reset()
-    yield
+    with training_arithmetic():
+        yield
     torch._dynamo.reset()  # what was compiled holds on to models and their memory
 
 

@@ -112,13 +112,14 @@ def _sweep(
         results = runner.run(done=before, deadline=deadline)
     except OSError as error:
         display.warn(f"a result can't be written: {error}; what was written before is whole")
-        results = Results(tables_complete=False)
+        results = Results(all_in_place=False)
     if options.figures and results.records and not results.interrupted:
         results.tables_complete &= _drawn(display, options.out, runner.machine)
     good = {(record.config_key, record.seed) for record in results.records if record.status == "ok"}
     complete = all((variant.key, seed) in good for variant in plan.variants for seed in plan.seeds)
     complete = complete and results.comparisons_complete and not results.interrupted
-    exit_code = 0 if results.tables_complete and all(run.status == "ok" for run in results.records) else 1
+    written = results.tables_complete and results.all_in_place
+    exit_code = 0 if written and all(run.status == "ok" for run in results.records) else 1
     if results.interrupted:
         exit_code = INTERRUPTED
     display.sweep_finished(exit_code=exit_code, complete=complete)

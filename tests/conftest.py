@@ -7,7 +7,6 @@ else the machine does.
 
 import dataclasses
 import os
-from collections.abc import Iterator
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported; processes that tests start inherit it
 
@@ -49,13 +48,6 @@ def small(fashion_mnist: Dataset) -> Dataset:
         train=fashion_mnist.train.select(torch.arange(2000)),
         test=fashion_mnist.test.select(torch.arange(1000)),
     )
-
-
-@pytest.fixture(autouse=True)
-def denormal_numbers() -> Iterator[None]:
-    """Runs in this process flush denormal numbers to zero, for good: the tests after them would compute with others."""
-    yield
-    torch.set_flush_denormal(False)
 
 
 @pytest.fixture

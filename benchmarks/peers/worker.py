@@ -12,29 +12,31 @@ import os
 import sys
 import time
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
-from typing import Any
+from typing import TextIO
 
 import numpy as np
 
 from benchmarks.measure.memory import peak_resident_mib
 from benchmarks.peers.arms import ARMS, Arm
 from benchmarks.peers.task import Predict, Task
-from benchmarks.workers.server import serve
+from benchmarks.workers.server import Emit, serve, training_arithmetic
 
 
 def main() -> None:
     """Train as the task says, an epoch for each line of input; ends with the input."""
-    emit = serve()
+    jobs, emit = serve()
     task = Task.read(Path(sys.argv[1]))
     arms: dict[str, Arm] = {**ARMS}
     arm = arms[task.arm]
     os.environ.update(framework_environment(task.device))
     module = importlib.import_module(f"benchmarks.peers.arms.{arm.module}")
-    session = Session(task, arm, emit)
+    session = Session(task, arm, jobs, emit)
     emit({"event": "ready"})
     session.wait()
-    module.train(task, session.pause)
+    with training_arithmetic() if arm.framework == "torch" else nullcontext():  # XLA has an arithmetic of its own
+        module.train(task, session.pause)
 
 
 def framework_environment(device: str) -> dict[str, str]:
@@ -54,18 +56,19 @@ class Session:
     Args:
         task: what is trained.
         arm: by what.
+        jobs: a line for each epoch that is asked for.
         emit: sends an answer.
     """
 
-    def __init__(self, task: Task, arm: Arm, emit: Callable[[dict[str, Any]], None]) -> None:
-        self._task, self._emit = task, emit
+    def __init__(self, task: Task, arm: Arm, jobs: TextIO, emit: Emit) -> None:
+        self._task, self._jobs, self._emit = task, jobs, emit
         self._images = task.validation_images()
         self._synchronize, self._device = device_of(arm, task.device)
         self._started = 0.0
 
     def wait(self) -> None:
         """Return when the next epoch is asked for, and start the clock; end the process when there is none."""
-        if not sys.stdin.readline():
+        if not self._jobs.readline():
             raise SystemExit
         self._started = time.perf_counter()
 

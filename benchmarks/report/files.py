@@ -149,14 +149,15 @@ def check_page(path: Path) -> None:
 def _make(
     folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], index_dir: Path | None, figures: bool
 ) -> Found:
-    """Write pages and index, again until no run came meanwhile.
+    """Write pages and index, and once more where a run came meanwhile.
 
-    Without a lock: whoever writes a file last has seen every record that was there when it had finished, and a record
-    that came later has a writer of its own, who writes later still.
+    Without a lock: a record that comes while files are written has a writer of its own, who may be done before this one
+    and is then written over; so this one looks again. Only once: where runs come faster than pages are written, it
+    would never end, and the writers of those runs come after it.
     """
     for folder in filter(pages, folders()):
         remove_leftovers(folder)
-    while True:
+    for attempt in range(2):
         listing = _listing(folders())
         found = {folder: RecordStore(folder).read_all() for folder in folders()}
         for folder, (records, problems) in found.items():
@@ -165,8 +166,9 @@ def _make(
         machines = {folder.name: records for folder, (records, _) in found.items() if records}
         if machines and index_dir is not None:
             _write_page(index_dir / "README.md", index_page(machines))
-        if _listing(folders()) == listing:
+        if attempt or _listing(folders()) == listing:
             return found
+    raise AssertionError("the second attempt returns")
 
 
 def _listing(folders: Sequence[Path]) -> set[Path]:

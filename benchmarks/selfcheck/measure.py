@@ -45,7 +45,6 @@ class Arm:
     @classmethod
     def of(cls, job: SelfcheckJob) -> Arm:
         """The arm that a job names, with the images on its device."""
-        torch.set_flush_denormal(True)  # as a run's worker does
         dataset = load_dataset("fashion_mnist", root=job["data_dir"], progress=False)
         device, recipe = resolve_device(job["device"]), Recipe()
         return cls(

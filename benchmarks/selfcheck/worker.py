@@ -6,10 +6,9 @@ Jobs come as JSON lines on standard input, answers go out as JSON lines; what li
 from __future__ import annotations
 
 import json
-import sys
 
 from benchmarks.selfcheck.config import SelfcheckJob
-from benchmarks.workers.server import serve
+from benchmarks.workers.server import Emit, serve, training_arithmetic
 
 
 def main() -> None:
@@ -17,19 +16,26 @@ def main() -> None:
 
     A comparison is answered by an event `comparison` as soon as it is done.
     """
-    emit = serve()
-    from benchmarks.selfcheck.measure import Arm, comparisons, rates
+    jobs, emit = serve()
+    import benchmarks.selfcheck.measure  # noqa: F401  # before it is ready: a job's time begins after the imports
 
     emit({"event": "ready"})
-    for line in sys.stdin:
-        job: SelfcheckJob = json.loads(line)
-        arm = Arm.of(job)
-        if job["comparisons"] is None:
-            emit({"event": "done", **rates(arm)})
-            continue
-        for found in comparisons(arm, job["comparisons"]):
-            emit({"event": "comparison", **found})
-        emit({"event": "done", "num_threads": arm.num_threads})
+    for line in jobs:
+        with training_arithmetic():
+            measure(json.loads(line), emit)
+
+
+def measure(job: SelfcheckJob, emit: Emit) -> None:
+    """Do a job."""
+    from benchmarks.selfcheck.measure import Arm, comparisons, rates
+
+    arm = Arm.of(job)
+    if job["comparisons"] is None:
+        emit({"event": "done", **rates(arm)})
+        return
+    for found in comparisons(arm, job["comparisons"]):
+        emit({"event": "comparison", **found})
+    emit({"event": "done", "num_threads": arm.num_threads})
 
 
 if __name__ == "__main__":

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -30,6 +29,7 @@ from benchmarks.sweep.live_report import Reporting, write_tables
 from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, decided, done_before
 from benchmarks.sweep.run_once import Attempts
+from benchmarks.sweep.safekeeping import Safekeeping
 from benchmarks.workers.client import NewWorker, Serving, Worker
 from benchmarks.workers.server import environment as worker_environment
 from benchmarks.workers.signals import Interrupts
@@ -49,12 +49,14 @@ class Results:
         comparisons_complete: whether each comparison of arms that it meant to make was made.
         interrupted: whether a person or the system asked it to end before it was through.
         tables_complete: whether the tables have all of it.
+        all_in_place: whether every result is in the results folder.
     """
 
     records: list[RunRecord] = field(default_factory=list)
     comparisons_complete: bool = True
     interrupted: bool = False
     tables_complete: bool = True
+    all_in_place: bool = True
 
 
 class Runner:
@@ -93,7 +95,8 @@ class Runner:
         check_out_dir(options.out, self.machine)
         self.store = RecordStore(options.out / self.machine)
         check_writable(self.store.runs_dir, "--out", options.out)
-        self._reporting = Reporting(lambda: write_tables(options.out, self.machine), display.warn)
+        self._reporting = Reporting(self._write_tables, display.warn)
+        self._safekeeping = Safekeeping(options.out, self.machine, display.warn)
         self._attempts = Attempts(
             plan,
             options,
@@ -110,10 +113,7 @@ class Runner:
         Returns the records of this sweep, also written to the store. After a Ctrl-C, or a signal that asks a program to
         end, the run at hand is still finished and nothing new begins; a second one ends that run, of which no record is
         left, and its process at once. With runs in this process the first one breaks off the run. In each case the
-        tables have everything that was finished.
-
-        Raises:
-            OSError: a record can't be written; the message says where it was put instead.
+        tables have everything that was finished. A result that can't be written where it belongs is put elsewhere.
         """
         self._done, results = done, Results(records=list(done.runs.values()))
         self._attempts.take_over(results.records)
@@ -129,10 +129,23 @@ class Runner:
             except KeyboardInterrupt:
                 results.interrupted = True
             finally:
-                self._reporting.finish()
+                results.interrupted |= self._reporting_ends()
         results.interrupted |= self._interrupts.came
         results.tables_complete = not self._reporting.is_behind
+        results.all_in_place = self._safekeeping.all_in_place
         return results
+
+    def _reporting_ends(self) -> bool:
+        """Write the last tables; whether somebody broke that off."""
+        try:
+            self._reporting.finish()
+        except KeyboardInterrupt:
+            return True
+        return False
+
+    def _write_tables(self) -> None:
+        check = (lambda: None) if self.isolation.in_process else self._interrupts.check
+        write_tables(self.options.out, self.machine, check)
 
     def _environment(self) -> Environment:
         in_process = self.isolation.in_process
@@ -184,7 +197,8 @@ class Runner:
                 continue
             if self._is_over(deadline):
                 return False
-            ArmsStore(self.options.out / self.machine).write(sweep.compare(group))
+            comparison = sweep.compare(group)
+            self._safekeeping.keep(comparison, lambda folder, record=comparison: ArmsStore(folder).write(record))
             self._reporting.note()
         return True
 
@@ -254,7 +268,11 @@ class Runner:
         if path is None:
             return None
         if not self.options.resumes:
-            path.unlink(missing_ok=True)  # this run begins anew
+            try:
+                path.unlink(missing_ok=True)  # this run begins anew
+            except OSError as error:
+                self.display.warn(f"the run keeps no checkpoint, since an old one can't be removed: {error}")
+                return None
         if self.options.checkpoint_every is None and not path.exists():
             return None
         return {"path": str(path), "key": path.stem, "every_epochs": self.options.checkpoint_every}
@@ -278,33 +296,25 @@ class Runner:
         }  # fmt: skip
         record = assembled(variant, seed, result, **about)
         try:
-            self._write(record)
+            in_place = self._keep(record)
         except ValueError as error:
             message = f"what the worker answered is no record: {error}"
             ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
             record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
-            self._write(record)
-        _forget_checkpoint(kept_in, record)
+            in_place = self._keep(record)
+        if in_place:
+            _forget_checkpoint(kept_in, record)
         self._reporting.note()
         self.display.run_finished(record)
         return record
 
-    def _write(self, record: RunRecord) -> None:
-        """Keep a record.
-
-        Raises:
-            ValueError: it doesn't fit the schema.
-            OSError: it can't be written into the results folder; the message says where it was put instead.
-        """
-        try:
-            self.store.write(record)
-        except OSError as error:
-            path = RecordStore(Path(tempfile.gettempdir()) / "fmnist-zoo-unsaved").write(record)
-            where = f"the record of the last run is in {path}, and belongs in {self.store.runs_dir}"
-            raise OSError(f"{error}; {where}") from error
+    def _keep(self, record: RunRecord) -> bool:
+        """Keep a record; whether it is where it belongs. ValueError where it doesn't fit the schema."""
+        return self._safekeeping.keep(record, lambda folder: RecordStore(folder).write(record))
 
 
 def _forget_checkpoint(path: Path | None, record: RunRecord) -> None:
     """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
     if path is not None and record.status in ("ok", "diverged"):
-        path.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # the next sweep that resumes tries again
+            path.unlink(missing_ok=True)

@@ -49,7 +49,6 @@ class Experiment:
     """
 
     def __init__(self) -> None:
-        torch.set_flush_denormal(True)  # denormal numbers slow a CPU down and change no result that matters
         self.found: dict[str, Any] = {}
         self._dataset: Dataset | None = None
         self._choice: Choice | None = None

@@ -15,17 +15,17 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.sweep.job import Job
-from benchmarks.workers.server import Emit, serve
+from benchmarks.workers.server import Emit, serve, training_arithmetic
 
 
 def main() -> None:
     """Serve jobs from standard input until it ends."""
-    emit = serve()
+    jobs, emit = serve()
     from benchmarks.sweep.training_run import Experiment  # torch, timm, scikit-learn: the import that is booked as such
 
     experiment = Experiment()
     emit({"event": "ready"})
-    for line in sys.stdin:
+    for line in jobs:
         job: Job = json.loads(line)
         emit({"event": "done", **carry_out(experiment, job, emit)})
 
@@ -36,7 +36,7 @@ def carry_out(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
 
     as_asked = deterministic_algorithms() if job["config"].get("deterministic") else nullcontext()
     try:
-        with as_asked:
+        with training_arithmetic(), as_asked:
             return {"status": "ok", "error": None, **_task(experiment, job["task"])(job, emit)}
     except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its row, not the sweep's end
         traceback.print_exc()

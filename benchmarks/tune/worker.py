@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from benchmarks.records.tuning import TrialResult
 from benchmarks.sweep.worker import status_of
-from benchmarks.workers.server import serve
+from benchmarks.workers.server import serve, training_arithmetic
 
 if TYPE_CHECKING:
     from fmnist_zoo.data.datasets import Dataset
@@ -93,14 +93,15 @@ class Trainer:
 
 def main() -> None:
     """Serve trials from standard input until it ends."""
-    emit = serve()
+    jobs, emit = serve()
     trainer = Trainer()
     emit({"event": "ready"})
-    for line in sys.stdin:
+    for line in jobs:
         started = time.perf_counter()
         result: dict[str, Any] = dict.fromkeys(TrialResult.__annotations__)
         try:
-            result |= {"status": "ok", **trainer(json.loads(line))}
+            with training_arithmetic():
+                result |= {"status": "ok", **trainer(json.loads(line))}
         except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its trial
             traceback.print_exc()
             result |= {"status": status_of(error), "error": f"{type(error).__name__}: {error}"}

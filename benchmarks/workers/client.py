@@ -8,7 +8,6 @@ import os
 import secrets
 import signal
 import subprocess
-import tempfile
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
@@ -16,14 +15,11 @@ from typing import Any, Literal, Protocol
 
 import psutil
 
+from benchmarks.workers.log import WorkerLog
 from benchmarks.workers.process_tree import MARK, end_tree, oom_kills
 from benchmarks.workers.server import STACK_SIGNAL, environment
 from benchmarks.workers.signals import Interrupts
 
-LOG_LINES = 40
-LOG_LINE_CHARACTERS = 500
-LOG_BYTES = LOG_LINES * LOG_LINE_CHARACTERS * 4
-"""What is read of a log at most, from its end: a model may have printed gigabytes."""
 CHUNK_BYTES = 2**16
 LOOK_S = 1.0
 """How often to see whether the process still lives: a child that it forked may keep its pipe open."""
@@ -70,7 +66,7 @@ NewWorker = Callable[[Mapping[str, str]], Serving]
 
 
 class Worker:
-    """A worker process, started at the first job. Its log goes to a temporary file.
+    """A worker process, started at the first job. Of its log the last lines are kept.
 
     Args:
         num_threads: of OpenMP in it, unless a person has set another number; the physical cores if not given.
@@ -93,9 +89,7 @@ class Worker:
         self._command = command
         self._mark = secrets.token_hex(16)
         self._environment = {**environment(num_threads), **(variables or {}), MARK: self._mark}
-        # Open for as long as the worker lives, which no `with` block spans.
-        self._log = tempfile.TemporaryFile()  # noqa: SIM115
-        self._log_start = 0
+        self._log = WorkerLog()
         self._process: subprocess.Popen[bytes] | None = None
         self._unread = b""
         self._interrupts = interrupts
@@ -117,7 +111,7 @@ class Worker:
             KeyboardInterrupt: a second signal came.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        self._log_start = os.fstat(self._log.fileno()).st_size
+        self._log.begin()
         self._kills_before = oom_kills()
         try:
             process = self._started(deadline)
@@ -135,11 +129,7 @@ class Worker:
 
     def log_tail(self) -> str:
         """The last lines that the process printed since it was last asked for something."""
-        descriptor = self._log.fileno()
-        start = max(self._log_start, os.fstat(descriptor).st_size - LOG_BYTES)
-        # The process writes at the offset that it shares with this file, which must therefore not be moved.
-        text = os.pread(descriptor, LOG_BYTES, start).decode("utf-8", "replace")
-        return "\n".join(line[:LOG_LINE_CHARACTERS] for line in text.splitlines()[-LOG_LINES:])
+        return self._log.tail()
 
     def resident_mib(self) -> float | None:
         """Memory that the process holds now; None where it doesn't live."""
@@ -168,10 +158,12 @@ class Worker:
                 self._command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=self._log,
+                stderr=self._log.writer,
+                pass_fds=(self._log.reader,),
                 env=self._environment,
                 start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends the worker in good order
             )
+            self._log.listen()
             if self._next_event(deadline) is None:
                 raise self._death()
             self.import_s = time.perf_counter() - started
@@ -184,7 +176,7 @@ class Worker:
                 event = json.loads(line)
                 if isinstance(event, dict) and isinstance(event.get("event"), str):
                     return event
-            os.write(self._log.fileno(), line + b"\n")
+            self._log.add(line + b"\n")
         return None
 
     def _next_line(self, deadline: float | None) -> bytes | None:

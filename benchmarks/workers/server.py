@@ -1,24 +1,29 @@
 """The worker's side of a worker process: its environment, its answers, and its end.
 
-Jobs come as JSON lines on standard input. Standard output carries nothing but answers; whatever libraries print goes to
-standard error.
+Jobs come as JSON lines on what standard input was at the start, answers go to what standard output was. Afterwards
+whatever libraries print goes to standard error, and who asks for input gets none.
 """
 
 from __future__ import annotations
 
+import ctypes
 import faulthandler
 import json
 import os
 import signal
+import sys
 import threading
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TextIO
 
 Emit = Callable[[dict[str, Any]], None]
 
 STACK_SIGNAL = signal.SIGUSR1
 """On it a worker prints where it is: the last that is heard of one that hangs."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2): the signal that comes when the thread that started this process is gone."""
 
 
 def environment(num_threads: int | None = None) -> dict[str, str]:
@@ -41,10 +46,42 @@ def environment(num_threads: int | None = None) -> dict[str, str]:
     return {**wanted, **os.environ}
 
 
-def serve() -> Emit:
-    """Begin to serve: from now on this process has answers to give, and ends with the one that has started it."""
-    threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()
-    return open_answers()
+@contextmanager
+def training_arithmetic() -> Iterator[None]:
+    """Compute as every process that trains does, runs, trials and comparisons alike; afterwards as before.
+
+    Denormal numbers are taken for zero: they slow a CPU down and change no result that matters. Threads inherit that
+    from the one that starts them, so it must be in force before torch first computes.
+    """
+    import torch
+
+    before = bool(torch.tensor([1e-40]) * 1 == 0)
+    torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+def serve() -> tuple[TextIO, Emit]:
+    """Begin to serve: from now on this process has answers to give, and ends with the one that has started it.
+
+    Returns the jobs, one a line, and the way to answer.
+    """
+    end_with_parent()
+    return open_jobs(), open_answers()
+
+
+def open_jobs() -> TextIO:
+    """Take standard input for jobs, one JSON line each; for everybody else it is at its end from now on.
+
+    A model that calls `input()` or `breakpoint()` would otherwise wait for the next job, which waits for the model.
+    """
+    jobs = os.fdopen(os.dup(0), encoding="utf-8")
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    return jobs
 
 
 def open_answers() -> Emit:
@@ -66,12 +103,18 @@ def open_answers() -> Emit:
     return emit
 
 
-def end_with_parent(parent: int) -> None:
+def end_with_parent() -> None:
     """A worker whose runner was killed has nobody to answer to: end it and its children, even within an epoch.
 
-    Args:
-        parent: the process id of the runner.
+    Where it is stopped, Linux lets it go on for that; elsewhere it ends as soon as somebody else does.
     """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(1.0)
     from benchmarks.workers.process_tree import MARK, end_marked

@@ -21,13 +21,16 @@ from benchmarks.workers.process_tree import MARK, marked
 from benchmarks.workers.signals import SIGNALS, Interrupts
 from tests.benchmarks.sample_records import make_record, write_records
 
+ONLY_LINUX = pytest.mark.skipif(
+    sys.platform != "linux", reason="only Linux wakes a stopped process whose parent is gone"
+)
 SERVE = """
 import ctypes, json, os, subprocess, sys, time
-from benchmarks.workers.server import open_answers
+from benchmarks.workers.server import open_answers, open_jobs
 
-emit = open_answers()
+jobs, emit = open_jobs(), open_answers()
 emit({"event": "ready"})
-for line in sys.stdin:
+for line in jobs:
     job = json.loads(line)
     exec(job["code"])
     emit({"event": "done", "status": "ok", "error": None})
@@ -90,6 +93,33 @@ def test_a_segmentation_fault_leaves_the_last_lines_of_its_own_log(worker: Worke
     assert "of an earlier run" not in message and len(message) < 10_000
 
 
+def test_a_run_that_prints_without_end_costs_neither_disk_nor_memory_and_its_last_lines_are_kept(
+    worker: Worker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    before_mib = psutil.Process().memory_info().rss / 2**20
+    flood = "print('of an earlier run')\nfor _ in range(3_000): sys.stderr.write(('noise ' * 100 + '\\n') * 100)"
+    assert worker.run(job(flood), ignore, timeout_s=120)["status"] == "ok"  # 180 MB
+    tail = worker.log_tail()
+    assert tail.count("noise") > 1000 and "of an earlier run" not in tail and len(tail) < 21_000
+    assert psutil.Process().memory_info().rss / 2**20 < before_mib + 60 and list(tmp_path.iterdir()) == []
+    child = "subprocess.run([sys.executable, '-c', 'import os; print(\"from a child\"); os.abort()']); os._exit(4)"
+    with pytest.raises(WorkerDiedError, match="exit code 4") as caught:
+        worker.run(job(child), ignore)
+    assert "from a child" in str(caught.value) and "noise" not in str(caught.value)
+
+
+@pytest.mark.parametrize(("code", "error"), [("input()", "EOFError"), ("breakpoint()\nprint()", "BdbQuit")])
+def test_a_run_that_asks_for_input_is_told_that_there_is_none(code: str, error: str, worker: Worker) -> None:
+    asks = (
+        f"try: exec({code!r})\nexcept BaseException as error: emit({{'event': 'note', 'error': type(error).__name__}})"
+    )
+    events: list[dict[str, Any]] = []
+    assert worker.run(job(asks), events.append, timeout_s=60)["status"] == "ok"
+    assert events == [{"error": error}]
+    assert worker.run(job("assert sys.gettrace() is None"), ignore)["status"] == "ok"  # nothing slows what comes next
+
+
 def test_a_copy_that_a_run_forks_off_answers_nothing_and_the_worker_goes_on(worker: Worker) -> None:
     events: list[dict[str, Any]] = []
     result = worker.run(job("os.fork(); emit({'event': 'epoch', 'of': os.getpid()})"), events.append)
@@ -115,22 +145,25 @@ def test_garbage_on_the_pipe_is_something_printed_and_no_answer() -> None:
     process.close()
 
 
-def test_a_worker_whose_runner_was_killed_ends_with_its_children(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_stopped", [False, pytest.param(True, marks=ONLY_LINUX)])
+def test_a_worker_whose_runner_was_killed_ends_with_its_children(is_stopped: bool) -> None:
     """The runner itself is a process here, and is killed in the middle of a run."""
     code = """
 import sys
 from benchmarks.workers.client import Worker
-serve = "import os, threading; from benchmarks.workers.server import end_with_parent\\n" \\
-    "threading.Thread(target=end_with_parent, args=(os.getppid(),), daemon=True).start()\\n" + sys.argv[1]
+serve = "from benchmarks.workers.server import end_with_parent; end_with_parent()\\n" + sys.argv[1]
 worker = Worker(1, command=(sys.executable, "-c", serve))
 print(worker._environment["FMNIST_ZOO_WORKER"], flush=True)
 code = "subprocess.Popen(['sleep', '1000'], start_new_session=True)\\n" \\
-    "emit({'event': 'note'}) if os.fork() else None; time.sleep(1000)"
+    "emit({'event': 'note'}) if os.fork() else None\\nwhile True: print('going on'); time.sleep(0.01)"
 worker.run({"code": code}, lambda event: print("up", flush=True))
 """
     runner = psutil.Popen([sys.executable, "-c", code, SERVE], stdout=-1, text=True, cwd=Path(__file__).parents[2])
     mark = runner.stdout.readline().strip()
     assert runner.stdout.readline().strip() == "up" and len(list(marked(mark))) > 2
+    if is_stopped:
+        for process in marked(mark):
+            process.suspend()
     runner.kill()
     runner.wait()
     deadline = time.monotonic() + 30
@@ -298,6 +331,47 @@ def test_tables_of_many_records_are_the_same_from_a_process_of_their_own(
     (machine / "README.md").write_text("# my own page\n")
     with pytest.raises(RuntimeError, match=r"README\.md was not made by benchmarks\.report"):
         live_report.write_tables(tmp_path, "machine")
+
+
+@pytest.fixture
+def slow_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A results folder whose tables take a process of their own, and so long that nobody waits for them."""
+    write_records(tmp_path / "machine", make_record())
+    os.mkfifo(tmp_path / "slow.py")  # imported by the process: who opens it waits for a writer
+    (tmp_path / "sitecustomize.py").write_text(f"open({str(tmp_path / 'slow.py')!r})\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(live_report, "MANY_RECORDS", 1)
+    return tmp_path
+
+
+def test_tables_that_take_too_long_are_given_up(slow_report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(live_report, "LIMIT_S", 0.5)
+    with pytest.raises(RuntimeError, match=r"not done after 0\.5 s; python -m benchmarks\.report makes them"):
+        live_report.write_tables(slow_report, "machine")
+    assert psutil.Process().children() == []
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_the_second_signal_ends_tables_that_are_being_written_and_no_others_are_begun(slow_report: Path) -> None:
+    started: list[int] = []
+
+    def write() -> None:
+        started.append(1)
+        live_report.write_tables(slow_report, "machine", check)
+
+    def check() -> None:
+        if interrupts.count < 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        interrupts.check()
+
+    said: list[str] = []
+    with Interrupts(said.append) as interrupts:
+        tables = Reporting(write, said.append)
+        with pytest.raises(KeyboardInterrupt):
+            tables.note()
+        tables.finish()
+    assert tables.is_behind and started == [1] and len(said) == 1 and "finished first" in said[0]
+    assert psutil.Process().children() == []
 
 
 def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:

@@ -37,13 +37,12 @@ def sweep(tmp_path: Path, name: str, *options: str, seed: int = SEED) -> KilledS
 
 @pytest.fixture
 def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """One thread and no denormal numbers, as the workers of these sweeps have it."""
+    """One thread, as the workers of these sweeps have it."""
     monkeypatch.setenv("OMP_NUM_THREADS", "1")
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
-    torch.set_flush_denormal(False)
 
 
 def never_killed(out: Path, *options: str) -> Runner:

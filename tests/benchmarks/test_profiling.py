@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from benchmarks.records.store import RecordStore
 from benchmarks.run import main
@@ -55,7 +54,6 @@ def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiling, "kineto_available", lambda: False)
-    monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)  # for workers: it would outlast this test
     experiment = Experiment()
     experiment.found = {"flags": [], "throughput": {"train_img_per_s": None}}
     job: Any = {"machine_dir": str(tmp_path), "run_id": "x", "config": {"model": "mlp"}, "training_flops": 76_000}

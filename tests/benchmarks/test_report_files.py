@@ -197,6 +197,20 @@ def test_a_record_that_comes_while_a_report_is_written_is_in_it(results: Path, m
     assert "| transformer " in page
 
 
+def test_a_report_ends_where_runs_come_faster_than_it_is_written(
+    results: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index_page, seeds = files.index_page, iter(range(10, 15))
+
+    def another_run_comes(machines: Any) -> str:
+        write_records(results / "amd-epyc-2-cores", make_record(seed=next(seeds)))
+        return index_page(machines)
+
+    monkeypatch.setattr(files, "index_page", another_run_comes)
+    write_report(results, "amd-epyc-2-cores", figures=False)
+    assert next(seeds) == 12  # one repetition, which has the first of them
+
+
 WRITER = """
 import sys
 from pathlib import Path

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from rich.console import Console
@@ -221,7 +220,6 @@ def test_a_run_that_goes_on_and_then_fails_keeps_its_time_and_its_epochs(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """In a worker's own code: killed after the first epoch, resumed, and then broken off by an error."""
-    monkeypatch.setattr(torch, "set_flush_denormal", lambda mode: True)  # for workers: it would outlast this test
     monkeypatch.setattr(training_run, "load_dataset", lambda name, root, progress: small)
     recipe = {**VARIANT.config["recipe"], "budget": "epochs:3", "batch_size": 200}
     job: Any = {

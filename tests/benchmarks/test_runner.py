@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from benchmarks.records.store import RecordStore
+from benchmarks.sweep import safekeeping
 from benchmarks.sweep.assemble import complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
@@ -246,26 +247,31 @@ def test_an_answer_that_makes_no_record_is_a_failed_run_and_not_the_end(answer: 
     assert "answer" in str(records[0].error)
 
 
-def test_a_record_for_which_there_is_no_room_is_put_elsewhere_and_the_sweep_ends(
+def test_a_record_that_can_not_be_written_is_put_elsewhere_and_the_sweep_goes_on(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    elsewhere = tmp_path / "elsewhere"
-    elsewhere.mkdir()
-    monkeypatch.setattr("tempfile.tempdir", str(elsewhere))
+    monkeypatch.setattr(safekeeping, "DELAYS_S", (0.0,))
+    said: list[str] = []
+    display = Display()
+    monkeypatch.setattr(display, "warn", said.append)
     script = [good_result]
-    sweep = runner(two_models_two_seeds(), tmp_path / "out", script, [])
+    sweep = runner(two_models_two_seeds(), tmp_path / "out", script, [], display)
 
     def blocked(job: dict[str, Any]) -> dict[str, Any]:
         path = sweep.store.runs_dir / f"{job['run_id']}.json"
         path.mkdir()  # it stands in the way of a file as a full disk does
         return good_result(job)
 
-    script.append(blocked)
-    with pytest.raises(OSError, match="the record of the last run is in .* and belongs in"):
-        sweep.run()
-    kept, _ = RecordStore(elsewhere / "fmnist-zoo-unsaved").read_all()
-    assert [(record.model, record.seed) for record in kept] == [("mlp", 1)]
-    assert (sweep.store.machine_dir / "README.md").is_file()
+    script += [blocked, good_result, blocked]
+    results = sweep.run()
+    assert [record.status for record in results.records] == ["ok"] * 4
+    assert not results.all_in_place and results.tables_complete
+    (elsewhere,) = tmp_path.glob("fmnist-zoo-unsaved-*")  # one folder for both
+    kept, _ = RecordStore(elsewhere).read_all()
+    assert [(record.model, record.seed) for record in kept] == [("mlp", 1), ("lstm", 1)]
+    assert len(said) == 2 and all("belongs in" in line and str(sweep.store.runs_dir) in line for line in said)
+    here = [record for record in sweep.store.read_all()[0] if record.run_id not in {other.run_id for other in kept}]
+    assert [(record.model, record.seed) for record in here] == [("mlp", 0), ("lstm", 0)]
 
 
 def test_finished_runs_are_not_done_again(tmp_path: Path) -> None:

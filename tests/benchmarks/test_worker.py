@@ -57,7 +57,13 @@ def forks(model):
         os.fork()  # and both train on
         subprocess.Popen(["sleep", "1000"], start_new_session=True)
 
-MOODS = [raises, greedy, leaves, diverges, segfaults, forks]
+def asks(model):
+    input("may I? ")
+
+def stops(model):
+    breakpoint()
+
+MOODS = [raises, greedy, leaves, diverges, segfaults, forks, asks, stops]
 
 @register_model("moody", family="mlp", summary="misbehaves by its seed", reference="")
 class Moody(nn.Module):
@@ -200,15 +206,17 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
 ) -> None:
     """A record for each seed, with what happened; the good one is measured and its weights can be loaded."""
     out = tmp_path / "out"
-    arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "7", "--out", str(out), "--device", "cpu"]
+    arguments = ["--models", "moody", "--plugin", str(plugin), "--seeds", "9", "--out", str(out), "--device", "cpu"]
     recipe = ["--budget", "epochs:1", "--batch-size", "1000", "--precision", "fp32", "--no-figures"]
-    code = main([*arguments, *recipe, "--save-weights", "--on-oom", "halve", "--json"])
+    code = main([*arguments, *recipe, "--save-weights", "--on-oom", "halve", "--json", "--timeout", "120"])
     assert code == 1
     (machine,) = (path for path in out.iterdir() if path.is_dir())
     records = {record.seed: record for record in RecordStore(machine).read_all()[0]}
-    raises, greedy, leaves, diverges, segfaults, forks, good = (records[seed] for seed in range(7))
+    raises, greedy, leaves, diverges, segfaults, forks, asks, stops, good = (records[seed] for seed in range(9))
     assert [record.status for record in (raises, greedy, leaves)] == ["failed", "ok", "failed"]
     assert [record.status for record in (diverges, segfaults, forks, good)] == ["diverged", "failed", "ok", "ok"]
+    assert (asks.status, stops.status) == ("failed", "failed")
+    assert "EOFError" in str(asks.error) and "Quit" in str(stops.error) and "in forward" in str(stops.error)
     assert "in raises" in str(raises.error)  # the last lines of the log: where it happened
     assert "signal 11" in str(segfaults.error) and "about to fall" in str(segfaults.error)
     assert "a bug of the model's | with a pipe" in str(raises.error)
@@ -218,7 +226,7 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     page = (machine / "README.md").read_text()
     assert "| with a pipe" not in page
     failures = {seed: record for seed, record in records.items() if record.status != "ok"}
-    assert len(failures) == 4
+    assert len(failures) == 6
     assert all(f"- moody (batch changed), seed {seed}: {run.status}. " in page for seed, run in failures.items())
     assert greedy.config["recipe"]["batch_size"] == 1000 and greedy.throughput is not None
     assert greedy.throughput["train_batch_size"] == 500
@@ -226,8 +234,8 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
     events = events_in(capfd.readouterr().out)
-    assert events[0]["num_runs"] == 7 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
-    told = [event for event in events if event.get("seed") == 6]
+    assert events[0]["num_runs"] == 9 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
+    told = [event for event in events if event.get("seed") == 8]
     assert [event.get("phase", event["event"]) for event in told] == [
         *("run_started", "starting", "choosing", "training", "epoch", "testing", "measuring", "run_finished"),
     ]

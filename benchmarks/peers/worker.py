@@ -35,7 +35,7 @@ def main() -> None:
     session = Session(task, arm, jobs, emit)
     emit({"event": "ready"})
     session.wait()
-    with training_arithmetic() if arm.framework == "torch" else nullcontext():  # XLA has an arithmetic of its own
+    with training_arithmetic() if arm.framework == "torch" else nullcontext():  # the others load no torch
         module.train(task, session.pause)
 
 

@@ -8,9 +8,13 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
+from benchmarks.run import main
+from benchmarks.sweep import safekeeping
 from benchmarks.sweep.safekeeping import DELAYS_S, Safekeeping
 from tests.benchmarks.sample_records import make_record
+from tests.benchmarks.test_interrupted import TINY
 
 RECORD = make_record()
 
@@ -82,3 +86,23 @@ def test_a_result_that_no_folder_takes_is_printed(
     printed = json.loads(said[0][said[0].index("{") :])
     assert printed["run_id"] == RECORD.run_id and printed["metrics"]["test_top1_pct"] > 0
     assert list(tmp_path.glob("*/fmnist-zoo-unsaved-*")) == []
+
+
+def test_the_command_says_that_a_record_lies_elsewhere_and_has_exit_code_1(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(safekeeping, "DELAYS_S", (0.0,))
+    write, failures = RecordStore.write, iter([True, True])
+
+    def fails_twice(store: RecordStore, record: RunRecord) -> Path:
+        if next(failures, False):
+            raise OSError(errno.EIO, "a bad moment")
+        return write(store, record)
+
+    monkeypatch.setattr(RecordStore, "write", fails_twice)
+    arguments = ["--models", "tutorial_mlp_128_64", "--in-process", "--seeds", "2", "--no-figures", "--quiet"]
+    assert main([*arguments, "--out", str(tmp_path / "out"), *TINY]) == 1
+    (elsewhere,) = tmp_path.glob("fmnist-zoo-unsaved-*")
+    folders = (elsewhere, next((tmp_path / "out").glob("*/runs")).parent)
+    assert [[record.seed for record in RecordStore(folder).read_all()[0]] for folder in folders] == [[0], [1]]
+    assert "a bad moment" in capsys.readouterr().err

@@ -77,9 +77,9 @@ class InProcess:
 
         if self._experiment is None:
             started = time.perf_counter()
-            from benchmarks.sweep.training_run import Experiment
+            from benchmarks.sweep.training_run import TrainingRuns
 
-            self._experiment = Experiment()
+            self._experiment = TrainingRuns()
             self.import_s = time.perf_counter() - started
 
         def emit(event: dict[str, Any]) -> None:
@@ -102,7 +102,7 @@ class InProcess:
         gc.collect()
 
 
-class Seat:
+class Slot:
     """The place of a variant's worker: there is one when it is asked for, and none is left at the end; a context.
 
     Args:

@@ -14,7 +14,7 @@ from benchmarks.sweep.assemble import complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.earlier import choice_path
-from benchmarks.sweep.isolation import IN_PROCESS, Isolation, Seat
+from benchmarks.sweep.isolation import IN_PROCESS, Isolation, Slot
 from benchmarks.sweep.job import CheckpointJob, Job
 from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.workers.client import WorkerDiedError
@@ -63,7 +63,7 @@ class Attempts:
         variant: Variant,
         seed: int,
         name: str,
-        seat: Seat,
+        slot: Slot,
         *,
         decided: dict[str, str | None] | None,
         checkpoint: CheckpointJob | None,
@@ -74,7 +74,7 @@ class Attempts:
             variant: what to run.
             seed: of the run.
             name: its `run_id`.
-            seat: of the variant's worker.
+            slot: of the variant's worker.
             decided: precision and engine of the other seeds.
             checkpoint: of a training with the batch that was asked for.
         """
@@ -85,7 +85,7 @@ class Attempts:
             tried.append(config["recipe"]["batch_size"])
             job = self._job(variant, config, seed, name)
             job["decided"], job["checkpoint"] = decided, checkpoint if config == variant.config else None
-            result = self._ask(job, seat)
+            result = self._ask(job, slot)
             less = halved(config) if self._isolation.on_oom == "halve" else None
             if result["status"] != "oom" or less is None or self._is_stopping():
                 break
@@ -99,9 +99,9 @@ class Attempts:
             result["error"] = oom_error(result["error"], tried, device, may_halve=may_halve)
         return result
 
-    def _ask(self, job: Job, seat: Seat) -> dict[str, Any]:
+    def _ask(self, job: Job, slot: Slot) -> dict[str, Any]:
         """One attempt."""
-        worker, history = seat.worker, list[dict[str, Any]]()
+        worker, history = slot.worker, list[dict[str, Any]]()
 
         def on_event(event: dict[str, Any]) -> None:
             if "epoch" in event:
@@ -114,7 +114,7 @@ class Attempts:
             result = worker.run(job, on_event, timeout_s=self._isolation.timeout_s)
         except WorkerDiedError as death:
             result = {"status": death.status, "error": str(death), "history": history}
-            seat.clear()
+            slot.clear()
         else:
             if result.get("status") not in get_args(Status):
                 result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
@@ -127,7 +127,7 @@ class Attempts:
         result["ledger"] = complete_ledger(result.get("ledger"), import_s, wall_s, unknown=unknown)
         if self._isolation.in_process:
             result["flags"] = [IN_PROCESS, *result.get("flags", [])]
-        seat.after(result["status"])
+        slot.after(result["status"])
         return result
 
     def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:

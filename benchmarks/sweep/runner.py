@@ -23,7 +23,7 @@ from benchmarks.report import check_out_dir
 from benchmarks.sweep.assemble import assembled, complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display, SweepPlan
-from benchmarks.sweep.isolation import InProcess, Isolation, Seat
+from benchmarks.sweep.isolation import InProcess, Isolation, Slot
 from benchmarks.sweep.job import CheckpointJob
 from benchmarks.sweep.live_report import Reporting, write_tables
 from benchmarks.sweep.plan import Plan, Variant
@@ -159,10 +159,10 @@ class Runner:
 
     def _seeds(self, variant: Variant, deadline: float | None, records: list[RunRecord]) -> None:
         """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
-        with Seat(lambda: self._new_worker(self._variables), self.plan.device) as seat:
+        with Slot(lambda: self._new_worker(self._variables), self.plan.device) as slot:
             for seed in self.plan.seeds:
                 if (variant.key, seed) not in self._done.runs and not self._is_over(deadline):
-                    record = self._one(variant, seed, seat)
+                    record = self._one(variant, seed, slot)
                     records.append(record)  # at once: it is reported also where the next one is broken off
 
     def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
@@ -277,7 +277,7 @@ class Runner:
             return None
         return {"path": str(path), "key": path.stem, "every_epochs": self.options.checkpoint_every}
 
-    def _one(self, variant: Variant, seed: int, seat: Seat) -> RunRecord:
+    def _one(self, variant: Variant, seed: int, slot: Slot) -> RunRecord:
         """One run and its record."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
@@ -287,7 +287,7 @@ class Runner:
             variant,
             seed,
             name,
-            seat,
+            slot,
             decided=decided(variant, self._done),
             checkpoint=self._checkpoint(kept_in),
         )

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from benchmarks.workers.server import Emit
 
 
-class Experiment:
+class TrainingRuns:
     """Runs the jobs of one variant, and keeps what its seeds share: data, roofline, and precision and engine.
 
     Attributes:

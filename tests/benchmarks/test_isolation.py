@@ -13,7 +13,7 @@ import psutil
 import pytest
 
 from benchmarks.sweep import live_report
-from benchmarks.sweep.isolation import Isolation, Seat
+from benchmarks.sweep.isolation import Isolation, Slot
 from benchmarks.sweep.live_report import Reporting
 from benchmarks.workers import process_tree
 from benchmarks.workers.client import Worker, WorkerDiedError
@@ -259,10 +259,10 @@ def test_a_worker_is_kept_for_the_next_seed_only_where_that_can_not_suffer(
         made.append(HeldWorker(share * total_mib))
         return made[-1]
 
-    with Seat(new_worker, device) as seat:
-        first = seat.worker
-        seat.after(status)
-        assert (seat.worker is first) == kept
+    with Slot(new_worker, device) as slot:
+        first = slot.worker
+        slot.after(status)
+        assert (slot.worker is first) == kept
     assert all(worker.closed for worker in made) and len(made) == 2 - kept
 
 

@@ -13,7 +13,7 @@ from benchmarks.records.store import RecordStore
 from benchmarks.run import main
 from benchmarks.sweep import profiling
 from benchmarks.sweep.profiling import MOST_EVENTS, MOST_STEPS, SPAN, packed, steps_to_profile
-from benchmarks.sweep.training_run import Experiment
+from benchmarks.sweep.training_run import TrainingRuns
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.recipe import Budget, Precision, Recipe
@@ -54,7 +54,7 @@ def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
     small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(profiling, "kineto_available", lambda: False)
-    experiment = Experiment()
+    experiment = TrainingRuns()
     experiment.found = {"flags": [], "throughput": {"train_img_per_s": None}}
     job: Any = {"machine_dir": str(tmp_path), "run_id": "x", "config": {"model": "mlp"}, "training_flops": 76_000}
     with experiment._extra("profile"):

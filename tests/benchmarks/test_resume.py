@@ -240,7 +240,7 @@ def test_a_run_that_goes_on_and_then_fails_keeps_its_time_and_its_epochs(
 
     found: list[dict[str, Any]] = []
     for epoch in (2, 3):
-        worker = training_run.Experiment()
+        worker = training_run.TrainingRuns()
         with pytest.raises(RuntimeError, match="of the middle"):
             worker.run(job, fails_at(epoch))
         found.append(worker.found)

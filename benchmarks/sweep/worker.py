@@ -21,9 +21,7 @@ from benchmarks.workers.server import Emit, serve, training_arithmetic
 def main() -> None:
     """Serve jobs from standard input until it ends."""
     jobs, emit = serve()
-    from benchmarks.sweep.training_run import (
-        TrainingRuns,
-    )  # torch, timm, scikit-learn: the import that is booked as such
+    from benchmarks.sweep.training_run import TrainingRuns  # torch, timm, scikit-learn: booked as the import
 
     experiment = TrainingRuns()
     emit({"event": "ready"})

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
-from benchmarks.records.identity import difference, record_parts
-from benchmarks.records.record import RunRecord
+from benchmarks.records.record import RunRecord, difference, record_parts
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config
 

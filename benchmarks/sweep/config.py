@@ -1,12 +1,28 @@
-"""The typed options of `python -m benchmarks.run`. Parsing them imports no torch, so that --help is quick."""
+"""The typed options of `python -m benchmarks.run`, and the recipe that a track and a preset give a model.
+
+Reading them imports no torch, so that --help is quick.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from fmnist_zoo.recipe import Engine, InputScaling, Loss, Optimizer, Precision, Schedule
+from fmnist_zoo.recipe import (
+    Augmentation,
+    Budget,
+    Engine,
+    InputScaling,
+    Loss,
+    Optimizer,
+    Precision,
+    Recipe,
+    Schedule,
+)
+
+if TYPE_CHECKING:
+    from fmnist_zoo.spec import ModelSpec
 
 Measure = Literal["latency", "step_shares", "batch_sizes"]
 Track = Literal["equal", "best", "published"]
@@ -166,3 +182,47 @@ PRESETS: dict[str, Measures] = {
 }
 
 assert set(RECIPE_AXES) <= {item.name for item in fields(RunConfig)}
+
+EQUAL = Recipe()
+"""The one recipe of the equal track. A preset sets its budget, augmentation and optimizer, for all models alike;
+learning rate and weight decay are tuned for each model (ModelSpec.tuned)."""
+UNTUNED_LR: dict[Optimizer, float] = {"muon": 1e-2, "sgd": 5e-2}
+"""Where a model isn't tuned for an optimizer: a usual rate, if it isn't the recipe's own."""
+
+
+def recipe_for(
+    spec: ModelSpec, track: Track, preset: Measures, optimizer: Optimizer | None = None
+) -> tuple[Recipe, str | None]:
+    """A model's recipe on a track, and a sentence for the record where it isn't what the track's name promises.
+
+    Args:
+        spec: the model.
+        track: `equal`, `best` or `published`.
+        preset: its budget holds on the first two tracks, the rest of it on the first; a published recipe has its own.
+        optimizer: of the equal track, in place of the preset's.
+    """
+    budget = Budget("epochs", preset.epochs)
+    optimizer = optimizer or preset.optimizer
+    tuned = spec.tuned.get(optimizer, {})
+    equal = replace(
+        EQUAL,
+        budget=budget,
+        augmentation=Augmentation.parse(preset.augmentation),
+        optimizer=optimizer,
+        lr=tuned.get("lr", UNTUNED_LR.get(optimizer, EQUAL.lr)),
+        weight_decay=tuned.get("weight_decay", EQUAL.weight_decay),
+    )
+    match track:
+        case "equal":
+            untuned = f"learning rate and weight decay are not tuned for this model with {optimizer}"
+            return equal, None if tuned else untuned
+        case "best":
+            own = spec.recipe
+            return (replace(own, budget=budget), None) if own else (equal, "no recipe of its own: the equal track's")
+        case "published":
+            return (spec.published, None) if spec.published else (equal, "no published recipe: the equal track's")
+
+
+def num_val(track: Track) -> int:
+    """Images held out for validation: 5,000 on the equal track, none where all 60,000 train."""
+    return 5000 if track == "equal" else 0

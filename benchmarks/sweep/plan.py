@@ -14,8 +14,7 @@ from benchmarks.records.record import config_key
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config, Flag
 from benchmarks.sweep.code_checksum import code_checksum
-from benchmarks.sweep.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track
-from benchmarks.sweep.recipes import num_val, recipe_for
+from benchmarks.sweep.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track, num_val, recipe_for
 from fmnist_zoo.data.catalog import NUM_CLASSES
 from fmnist_zoo.flops import FlopCount, count_flops
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe

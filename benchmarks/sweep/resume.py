@@ -12,8 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.records.arms import ArmsRecord, arm_groups
-from benchmarks.records.identity import Parts, difference, machine_parts, record_parts
-from benchmarks.records.record import RunRecord, config_key
+from benchmarks.records.record import Parts, RunRecord, config_key, difference, machine_parts, record_parts
 from benchmarks.records.schema import Environment
 from benchmarks.sweep.plan import Plan, Variant
 

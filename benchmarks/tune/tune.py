@@ -19,8 +19,7 @@ from benchmarks.records.tuning import (
     trial_line,
     write_search,
 )
-from benchmarks.sweep.config import PRESETS
-from benchmarks.sweep.recipes import recipe_for
+from benchmarks.sweep.config import PRESETS, recipe_for
 from benchmarks.tune.config import TuneConfig
 from benchmarks.tune.process import TrialProcess
 from benchmarks.tune.search import earlier, search

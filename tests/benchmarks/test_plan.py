@@ -9,9 +9,8 @@ import torch
 from torch import nn
 
 from benchmarks.run import main
-from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.config import EQUAL, RunConfig
 from benchmarks.sweep.plan import Plan, make_plan
-from benchmarks.sweep.recipes import EQUAL
 from fmnist_zoo.registry import get_spec, register_model
 
 

@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from benchmarks.measure.roofline import keep_roofline
-from benchmarks.records.identity import record_parts
-from benchmarks.records.record import RunRecord
+from benchmarks.records.record import RunRecord, record_parts
 from benchmarks.records.schema import Environment
 from benchmarks.records.store import RecordStore
 from benchmarks.sweep import training_run

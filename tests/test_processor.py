@@ -29,6 +29,7 @@ from fmnist_zoo.processor import (
 from fmnist_zoo.recipe import Augmentation, Budget, Precision, Recipe
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.precision import check_precision, is_emulated, precision_notes
+from tests.fp32_only import Fp32Only
 
 pytestmark = pytest.mark.processor
 
@@ -113,20 +114,6 @@ def test_nothing_emulated_is_chosen(small: Dataset) -> None:
     choice = choose(create_model("mlp", hidden=(16,)), RECIPE, loader, SCALE, precision=None, engine="eager")
     assert choice.reason is not None and ("bf16" in choice.reason) == has_bf16(CPU)
     assert not is_emulated(choice.precision, CPU)
-
-
-class Fp32Only(nn.Module):
-    """Has an operation that torch lacks in any other format."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(784, 10)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits = self.layer(images.flatten(1))
-        if logits.dtype != torch.float32:
-            raise RuntimeError('"cells" not implemented for this format')
-        return logits
 
 
 def test_a_model_that_only_computes_in_fp32_is_trained_in_it(small: Dataset) -> None:

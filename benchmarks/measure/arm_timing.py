@@ -157,13 +157,17 @@ def take_turns(
     for work in works.values():
         work()
     step_s = [timed(work) / num_steps for work in works.values()]
-    if subject.device.type == "cpu" and max(step_s, default=0.0) <= SLOW_S:
+    if max(step_s, default=0.0) <= SLOW_S:
         num_steps = len(chunk[1]) // batch_size
-    round_s = sum(step_s) * num_steps
-    rounds = min(rounds, max(MIN_ROUNDS, 2 * int(ROUNDS_S / round_s / 2))) if round_s else rounds
+    rounds = rounds_within(sum(step_s) * num_steps, rounds)
     for index, seconds in timed_rounds(works, timed, num_rounds=rounds).items():
         arms[int(index)]["samples_step_ms"] += [value / num_steps * 1e3 for value in seconds]
     return num_steps
+
+
+def rounds_within(round_s: float, wanted: int) -> int:
+    """The rounds wanted, or the even number that ROUNDS_S has room for, which is at least MIN_ROUNDS."""
+    return min(wanted, max(MIN_ROUNDS, 2 * int(ROUNDS_S / max(round_s, 1e-9) / 2)))
 
 
 def _parity_of(

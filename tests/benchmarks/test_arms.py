@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.measure.arm_timing import Subject, compare, first_step
+from benchmarks.measure.arm_timing import Subject, compare, first_step, rounds_within
 from benchmarks.measure.parity import (
     errors,
     first_update,
@@ -213,6 +213,12 @@ def test_arms_are_compared_on_the_same_weights_and_each_gets_its_rounds(small: D
     assert "needs an NVIDIA GPU" in broken["error"] and broken["samples_step_ms"] == [] and broken["parity"] is None
     assert found["steps_per_epoch"] == 2000 // 64 and found["steps_per_sample"] == 8
     assert any("parity" in note for note in notes)
+
+
+@pytest.mark.parametrize(("round_s", "rounds"), [(0.0, 18), (1.0, 18), (5.0, 12), (5.5, 10), (9.0, 6), (1000.0, 6)])
+def test_slow_arms_have_fewer_rounds_an_even_number_and_enough_for_an_interval(round_s: float, rounds: int) -> None:
+    assert rounds_within(round_s, 18) == rounds
+    assert rounds_within(round_s, 3) == 3
 
 
 def test_an_arm_for_which_the_memory_runs_out_leaves_the_others_their_rounds(

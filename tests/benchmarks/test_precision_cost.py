@@ -4,7 +4,6 @@ import re
 
 import pytest
 import torch
-from torch import nn
 
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.plan import make_plan
@@ -12,6 +11,7 @@ from benchmarks.sweep.precision_cost import slow_precisions
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.registry import register_model
+from tests.fp32_only import Fp32Only
 
 pytestmark = [pytest.mark.processor, pytest.mark.usefixtures("own_registry")]
 
@@ -36,21 +36,7 @@ def test_an_emulated_format_is_always_named_with_what_it_costs(fashion_mnist: Da
         assert "use --precision fp32 or auto" in text
 
 
-class Net(nn.Module):
-    """Lacks an operation in every format but fp32."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.layer = nn.Linear(784, 10)
-
-    def forward(self, images: torch.Tensor) -> torch.Tensor:
-        logits = self.layer(images.flatten(1))
-        if logits.dtype != torch.float32:
-            raise RuntimeError('"cells" not implemented for BFloat16')
-        return logits
-
-
 def test_a_format_in_which_torch_cannot_train_the_model_is_refused_by_name(fashion_mnist: Dataset) -> None:
-    register_model("net", family="mlp", summary="", reference="")(Net)
+    register_model("net", family="mlp", summary="", reference="")(Fp32Only)
     with pytest.raises(ValueError, match=r"can't train net in precision bf16 .*not implemented.*use --precision fp32"):
         sentences(fashion_mnist, "bf16", model="net")

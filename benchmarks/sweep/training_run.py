@@ -13,11 +13,11 @@ import torch
 from torch import nn
 
 from benchmarks.measure.compilation import CompilerWatch
-from benchmarks.measure.energy import EnergyMeter
 from benchmarks.measure.flags import validity_flags
 from benchmarks.measure.machine_load import LoadWatch
 from benchmarks.measure.memory import forget_peaks, in_use_mib, memory
 from benchmarks.measure.memory_traffic import step_traffic
+from benchmarks.measure.nvml import EnergyMeter
 from benchmarks.measure.roofline import measured_roofline
 from benchmarks.measure.throughput import latency, step_shares, throughput
 from benchmarks.records.schema import Execution, Roofline

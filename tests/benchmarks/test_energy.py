@@ -5,7 +5,7 @@ import contextlib
 import msgspec
 import pytest
 
-from benchmarks.measure.energy import MIN_SECONDS, EnergyMeter
+from benchmarks.measure.nvml import MIN_SECONDS, EnergyMeter
 from benchmarks.records.schema import Energy
 from tests.benchmarks.fake_nvml import FakeNvml
 

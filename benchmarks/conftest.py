@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from benchmarks.measure.environment import hardware, software
-from benchmarks.measure.machine_details import details
+from benchmarks.measure.machine_details import environment_of
 from benchmarks.workers.server import environment, training_arithmetic
 
 if TYPE_CHECKING:
@@ -49,11 +48,9 @@ def pytest_benchmark_update_machine_info(config: pytest.Config, machine_info: di
     device = str(_device())
     for name in OF_THE_MOMENT:
         machine_info["cpu"].pop(name, None)
-    machine_info |= {
-        "hardware": hardware(device),
-        "software": {name: value for name, value in software().items() if name not in OF_THE_COMMIT},
-        "details": details(device, num_threads=torch.get_num_threads(), variables=AT_START),
-    }
+    here = environment_of(device, num_threads=torch.get_num_threads(), variables=AT_START)
+    software = {name: value for name, value in here["software"].items() if name not in OF_THE_COMMIT}
+    machine_info |= {**here, "software": software}
 
 
 @pytest.fixture(scope="session")

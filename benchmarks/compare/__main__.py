@@ -45,7 +45,8 @@ def compare(
         limits = parse_limits(fail_on)
         before, now = read_side(old), read_side(new)
         matching = match(before, now, allow)
-        floor = noise_floor([*before.folders, *now.folders])
+        same = before.machines & now.machines or before.machines | now.machines  # the latter where they may differ
+        floor = noise_floor([*before.folders, *now.folders], same)
     except (ValueError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2

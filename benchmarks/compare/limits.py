@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.records import selfcheck
+from benchmarks.records.machine import Machine
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,8 +50,8 @@ class NoiseFloor:
     infer_pct: float
 
 
-def noise_floor(folders: Sequence[Path]) -> NoiseFloor | None:
-    """The largest noise floor of these machine folders, from their A/A check; None where none has one.
+def noise_floor(folders: Sequence[Path], machines: Collection[Machine]) -> NoiseFloor | None:
+    """The largest noise floor of these machines in these folders, from their A/A check; None where none has one.
 
     Raises:
         ValueError: a selfcheck.json is damaged: without its numbers a gate would be stricter than the machine allows.
@@ -62,7 +63,7 @@ def noise_floor(folders: Sequence[Path]) -> NoiseFloor | None:
             raise ValueError(
                 f"{folder / fault.name}: {fault.reason}; make it again with python -m benchmarks.selfcheck"
             )
-        if checked is not None:
+        if checked is not None and Machine.of(checked["environment"]) in machines:
             between = checked["between_processes"]
             found.append(NoiseFloor(train_pct=between["train_floor_pct"], infer_pct=between["infer_floor_pct"]))
     if not found:

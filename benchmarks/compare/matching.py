@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
 from benchmarks.report.answers import Answers, read_answers
 from benchmarks.report.files import machine_folders
-from benchmarks.report.provenance import hardware_text
 
 Allowed = Literal["hardware", "configs"]
 
@@ -29,6 +29,11 @@ class Side:
     folders: Sequence[Path]
     records: Sequence[RunRecord]
     answers: Answers
+
+    @property
+    def machines(self) -> set[Machine]:
+        """Of which the records are."""
+        return {Machine.of(record.environment) for record in self.records}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -112,32 +117,23 @@ def match(old: Side, new: Side, allowed: Collection[Allowed] = ()) -> Matching:
 
 
 def _check_hardware(old: Side, new: Side) -> None:
-    machines = [{_hardware_key(record) for record in side.records} for side in (old, new)]
-    if not machines[0] & machines[1]:
-        names = [
-            " and ".join(sorted({hardware_text(record.environment["hardware"]) for record in side.records}))
-            for side in (old, new)
-        ]
+    if not old.machines & new.machines:
+        names = [" and ".join(sorted(one.title for one in side.machines)) for side in (old, new)]
         raise NotComparableError(
             f"different hardware: {names[0]} before, {names[1]} now; a difference would be the machine's. "
             "--allow hardware compares all the same"
         )
 
 
-def _hardware_key(record: RunRecord) -> tuple[object, ...]:
-    hardware = record.environment["hardware"]
-    return (hardware["cpu_model"], hardware["physical_cores"], hardware["logical_cores"], hardware["gpu_name"])
-
-
 def _latest(side: Side, allowed: Collection[Allowed]) -> dict[tuple[object, ...], dict[int, RunRecord]]:
     """The latest run by seed, by what makes runs comparable; ValueError where two machines would be mixed."""
-    if "hardware" in allowed and len({_hardware_key(record) for record in side.records}) > 1:
+    if "hardware" in allowed and len(side.machines) > 1:
         raise NotComparableError(f"{side.name} holds runs of several machines; with --allow hardware give one's folder")
     found: dict[tuple[object, ...], dict[int, RunRecord]] = defaultdict(dict)
     for record in sorted(side.records, key=lambda record: (record.started_at, record.run_id)):
         config = record.config
         what = (config["dataset"], config["track"], record.variant) if "configs" in allowed else (record.config_key,)
-        where = () if "hardware" in allowed else _hardware_key(record)
+        where = () if "hardware" in allowed else (Machine.of(record.environment),)
         found[*what, *where][record.seed] = record
     return dict(sorted(found.items(), key=lambda entry: _label(entry[1])))
 

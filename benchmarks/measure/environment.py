@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-import re
 import subprocess
+import warnings
 from pathlib import Path
 
 import psutil
@@ -17,6 +17,11 @@ SOURCE_PATHS = ("fmnist_zoo", "benchmarks", "pyproject.toml")
 """What decides how a run goes, relative to the top folder of the source tree."""
 
 CPU_INFO = Path("/proc/cpuinfo")
+CONCEALED = frozenset({
+    "avx512_vp2intersect", "cldemote", "flush_l1d", "movdir64b", "movdiri", "pku", "serialize", "tsc_adjust", "waitpkg",
+})  # fmt: skip
+"""What hypervisors keep from virtual machines and nothing here computes with; for want of it alone a processor isn't an
+older one."""
 _TOP = Path(__file__).resolve().parents[2]
 
 
@@ -28,8 +33,15 @@ def hardware(device: str) -> Hardware:
 
     Cores are those of the machine; None where the system doesn't say.
     """
+    info = cpu_info()
+    vendor, microarchitecture = vendor_and_microarchitecture()
     found: Hardware = {
         "cpu_model": cpu_model(),
+        "cpu_vendor": vendor,
+        "cpu_family": info.get("cpu family") or info.get("CPU architecture"),
+        "cpu_model_id": info.get("model") or info.get("CPU part"),
+        "cpu_stepping": info.get("stepping") or _arm_stepping(info),
+        "microarchitecture": microarchitecture,
         "physical_cores": psutil.cpu_count(logical=False),
         "logical_cores": psutil.cpu_count(logical=True),
         "memory_gib": _gib(psutil.virtual_memory().total),
@@ -72,36 +84,53 @@ def software() -> Software:
     }
 
 
-def this_machine(device: str) -> str:
-    """The name of this machine's results folder for runs on `device`, which may be `auto`."""
-    from fmnist_zoo.training.device import resolve_device
-
-    return machine_name(hardware(str(resolve_device(device))))
-
-
-def machine_name(hardware: Hardware) -> str:
-    """The name of a machine's results folder: `nvidia-h100-80gb-hbm3`, or `amd-epyc-2-cores` where no GPU was used."""
-    if hardware["gpu_name"]:
-        return _slug(hardware["gpu_name"]) or "gpu"
-    # "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz": the marks and the clock say nothing that the model doesn't
-    model = re.sub(r"\((r|tm|c)\)|@.*|\b(cpu|processor|\d+-core)\b", " ", hardware["cpu_model"].lower())
-    cores = hardware["physical_cores"] or hardware["logical_cores"]
-    count = "" if cores is None else f"-{cores}-core" + "s" * (cores != 1)
-    return (_slug(model) or "cpu") + count
-
-
 def cpu_model() -> str:
     """The processor's marketing name, else its architecture."""
-    try:
-        for line in CPU_INFO.read_text(encoding="utf-8", errors="replace").splitlines():
-            name, _, value = line.partition(":")
-            if name.strip() == "model name" and value.strip():
-                return value.strip()
-    except OSError:
-        pass  # not Linux: ask the system in another way
+    if name := cpu_info().get("model name"):
+        return name
     if platform.system() == "Darwin" and (brand := _output("sysctl", "-n", "machdep.cpu.brand_string")):
         return brand
     return platform.processor() or platform.machine()
+
+
+def cpu_info() -> dict[str, str]:
+    """What Linux says of the processor, and where cores differ of the first; nothing elsewhere."""
+    pairs = (line.partition(":") for line in reversed((text_of(CPU_INFO) or "").splitlines()))
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def vendor_and_microarchitecture() -> tuple[str | None, str | None]:
+    """Vendor, such as `AuthenticAMD` or `ARM`, and the newest microarchitecture that the processor can be.
+
+    By archspec, which has the instructions of each; but that here those count which are `CONCEALED`. None where it
+    knows none that goes as far as the processor does.
+    """
+    from archspec.cpu import detect
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # where the system doesn't say it, it isn't known
+        found = detect.detected_info()
+    found.features = found.features | CONCEALED
+    fitting = detect.compatible_microarchitectures(found)
+    fitting.sort(key=lambda one: (len(one.ancestors), len(one.features)))
+    level = [one for one in fitting if one.vendor == "generic"][-1:]
+    known = [one for one in fitting if one.vendor == found.vendor != "generic" and set(level) <= set(one.ancestors)]
+    named = [one for one in known if found.cpu_part and one.cpu_part == found.cpu_part] or known
+    return found.vendor if found.vendor not in ("", "generic") else None, named[-1].name if named else None
+
+
+def text_of(path: Path) -> str | None:
+    """What a file of /proc or /sys says; None where it isn't there, or isn't for this process to read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def _arm_stepping(info: dict[str, str]) -> str | None:
+    """As lscpu has it, `r3p1`: variant, which is hexadecimal, and revision."""
+    variant, revision = info.get("CPU variant"), info.get("CPU revision")
+    return f"r{variant.removeprefix('0x')}p{revision}" if variant and revision else None
 
 
 def git_state(top: Path) -> tuple[str | None, bool | None]:
@@ -134,10 +163,6 @@ def _output(*command: str, keep_empty: bool = False) -> str | None:
         return None
     text = result.stdout.strip()
     return text if result.returncode == 0 and (text or keep_empty) else None
-
-
-def _slug(text: str) -> str:
-    return re.sub("[^a-z0-9]+", "-", text.lower()).strip("-")
 
 
 def _gib(num_bytes: int) -> float:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import hmac
 import math
 import os
+import platform
 import re
+import uuid
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePath
 from typing import Any
@@ -13,8 +16,10 @@ from typing import Any
 import psutil
 
 from benchmarks.measure import environment
+from benchmarks.measure.environment import text_of
 from benchmarks.measure.nvml import open_gpu
-from benchmarks.records.schema import Details
+from benchmarks.records.machine import Machine, machine_folder
+from benchmarks.records.schema import Details, Environment
 
 ISA = (
     # x86
@@ -26,6 +31,7 @@ ISA = (
 """Instruction sets that matter to matrix products, as Linux names them."""
 
 CACHES = Path("/sys/devices/system/cpu/cpu0/cache")
+MACHINE_ID = Path("/etc/machine-id")
 CGROUPS, OWN_CGROUPS = Path("/sys/fs/cgroup"), Path("/proc/self/cgroup")
 
 READ_VARIABLES = re.compile(
@@ -44,6 +50,23 @@ _PRIVATE_NAME = re.compile(
 _PLAIN_VALUE = re.compile(r"[\w.,:;=+%(){}\[\] -]{0,200}", re.ASCII)
 
 
+def environment_of(device: str, *, num_threads: int | None, variables: Mapping[str, str]) -> Environment:
+    """All that a record says of the machine and its software; arguments as for `details`."""
+    return {
+        "hardware": environment.hardware(device),
+        "software": environment.software(),
+        "details": details(device, num_threads=num_threads, variables=variables),
+    }
+
+
+def results_folder(out_dir: Path, device: str) -> Path:
+    """The folder of this machine's results for runs on `device`, which may be `auto`; see `machine_folder`."""
+    from fmnist_zoo.training.device import resolve_device
+
+    here = environment_of(str(resolve_device(device)), num_threads=None, variables={})
+    return machine_folder(out_dir, Machine.of(here))
+
+
 def details(device: str, *, num_threads: int | None, variables: Mapping[str, str], nvml: Any = None) -> Details:
     """Cores, instruction sets, caches, threads, variables and the GPU's limits, as a run on `device` has them.
 
@@ -55,6 +78,7 @@ def details(device: str, *, num_threads: int | None, variables: Mapping[str, str
     """
     gpu = open_gpu(device, nvml=nvml)
     return {
+        "host": host(),
         "cores_used": cores_used(),
         "isa": isa(),
         "l1d_cache_kib": cache_kib(1),
@@ -66,6 +90,16 @@ def details(device: str, *, num_threads: int | None, variables: Mapping[str, str
         "gpu_max_sm_clock_mhz": None if gpu is None else gpu.max_sm_clock_mhz(),
         "gpu_max_memory_clock_mhz": None if gpu is None else gpu.max_memory_clock_mhz(),
     }
+
+
+def host() -> str:
+    """Eight digits that tell this machine from equal ones, of its name and the number that its system was given.
+
+    A record is for others to read, who can't find out the name from that: systemd asks for the number to be kept secret
+    and to be used in this way (machine-id(5)). Where there is none, the network's takes its place.
+    """
+    secret = text_of(MACHINE_ID) or str(uuid.getnode())
+    return hmac.new(secret.encode(), platform.node().encode(), "sha256").hexdigest()[:8]
 
 
 def relevant(variables: Mapping[str, str]) -> dict[str, str]:
@@ -85,19 +119,16 @@ def _shown(name: str, value: str) -> str:
 
 def isa() -> list[str]:
     """Which of `ISA` the processor has, by Linux; empty elsewhere."""
-    found: set[str] = set()
-    for line in (_text(environment.CPU_INFO) or "").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() in {"flags", "Features"}:  # x86, ARM
-            found |= set(value.split())
+    info = environment.cpu_info()
+    found = info.get("flags", info.get("Features", "")).split()  # x86, ARM
     return [name for name in ISA if name in found]
 
 
 def cache_kib(level: int) -> int | None:
     """Size of the first core's cache for data of a level, by Linux; None elsewhere, and where there is none."""
     for folder in sorted(CACHES.glob("index*")):
-        if _text(folder / "level") == str(level) and _text(folder / "type") in {"Data", "Unified"}:
-            size = re.fullmatch(r"(\d+)([KMG])", _text(folder / "size") or "")
+        if text_of(folder / "level") == str(level) and text_of(folder / "type") in {"Data", "Unified"}:
+            size = re.fullmatch(r"(\d+)([KMG])", text_of(folder / "size") or "")
             return size and int(size[1]) * {"K": 1, "M": 2**10, "G": 2**20}[size[2]]
     return None
 
@@ -129,14 +160,14 @@ def cgroup_quota() -> float | None:
     Of version 2 (`cpu.max`) and version 1 (`cpu.cfs_quota_us`), see cgroups(7).
     """
     quotas: list[float] = []
-    for line in (_text(OWN_CGROUPS) or "").splitlines():
+    for line in (text_of(OWN_CGROUPS) or "").splitlines():
         _, controllers, path = line.split(":", 2)
         if not controllers:
-            limits = (_text(folder / "cpu.max") for folder in _upwards(CGROUPS, path))
+            limits = (text_of(folder / "cpu.max") for folder in _upwards(CGROUPS, path))
         elif "cpu" in controllers.split(","):
             folders = _upwards(CGROUPS / "cpu", path)
             names = ("cpu.cfs_quota_us", "cpu.cfs_period_us")
-            limits = (" ".join(_text(folder / name) or "" for name in names) for folder in folders)
+            limits = (" ".join(text_of(folder / name) or "" for name in names) for folder in folders)
         else:
             continue
         # "max 100000" and "-1 100000" are no limit
@@ -149,11 +180,3 @@ def _upwards(top: Path, path: str) -> Iterator[Path]:
     """A cgroup's folder and those that it is in; inside a container its path may be the host's, and not be there."""
     inside = PurePath(path.lstrip("/"))
     yield from (top / parent for parent in (inside, *inside.parents))
-
-
-def _text(path: Path) -> str | None:
-    """What a file of /proc or /sys says; None where it isn't there, or isn't for this process to read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None

@@ -28,6 +28,7 @@ from torch import Tensor
 
 from benchmarks.measure.clock import sample_rates, stopwatch
 from benchmarks.records.json_files import read_json
+from benchmarks.records.machine import of_any_host
 from benchmarks.records.schema import Environment, Roofline
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
@@ -96,10 +97,11 @@ def roofline_path(environment: Environment) -> Path:
 
     Args:
         environment: its hardware, software and details count, and the number of threads that a person has set; the
-            commit does not.
+            commit does not, nor which of equal machines it is.
     """
-    software = {name: value for name, value in environment["software"].items() if name not in ("commit", "dirty")}
-    identity = [environment["hardware"], software, environment["details"], os.environ.get("OMP_NUM_THREADS")]
+    here = of_any_host(environment)
+    software = {name: value for name, value in here["software"].items() if name not in ("commit", "dirty")}
+    identity = [here["hardware"], software, here["details"], os.environ.get("OMP_NUM_THREADS")]
     text = json.dumps(identity, sort_keys=True)
     return cache_root() / "rooflines" / f"{hashlib.sha256(text.encode()).hexdigest()}.json"
 

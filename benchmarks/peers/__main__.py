@@ -61,10 +61,9 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     """
     import torch
 
-    from benchmarks.measure.environment import this_machine
+    from benchmarks.measure.machine_details import results_folder
     from benchmarks.peers.inputs import write_inputs
     from fmnist_zoo.data.datasets import holdout, load_dataset
-    from fmnist_zoo.files import check_writable
     from fmnist_zoo.registry import create_model
     from fmnist_zoo.training.device import resolve_device
 
@@ -73,8 +72,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     check(options, len(train))
     torch.manual_seed(0)
     found = preamble(options, device, len(train), len(val))
-    folder = options.out / this_machine(device)
-    check_writable(folder, "--out", options.out)
+    folder = results_folder(options.out, device)
     with tempfile.TemporaryDirectory() as inputs:
         write_inputs(Path(inputs), train, val, create_model(MODEL))
         for batch_size in options.batch_size:
@@ -139,9 +137,10 @@ def arm_record(name: ArmName, turns: Turns | None, reference: list[ArmEpoch], op
 
 def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) -> dict[str, Any]:
     """What is the same for all arms."""
-    from benchmarks.measure.environment import hardware, software
+    from benchmarks.measure.machine_details import environment_of
 
     variables = {**environment(), **framework_environment(device)}
+    here = environment_of(device, num_threads=None, variables=variables)
     return {
         "device": device,
         "model": MODEL,
@@ -151,8 +150,9 @@ def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) ->
         "num_train": num_train,
         "num_val": num_val,
         "target_val_top1_pct": options.target,
-        "hardware": hardware(device),
-        "software": {**software(), "frameworks": {name: version(name) for name in FRAMEWORKS}},
+        "hardware": here["hardware"],
+        "details": here["details"],
+        "software": {**here["software"], "frameworks": {name: version(name) for name in FRAMEWORKS}},
         "environment": {name: value for name, value in variables.items() if name.startswith(VARIABLES)},
         "comparisons": [],
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
+from benchmarks.records.machine import Machine
 from benchmarks.records.schema import (
     BatchSweep,
     Compilation,
@@ -203,18 +204,16 @@ Parts = Mapping[str, str | int | None]
 
 
 def machine_parts(environment: Environment) -> dict[str, str | int | None]:
-    """Versions and hardware that a run depends on; those of the GPU only where it uses one."""
-    software, hardware, details = environment["software"], environment["hardware"], environment["details"]
-    on_gpu = hardware["gpu_name"] is not None
+    """The machine and the versions that a run depends on; those of the GPU only where it uses one."""
+    software, details = environment["software"], environment["details"]
+    on_gpu = environment["hardware"]["gpu_name"] is not None
     return {
         "torch": software["torch"],
         "Python": ".".join(software["python"].split(".")[:2]),
         "CUDA": software["cuda"] if on_gpu else None,
         "cuDNN": software["cudnn"] if on_gpu else None,
         "driver": software["gpu_driver"] if on_gpu else None,
-        "processor": hardware["cpu_model"],
-        "cores": hardware["physical_cores"],
-        "GPU": hardware["gpu_name"],
+        "machine": Machine.of(environment).key,
         "threads": None if details is None else details["num_threads"],
     }
 
@@ -242,5 +241,5 @@ def difference(recorded: Parts, wanted: Parts) -> str | None:
         for name, value in wanted.items()
         if recorded[name] != value and not (name == "data" and recorded[name] is None)
     ]
-    texts = {"code": "with other code", "data": "on other data"}
+    texts = {"code": "with other code", "data": "on other data", "machine": "on another machine"}
     return " and ".join(texts.get(name, f"with {name} {recorded[name] or 'unknown'}") for name in names) or None

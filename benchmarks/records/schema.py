@@ -6,7 +6,7 @@ gets later is `NotRequired`: records without it are still read.
 
 from __future__ import annotations
 
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from fmnist_zoo.history import Int64
 
@@ -49,9 +49,18 @@ class Dataset(TypedDict):
 
 
 class Hardware(TypedDict):
-    """The machine: results are filed and compared by it."""
+    """The machine, by which results are filed and compared together with `Details` (`benchmarks.records.machine`).
+
+    `cpu_model` is the marketing name, `cpu_model_id` the number of the model within its family; of ARM's processors the
+    numbers are those of architecture and part, and the stepping is `r1p2`. The microarchitecture is named by archspec.
+    """
 
     cpu_model: str
+    cpu_vendor: NotRequired[str | None]
+    cpu_family: NotRequired[str | None]
+    cpu_model_id: NotRequired[str | None]
+    cpu_stepping: NotRequired[str | None]
+    microarchitecture: NotRequired[str | None]
     physical_cores: Int64 | None
     logical_cores: Int64 | None
     memory_gib: float | None
@@ -77,12 +86,15 @@ class Software(TypedDict):
 
 
 class Details(TypedDict):
-    """What else of a machine and its settings may move a figure; not part of the machine's identity.
+    """What else of a machine and its settings may move a figure.
 
+    Cores, instruction sets, caches and the power limit are part of the machine's identity, the rest is not.
     `cores_used` are those that the process may run on, `isa` the instruction sets that matter to matrix products,
     `variables` the environment variables that torch, OpenMP, CUDA and the allocator read, as the worker has them.
+    `host` tells equal machines apart without naming them: see `benchmarks.measure.machine_details.host`.
     """
 
+    host: NotRequired[str | None]
     cores_used: Int64 | None
     isa: list[str]
     l1d_cache_kib: Int64 | None

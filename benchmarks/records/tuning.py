@@ -5,11 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NotRequired, TypedDict
 
 from benchmarks.records.json_files import Problem, read_json
 from benchmarks.records.record import plain
-from benchmarks.records.schema import Hardware, Int64, Software
+from benchmarks.records.schema import Details, Hardware, Int64, Software
 from fmnist_zoo.files import write_atomically
 
 FOLDER = "tuning"
@@ -56,10 +56,11 @@ class ModelSearch(TypedDict):
 
 
 class Where(TypedDict):
-    """The machine and the versions."""
+    """The machine and the versions; earlier searches lack the details."""
 
     hardware: Hardware
     software: Software
+    details: NotRequired[Details | None]
 
 
 class About(TypedDict):

@@ -9,6 +9,7 @@ from statistics import fmean, median
 from typing import Any
 
 from benchmarks.records.arms import Arm, ArmsRecord, FirstStep
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.report.cells import Frame, by_variant
@@ -54,33 +55,64 @@ class Equivalence:
 
 
 def latest(comparisons: Sequence[ArmsRecord]) -> list[ArmsRecord]:
-    """The last comparison of each set of arms, by model."""
-    by_key = {record.key: record for record in sorted(comparisons, key=lambda record: record.started_at)}
+    """The last comparison of each set of arms on each machine, by model."""
+    by_key = {
+        (record.key, Machine.of(record.environment)): record
+        for record in sorted(comparisons, key=lambda record: record.started_at)
+    }
     return sorted(by_key.values(), key=lambda record: (record.config["device"], record.family, record.comparison_id))
 
 
 def arms_frame(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> Frame:
-    """A row for each arm of the comparisons, with what its own runs say of memory and accuracy."""
-    runs: dict[str, dict[int, RunRecord]] = defaultdict(dict)
+    """A row for each arm of one machine's comparisons, with what its own runs there say of memory and accuracy.
+
+    Those with the same torch: others are as if they were not.
+    """
+    runs: dict[_Where, dict[str, dict[int, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for record in sorted(records, key=lambda record: record.run_id):
         if record.status == "ok":
-            runs[record.config_key][record.seed] = record
+            runs[_where(record)][record.config_key][record.seed] = record
     labels = variant_labels([record.config for record in comparisons])
     return [
-        _row(record, arm, label, runs) for record, label in zip(comparisons, labels, strict=True) for arm in record.arms
+        _row(record, arm, label, runs[_where(record)])
+        for record, label in zip(comparisons, labels, strict=True)
+        for arm in record.arms
     ]
 
 
-def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord], *, floor: str | None) -> str:
-    """The tables of all comparisons, and what their numbers are; `floor` is a sentence on this machine's noise."""
+_Where = tuple[Machine, str]
+
+
+def _where(record: RunRecord | ArmsRecord) -> _Where:
+    """Machine and version of torch."""
+    return Machine.of(record.environment), record.environment["software"]["torch"]
+
+
+def by_machine(comparisons: Sequence[ArmsRecord]) -> dict[Machine, list[ArmsRecord]]:
+    """The comparisons of each machine."""
+    found: dict[Machine, list[ArmsRecord]] = defaultdict(list)
+    for record in comparisons:
+        found[Machine.of(record.environment)].append(record)
+    return found
+
+
+def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord], *, floor: str, on: str = "") -> str:
+    """The tables of one machine's comparisons, and what their numbers are.
+
+    Args:
+        comparisons: one for each set of arms.
+        records: of runs.
+        floor: a sentence on the machine's noise.
+        on: words for the machine where the page has several.
+    """
     frame = arms_frame(comparisons, records)
     rounds = sorted({len(arm["samples_step_ms"]) for record in comparisons for arm in record.arms if not arm["error"]})
-    parts = ["## Precision and engine"]
+    parts = [f"## Precision and engine{on}"]
     for label, rows in by_variant(frame).items():
         parts += [f"### {escape(label)}", _table(rows)]
         parts += _notes(rows)
     caption = CAPTION.format(rounds=" or ".join(map(str, rounds)) or "no")
-    return "\n\n".join([*parts, " ".join(filter(None, [caption, floor]))])
+    return "\n\n".join([*parts, f"{caption} {floor}"])
 
 
 def failures(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> dict[str, str]:

@@ -6,7 +6,7 @@ import itertools
 import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 
 from benchmarks.records.schema import Config
@@ -35,17 +35,18 @@ def budgets_text(sections: Sequence[Section], letters: Mapping[Conditions, Mappi
         sections: of one machine.
         letters: of each section, by configuration key.
     """
-    groups: dict[tuple[str, str, int, int], list[Ranking]] = defaultdict(list)
+    groups: dict[Conditions, list[Ranking]] = defaultdict(list)
     for section in sections:
         at = section.conditions
         if at.budget is not None and ":" in at.budget:
             found = _ranking(section, at.budget, letters.get(at, {}))
-            groups[at.dataset, at.track, at.num_train, at.num_val].append(found)
+            groups[replace(at, budget=None)].append(found)
     parts = []
-    for (dataset, track, num_train, _), rankings in groups.items():
+    for at, rankings in groups.items():
         same, common = _comparable(rankings)
         if len(common) > 1:
-            title = f"{escape(dataset)}, track {escape(track)}, {num_train:,} training images:"
+            on = "".join(f", {escape(name)}" for name in (at.torch, at.machine) if name is not None)
+            title = f"{escape(at.dataset)}, track {escape(at.track)}, {at.num_train:,} training images{on}:"
             parts.append(f"{title}\n\n{_table(same, common)}")
     if not parts:
         return []

@@ -13,7 +13,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
 from benchmarks.records.tuning import read_searches
 from benchmarks.report.answers import read_answers
-from benchmarks.report.arms import arms_frame, latest
+from benchmarks.report.arms import arms_frame, by_machine, latest
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings, page_findings
 from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
@@ -187,12 +187,13 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
         _write_text(folder / name, csv([found.frames[name] for found in findings.by_section.values()]))
     comparisons, faults = ArmsStore(folder).read_all()
     comparisons = latest(comparisons)
-    if comparisons:
-        _write_text(folder / "arms.csv", csv([arms_frame(comparisons, records)]))
+    if arms := by_machine(comparisons):
+        _write_text(folder / "arms.csv", csv([arms_frame(group, records) for group in arms.values()]))
     checked, fault = selfcheck.read(folder)
     searches, unread = read_searches(folder)
     problems = [*problems, *faults, *([fault] if fault else []), *unread]
-    pictures = _write_figures(folder, parts, findings, comparisons) if figures else None
+    drawn = [part for part in parts if not part.section.is_past]
+    pictures = _write_figures(folder, drawn, findings, arms.get(shown[0].machine, ())) if figures else None
     material = Material(comparisons=comparisons, selfcheck=checked, searches=searches, pictures=pictures)
     _write_page(folder / "README.md", machine_page(parts, records, problems, findings, material))
 

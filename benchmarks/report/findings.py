@@ -42,8 +42,9 @@ class PageFindings:
 def page_findings(sections: Sequence[Section], answers: Answers) -> PageFindings:
     """All findings of a machine's page."""
     found = {section.conditions: section_findings(section, answers) for section in sections}
-    by_budget = budgets_text(sections, {conditions: part.letters for conditions, part in found.items()})
-    return PageFindings(found, [*by_budget, *published_text(sections)])
+    current = [section for section in sections if not section.is_past]
+    by_budget = budgets_text(current, {conditions: part.letters for conditions, part in found.items()})
+    return PageFindings(found, [*by_budget, *published_text(current)])
 
 
 def section_findings(section: Section, answers: Answers) -> Findings:

@@ -91,8 +91,10 @@ def confusion_frame(section: Section) -> Frame:
 
 def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]]) -> Frame:
     """A frame of any cells, each set with the row of the section that it is of: its conditions come first."""
-    shared = {name: getattr(section.conditions, name) for name in IDENTITY[:4]}
-    return _whole([{**shared, **_identity(row), **own} for row, own in cells])
+    at = section.conditions
+    shared = {name: getattr(at, name) for name in IDENTITY[:4]}
+    apart = {name: value for name, value in {"machine": at.machine, "torch": at.torch}.items() if value is not None}
+    return _whole([{**shared, **_identity(row), **apart, **own} for row, own in cells])
 
 
 def predicted_column(name: str) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from statistics import fmean
 from urllib.parse import quote
 
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
 from benchmarks.report.markdown import MARK
-from benchmarks.report.provenance import hardware_text
 from benchmarks.report.rows import sections
 from benchmarks.report.section import conditions_text
 from benchmarks.report.text import MISSING, escape, number, significant, table
@@ -34,17 +34,18 @@ def index_page(machines: Mapping[str, Sequence[RunRecord]]) -> str:
 def _line(name: str, records: Sequence[RunRecord]) -> list[str]:
     parts = sections(records)
     counted = [record for section in parts for row in section.rows for record in row.records]
-    hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
+    latest = max(records, key=lambda record: record.started_at)
+    hardware = latest.environment["hardware"]
     memory = hardware["gpu_memory_gib"] if hardware["gpu_name"] else hardware["memory_gib"]
     best = parts[0].rows[0]
     return [
         f"[{escape(name)}]({quote(name)}/README.md)",
-        escape(hardware_text(hardware)),
+        escape(Machine.of(latest.environment).title),
         significant(memory),
         number(len(counted)),
         number(sum(record.status == "ok" for record in counted)),
         conditions_text(parts[0].conditions),
         escape(best.label) if best.ok else MISSING,
         number(fmean(best.test_top1_pct) if best.ok else None, 2),
-        max(record.started_at for record in records)[:10],
+        latest.started_at[:10],
     ]

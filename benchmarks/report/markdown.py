@@ -7,18 +7,19 @@ from dataclasses import dataclass, field
 
 from benchmarks.records.arms import ArmsRecord
 from benchmarks.records.json_files import Problem
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
 from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.records.tuning import Search
 from benchmarks.report import noise
-from benchmarks.report.arms import arms_section, failures
+from benchmarks.report.arms import arms_section, by_machine, failures
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.pictures import Pictures, images
-from benchmarks.report.provenance import hardware_text, headline, provenance
+from benchmarks.report.provenance import headline, provenance
 from benchmarks.report.rows import Row
 from benchmarks.report.section import section_text
-from benchmarks.report.text import escape, shorten
+from benchmarks.report.text import details, escape, shorten
 from benchmarks.report.tuning import tuning_text
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
@@ -63,16 +64,18 @@ def machine_page(
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
-    hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
-    failed = failures(material.comparisons, records)
+    latest = max(records, key=lambda record: record.started_at)
+    arms = by_machine(material.comparisons)
+    failed = {machine: failures(comparisons, records) for machine, comparisons in arms.items()}
     blocks = [
         MARK,
-        f"# Results on {escape(hardware_text(hardware))}",
+        f"# Results on {escape(Machine.of(latest.environment).title)}",
         headline(counted),
         *([NOT_DRAWN] if material.pictures is None else []),
-        *(_section(part, findings, failed, material) for part in parts),
-        *_arms_parts(records, material),
+        *(_section(part, findings, failed, material) for part in parts if not part.section.is_past),
+        *_arms_parts(arms, records, material),
         *findings.blocks,
+        *_past([_section(part, findings, failed, material) for part in parts if part.section.is_past]),
         *tuning_text(material.searches),
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
@@ -80,18 +83,28 @@ def machine_page(
     return "\n\n".join(blocks) + "\n"
 
 
-def _section(part: SectionFrames, findings: PageFindings, failed: Mapping[str, str], material: Material) -> str:
-    at = part.section.conditions
+def _section(
+    part: SectionFrames, findings: PageFindings, failed: Mapping[Machine, Mapping[str, str]], material: Material
+) -> str:
+    at, wrong = part.section.conditions, failed.get(part.section.machine, {})
     pictures = material.pictures.by_section.get(at, ()) if material.pictures else ()
-    return section_text(part, findings.by_section[at], failed, pictures, selfcheck=material.selfcheck)
+    return section_text(part, findings.by_section[at], wrong, pictures, selfcheck=material.selfcheck)
 
 
-def _arms_parts(records: Sequence[RunRecord], material: Material) -> list[str]:
+def _past(sections: Sequence[str]) -> list[str]:
+    """What earlier versions of torch gave, closed until clicked; nothing where there was one alone."""
+    return [details(f"Earlier versions of torch: {len(sections)}", "\n\n".join(sections))] if sections else []
+
+
+def _arms_parts(
+    arms: Mapping[Machine, Sequence[ArmsRecord]], records: Sequence[RunRecord], material: Material
+) -> list[str]:
     """The comparisons of precisions and engines; nothing where there are none."""
-    if not material.comparisons:
-        return []
-    text = arms_section(material.comparisons, records, floor=noise.between_arms(material.selfcheck))
-    return [text, *images(material.pictures.arms if material.pictures else (), "arms")]
+    texts = []
+    for machine, comparisons in arms.items():
+        floor, on = noise.between_arms(material.selfcheck, machine), f" on {escape(machine.title)}" * (len(arms) > 1)
+        texts.append(arms_section(comparisons, records, floor=floor, on=on))
+    return [*texts, *images(material.pictures.arms if material.pictures else (), "arms")]
 
 
 def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:

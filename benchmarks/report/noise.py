@@ -4,15 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from benchmarks.records.machine import Machine
 from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.report.text import escape, significant
 
 NOT_MEASURED = "The noise floor of this machine was not measured; `python -m benchmarks.selfcheck` measures it."
 
 
-def between_rows(found: Selfcheck | None) -> str:
-    """For a table whose rows come from different processes and minutes."""
-    if found is None:
+def between_rows(found: Selfcheck | None, machine: Machine) -> str:
+    """For a table of a machine whose rows come from different processes and minutes."""
+    if found is None or Machine.of(found["environment"]) != machine:
         return NOT_MEASURED
     between = found["between_processes"]
     pairs = "1 pair" if between["num_pairs"] == 1 else f"{between['num_pairs']:,} pairs"
@@ -23,9 +24,9 @@ def between_rows(found: Selfcheck | None) -> str:
     )
 
 
-def between_arms(found: Selfcheck | None) -> str:
-    """For a table whose ratios come from arms that took turns in one process."""
-    if found is None:
+def between_arms(found: Selfcheck | None, machine: Machine) -> str:
+    """For a table of a machine whose ratios come from arms that took turns in one process."""
+    if found is None or Machine.of(found["environment"]) != machine:
         return NOT_MEASURED
     within = found["within_process"]
     return (

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from benchmarks.records.record import RunRecord
-from benchmarks.records.schema import GEMM_PRECISIONS, Dataset, Hardware, Software
+from benchmarks.records.schema import GEMM_PRECISIONS, Dataset, Environment, Software
 from benchmarks.report.text import code_block, escape, significant
 
 CSV_FILES = ("accuracy.csv", "throughput.csv", "cost.csv", "per_class.csv", "confusion.csv")
@@ -24,7 +24,7 @@ def provenance(records: Sequence[RunRecord], *, num_replaced: int, more_files: S
     replaced = f"; {num_replaced:,} older, of which a later run is shown, not counted" if num_replaced else ""
     num_ok = sum(record.status == "ok" for record in records)
     lines = [
-        *_counted("Hardware", [_hardware_line(record.environment["hardware"]) for record in records]),
+        *_counted("Hardware", [_hardware_line(record.environment) for record in records]),
         *_counted("Software", [_software_line(record.environment["software"]) for record in records]),
         *_counted("Data", [_data_line(record.dataset) for record in records if record.dataset]),
         f"- Runs: {len(records):,}, {num_ok:,} of them ok, {date_range(records)} (UTC){replaced}.",
@@ -68,12 +68,12 @@ def roofline_text(records: Sequence[RunRecord]) -> str | None:
     return f"The most that this device was measured to do{of_all}: {'; '.join(parts)}."
 
 
-def hardware_text(hardware: Hardware) -> str:
-    """The machine in a few words: its GPU where one was used, else its processor and cores."""
-    if hardware["gpu_name"]:
-        return hardware["gpu_name"]
-    cores = hardware["physical_cores"] or hardware["logical_cores"]
-    return hardware["cpu_model"] if cores is None else f"{hardware['cpu_model']}, {_plural(cores, 'core')}"
+def hosts_text(records: Sequence[RunRecord]) -> str | None:
+    """Of how many equal machines these runs are; None where records don't say that it is more than one."""
+    found = {host for record in records if (details := record.environment["details"]) and (host := details.get("host"))}
+    if len(found) < 2:
+        return None
+    return f"The runs were made on {len(found)} equal machines (hosts {escape(', '.join(sorted(found)))})."
 
 
 def date_range(records: Sequence[RunRecord]) -> str:
@@ -100,8 +100,16 @@ def _extent(values: Sequence[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def _hardware_line(hardware: Hardware) -> str:
+def _hardware_line(environment: Environment) -> str:
+    hardware, details = environment["hardware"], environment["details"]
     parts = [hardware["cpu_model"]]
+    numbers = {"family": "cpu_family", "model": "cpu_model_id", "stepping": "cpu_stepping"}
+    parts += [f"{title} {value}" for title, name in numbers.items() if (value := hardware.get(name))]
+    parts += filter(None, [hardware.get("microarchitecture")])
+    if details is not None:
+        caches = [details[name] for name in ("l1d_cache_kib", "l2_cache_kib", "l3_cache_kib")]
+        parts += [" ".join(details["isa"])] * bool(details["isa"])
+        parts += [f"caches of {' / '.join('?' if size is None else f'{size:,}' for size in caches)} KiB"] * any(caches)
     if hardware["physical_cores"] is not None:
         parts.append(f"{hardware['physical_cores']} physical cores")
     if hardware["logical_cores"] is not None:

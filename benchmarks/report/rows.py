@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+import re
+from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from statistics import fmean
 
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord, difference, record_parts
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config
@@ -20,7 +22,8 @@ class Conditions:
     """What a section's rows have in common.
 
     `budget` is None on the published track, where each net has its own, and `seconds` for those of the best track:
-    there one table shows how far each model comes in which time.
+    there one table shows how far each model comes in which time. `machine` and `torch` are None where all sections of a
+    page have the same one.
     """
 
     dataset: str
@@ -28,6 +31,8 @@ class Conditions:
     budget: str | None
     num_train: int
     num_val: int
+    machine: str | None = None
+    torch: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,25 +78,57 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows that may be compared with each other, the best test accuracy first, those without one last."""
+    """Rows that may be compared with each other, the best test accuracy first, those without one last.
+
+    Attributes:
+        is_past: whether there is a section of the same conditions with a newer torch.
+    """
 
     conditions: Conditions
     rows: list[Row]
+    is_past: bool = False
+
+    @property
+    def machine(self) -> Machine:
+        """That of all runs."""
+        return Machine.of(self.rows[0].records[0].environment)
 
 
 def sections(records: Sequence[RunRecord]) -> list[Section]:
-    """Group records: the main conditions first.
+    """Group records, each machine and version of torch for itself: the main conditions first, the past last.
 
     For each configuration and seed the latest run counts; where that failed, the latest good one made in the same way.
     """
-    by_key: dict[str, dict[int, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
+    machines = _machines(records)
+    versions = {record.environment["software"]["torch"] for record in records}
+    by_key: dict[tuple[str, Conditions], dict[int, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.run_id):  # sorts by start where key and seed are equal
-        by_key[record.config_key][record.seed].append(record)
+        machine, torch = machines[Machine.of(record.environment)], record.environment["software"]["torch"]
+        its = replace(_conditions(record.config), machine=machine, torch=torch if len(versions) > 1 else None)
+        by_key[record.config_key, its][record.seed].append(record)
     groups: dict[Conditions, list[list[list[RunRecord]]]] = defaultdict(list)
-    for _, by_seed in sorted(by_key.items()):
-        runs = [_counting_last(again) for _, again in sorted(by_seed.items())]
-        groups[_conditions(runs[0][-1].config)].append(runs)
-    return [Section(conditions, _rows(groups[conditions])) for conditions in sorted(groups, key=_rank)]
+    for (_, conditions), by_seed in sorted(by_key.items(), key=lambda item: item[0][0]):
+        groups[conditions].append([_counting_last(again) for _, again in sorted(by_seed.items())])
+    newest = {replace(one, torch=None): one for one in sorted(groups, key=lambda one: _age(one.torch or ""))}
+    found = [Section(one, _rows(runs), newest[replace(one, torch=None)] != one) for one, runs in groups.items()]
+    order = list(machines.values())
+    return sorted(found, key=lambda one: (one.is_past, order.index(one.conditions.machine), *_rank(one.conditions)))
+
+
+def _machines(records: Sequence[RunRecord]) -> dict[Machine, str | None]:
+    """What each machine is called beside the others, that of the latest run first; None where there is one alone."""
+    latest = sorted(records, key=lambda record: (record.started_at, record.run_id), reverse=True)
+    found = list(dict.fromkeys(Machine.of(record.environment) for record in latest))
+    titles = Counter(machine.title for machine in found)
+    called = {one: one.title if titles[one.title] == 1 else f"{one.title} [{one.key[:8]}]" for one in found}
+    return called if len(found) > 1 else dict.fromkeys(found)
+
+
+def _age(version: str) -> tuple[object, ...]:
+    """What versions of torch sort by: `2.9.1`, `2.10.0.dev20261001`, `2.10.0+cpu`."""
+    release, _, build = version.partition("+")
+    numbers = [(len(number), number) for number in re.split(r"\D+", release) if number]
+    return numbers[:3], re.search("[a-z]", release) is None, numbers, build
 
 
 def _counting_last(runs: list[RunRecord]) -> list[RunRecord]:

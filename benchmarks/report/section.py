@@ -13,7 +13,7 @@ from benchmarks.report import noise, tables
 from benchmarks.report.findings import Findings
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.pictures import Picture, images
-from benchmarks.report.provenance import roofline_text
+from benchmarks.report.provenance import hosts_text, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
 from benchmarks.report.speed import batch_parts, repeats_note, share_parts
 from benchmarks.report.text import MISSING, details, escape, shorten, table
@@ -56,7 +56,9 @@ def conditions_text(conditions: Conditions) -> str:
     budget = "" if conditions.budget is None else f", {_budget(conditions.budget)}"
     dataset = DATASETS.get(conditions.dataset, escape(conditions.dataset))
     track = TRACKS.get(conditions.track, f"track {escape(conditions.track)}")
-    return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images"
+    torch = "" if conditions.torch is None else f", torch {escape(conditions.torch)}"
+    machine = "" if conditions.machine is None else f", on {escape(conditions.machine)}"
+    return f"{dataset}, {track}{budget}, {conditions.num_train:,} training images{torch}{machine}"
 
 
 def section_text(
@@ -89,7 +91,7 @@ def section_text(
         *(["### Learning", LEARNING_CAPTION, *learning] if learning else []),
         "### Throughput",
         tables.section_table(*part.tables["Throughput"], marks),
-        f"{throughput_caption(section)} {noise.between_rows(selfcheck)}",
+        f"{throughput_caption(section)} {noise.between_rows(selfcheck, section.machine)}",
         *images(pictures, "ledger"),
         *_cost_parts(part, marks, pictures),
         *notes,
@@ -108,7 +110,7 @@ def throughput_caption(section: Section) -> str:
     """What the numbers of the throughput table are, and what the device was measured to do by the same runs."""
     runs = [record for row in section.rows for record in row.ok]
     profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
-    return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, roofline_text(runs)]))
+    return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, hosts_text(runs), roofline_text(runs)]))
 
 
 def _cost_parts(part: SectionFrames, marks: Mapping[str, str], pictures: Sequence[Picture]) -> list[str]:

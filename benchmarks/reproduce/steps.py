@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
-from benchmarks.measure.environment import this_machine
+from benchmarks.measure.machine_details import results_folder
 from benchmarks.peers import __main__ as peers
 from benchmarks.reproduce import gpu_tests
 from benchmarks.run import Outcome, sweep
@@ -105,13 +105,13 @@ def once(
         measured_at: when it was measured last, given the machine's folder.
         measure: does it.
     """
-    machine = this_machine(options.device)
-    last = measured_at(options.out / machine)
+    folder = results_folder(options.out, options.device)
+    last = measured_at(folder)
     if last is None or last < progress.since:
         if progress.is_over:
-            return Outcome(exit_code=0, complete=False, machine=machine)
+            return Outcome(exit_code=0, complete=False, machine=folder.name)
         measure()
-    return Outcome(exit_code=0, complete=True, machine=machine)
+    return Outcome(exit_code=0, complete=True, machine=folder.name)
 
 
 def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
@@ -162,7 +162,7 @@ def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     from fmnist_zoo.training.device import resolve_device
 
     if resolve_device(options.device).type != "cuda":
-        return Outcome(exit_code=0, complete=True, machine=this_machine(options.device))
+        return Outcome(exit_code=0, complete=True, machine=results_folder(options.out, options.device).name)
     return sweep_step(RunConfig(models=TIMM_MODELS))(options, progress)
 
 
@@ -170,13 +170,12 @@ def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     """The tests that need a CUDA device: figures of a code path that fails them say nothing."""
     from fmnist_zoo.training.device import resolve_device
 
-    machine = this_machine(options.device)
+    folder = results_folder(options.out, options.device)
     if resolve_device(options.device).type != "cuda":
-        return Outcome(exit_code=0, complete=True, machine=machine)
+        return Outcome(exit_code=0, complete=True, machine=folder.name)
     if reason := gpu_tests.missing():
         print(f"left out: {reason}")
-        return Outcome(exit_code=0, complete=True, machine=machine)
-    folder = options.out / machine
+        return Outcome(exit_code=0, complete=True, machine=folder.name)
     outcome = once(options, progress, gpu_tests.passed_at, lambda: gpu_tests.run_tests(folder))
     if not outcome.complete or gpu_tests.passed_at(folder) is not None:
         return outcome
@@ -190,8 +189,8 @@ def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
     def measure() -> None:
         config = SelfcheckConfig(out=options.out, data_dir=options.data_dir, device=options.device)
-        selfcheck.selfcheck(config, "python -m benchmarks.selfcheck")
-        write_report(options.out, this_machine(options.device), figures=False)
+        path, _ = selfcheck.selfcheck(config, "python -m benchmarks.selfcheck")
+        write_report(options.out, path.parent.name, figures=False)
 
     return once(options, progress, selfcheck.measured_at, measure)
 

@@ -20,7 +20,7 @@ from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.server import environment
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
-from fmnist_zoo.files import WriteError, check_writable
+from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
     from benchmarks.records.selfcheck import Comparison, ProcessRates, Selfcheck
@@ -74,16 +74,13 @@ def selfcheck(
         DataError: the images can't be had.
         WorkerDiedError: a process ended in the middle of its work.
     """
-    from benchmarks.measure.environment import hardware, machine_name, software
-    from benchmarks.measure.machine_details import details
+    from benchmarks.measure.machine_details import environment_of, results_folder
     from benchmarks.records.selfcheck import SCHEMA_VERSION, write
     from benchmarks.selfcheck.summary import between_processes, within_process
     from fmnist_zoo.recipe import Recipe
 
     models, device = understood(options)
-    found_hardware = hardware(device)
-    folder = options.out / machine_name(found_hardware)
-    check_writable(folder, "--out", options.out)
+    folder = results_folder(options.out, device)
     ask = Asking(options, device, new_worker or worker)
     count = math.ceil(options.comparisons / len(models))
     comparisons = [one for model in models for one in ask.comparisons(model, count)]
@@ -100,11 +97,7 @@ def selfcheck(
             "device": device,
             "batch_size": Recipe().batch_size,
         },
-        "environment": {
-            "hardware": found_hardware,
-            "software": software(),
-            "details": details(device, num_threads=ask.num_threads, variables=environment()),
-        },
+        "environment": environment_of(device, num_threads=ask.num_threads, variables=environment()),
         "within_process": within_process(comparisons),
         "between_processes": between_processes(processes),
     }

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.records.json_files import read_json
+from benchmarks.records.machine import of_any_host
 from benchmarks.records.schema import Environment, Flag
 from fmnist_zoo.data.cache import cache_root
 from fmnist_zoo.files import write_atomically
@@ -35,11 +36,12 @@ def choice_path(config_key: str, environment: Environment) -> Path | None:
 
     Args:
         config_key: identity of the configuration, seed apart.
-        environment: all of its hardware and software counts, and the number of threads that a person has set.
+        environment: all of its hardware, software and details counts, but for which of equal machines it is, and the
+            number of threads that a person has set.
     """
     if environment["software"]["dirty"] is not False:
         return None
-    identity = json.dumps([config_key, environment, os.environ.get("OMP_NUM_THREADS")], sort_keys=True)
+    identity = json.dumps([config_key, of_any_host(environment), os.environ.get("OMP_NUM_THREADS")], sort_keys=True)
     return cache_root() / "choices" / f"{hashlib.sha256(identity.encode()).hexdigest()}.json"
 
 

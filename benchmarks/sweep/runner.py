@@ -13,9 +13,9 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.measure.environment import hardware, machine_name, software
-from benchmarks.measure.machine_details import details
+from benchmarks.measure.machine_details import environment_of
 from benchmarks.records.arms import ArmsStore, arm_groups
+from benchmarks.records.machine import Machine, machine_folder
 from benchmarks.records.record import RunRecord, run_id
 from benchmarks.records.schema import Environment
 from benchmarks.records.store import RecordStore
@@ -91,7 +91,7 @@ class Runner:
         self.environment = self._environment()
         self._done = Done()
         self._arm_groups = arm_groups([(variant.config, variant.family) for variant in plan.variants])
-        self.machine = machine_name(self.environment["hardware"])
+        self.machine = machine_folder(options.out, Machine.of(self.environment)).name
         check_out_dir(options.out, self.machine)
         self.store = RecordStore(options.out / self.machine)
         check_writable(self.store.runs_dir, "--out", options.out)
@@ -151,11 +151,7 @@ class Runner:
         in_process = self.isolation.in_process
         variables = dict(os.environ) if in_process else {**worker_environment(), **self._variables}
         num_threads = torch.get_num_threads() if in_process else int(variables["OMP_NUM_THREADS"])
-        return {
-            "hardware": hardware(self.plan.device),
-            "software": software(),
-            "details": details(self.plan.device, num_threads=num_threads, variables=variables),
-        }
+        return environment_of(self.plan.device, num_threads=num_threads, variables=variables)
 
     def _seeds(self, variant: Variant, deadline: float | None, records: list[RunRecord]) -> None:
         """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""

@@ -7,7 +7,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
-from benchmarks.measure.environment import hardware, machine_name, software
+from benchmarks.measure.machine_details import environment_of
+from benchmarks.records.machine import Machine, machine_folder
+from benchmarks.records.schema import Environment
 from benchmarks.records.tuning import (
     FOLDER,
     SCHEMA_VERSION,
@@ -24,6 +26,7 @@ from benchmarks.tune.config import TuneConfig
 from benchmarks.tune.process import TrialProcess
 from benchmarks.tune.search import earlier, search
 from benchmarks.tune.worker import TrialJob
+from benchmarks.workers.server import environment
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import get_spec, load_plugin, select_models
@@ -53,8 +56,9 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
         load_plugin(path)
     models = select_models(options.models)
     recipe = equal_recipe(models[0], options)
-    about = _about(options, recipe, command, str(resolve_device(options.device)))
-    folder = options.out / machine_name(about["environment"]["hardware"]) / FOLDER
+    here = environment_of(str(resolve_device(options.device)), num_threads=None, variables=environment())
+    about = _about(options, recipe, command, here)
+    folder = machine_folder(options.out, Machine.of(here)) / FOLDER
     check_writable(folder, "--out", options.out)
     name = f"{options.preset}-{recipe.optimizer}-{str(recipe.budget).replace(':', '').replace('+', '')}"
     setting = {"recipe": about["recipe"], "dataset": options.dataset}
@@ -94,12 +98,12 @@ def equal_recipe(model: str, options: TuneConfig) -> Recipe:
     return recipe if options.budget is None else replace(recipe, budget=Budget.parse(options.budget))
 
 
-def _about(options: TuneConfig, recipe: Recipe, command: str, device: str) -> About:
+def _about(options: TuneConfig, recipe: Recipe, command: str, here: Environment) -> About:
     """What all models' trials have in common."""
     return {
         "schema_version": SCHEMA_VERSION,
         "command": command,
-        "environment": {"hardware": hardware(device), "software": software()},
+        "environment": {"hardware": here["hardware"], "software": here["software"], "details": here["details"]},
         "seed": options.seed,
         "trials_per_model": options.trials,
         "dataset": options.dataset,

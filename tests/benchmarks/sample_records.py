@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.records.record import RunRecord, config_key, run_id
-from benchmarks.records.schema import Config, Cost, Environment, Flag, Metrics, Roofline
+from benchmarks.records.schema import Config, Cost, Details, Environment, Flag, Hardware, Metrics, Roofline
 from benchmarks.records.store import RecordStore
 
 CLASSES = ["T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag", "Ankle boot"]
@@ -26,6 +26,13 @@ MEASURED = (
 LEDGER = {
     "import_s": 1.5, "data_s": 0.2, "build_s": 0.1, "probe_s": 1.0, "first_step_s": 3.25, "train_s": 12.5,
     "eval_s": 0.5, "measure_s": 1.0, "profile_s": 0.0, "write_s": 0.01, "other_s": 0.2, "wall_s": 20.26,
+}  # fmt: skip
+
+
+DETAILS = {
+    "cores_used": 2, "isa": ["avx2", "fma"], "l1d_cache_kib": 32, "l2_cache_kib": 512, "l3_cache_kib": 32768,
+    "num_threads": 2, "variables": {}, "gpu_power_limit_w": None, "gpu_max_sm_clock_mhz": None,
+    "gpu_max_memory_clock_mhz": None,
 }  # fmt: skip
 
 
@@ -65,7 +72,7 @@ def make_metrics(top1_pct: float, *, num_test: int = 10000) -> Metrics:
 
 
 def make_environment(**changes: Any) -> Environment:
-    """Two cores of an EPYC; `changes` are fields of hardware or software."""
+    """Two cores of an EPYC; `changes` are fields of hardware, software or details, of which there are none else."""
     environment: dict[str, Any] = {
         "hardware": {
             "cpu_model": "AMD EPYC", "physical_cores": 2, "logical_cores": 2, "memory_gib": 23.5, "gpu_name": None,
@@ -79,7 +86,11 @@ def make_environment(**changes: Any) -> Environment:
         "details": None,
     }  # fmt: skip
     for name, value in changes.items():
-        environment["hardware" if name in environment["hardware"] else "software"][name] = value
+        if name in Details.__annotations__:
+            environment["details"] = environment["details"] or dict(DETAILS)
+            environment["details"][name] = value
+        else:
+            environment["hardware" if name in Hardware.__annotations__ else "software"][name] = value
     return environment  # type: ignore[return-value]
 
 

@@ -27,7 +27,7 @@ MARKS = {*MARKERS, *OTHER_MARKERS}
 @pytest.fixture(scope="module")
 def drawings() -> Drawings:
     """Every figure of the committed records of one machine."""
-    return draw_all(RESULTS / "amd-epyc-2-cores")
+    return draw_all(RESULTS / "amd-epyc-avx512-bf16-2-cores")
 
 
 def lines(drawing: Drawing, place: int = 0) -> list[Line2D]:

@@ -86,7 +86,9 @@ def _models(part: SectionFrames) -> set[str]:
 def _prefix(conditions: Conditions) -> str:
     """A name for a section's files: `equal-epochs-5-55000`, with more where that doesn't say all."""
     dataset = "" if conditions.dataset == "fashion_mnist" else conditions.dataset
-    fields = (dataset, conditions.track, conditions.budget, str(conditions.num_train))
+    fields = (
+        dataset, conditions.track, conditions.budget, str(conditions.num_train), conditions.torch, conditions.machine
+    )  # fmt: skip
     text = "-".join(filter(None, fields)).replace(":", "-")
     is_usual = conditions.num_train + conditions.num_val == USUAL_IMAGES
     return file_name(text, None if is_usual else repr(conditions))

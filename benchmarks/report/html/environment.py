@@ -8,8 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from benchmarks.records.json_files import Problem
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
-from benchmarks.report.provenance import date_range, hardware_text
+from benchmarks.report.provenance import date_range
 
 PARTS = ("hardware", "software", "details")
 
@@ -25,7 +26,7 @@ def machine_content(name: str, records: Sequence[RunRecord], problems: Sequence[
     latest = max(records, key=lambda record: record.started_at)
     return {
         "name": name,
-        "hardware": hardware_text(latest.environment["hardware"]),
+        "hardware": Machine.of(latest.environment).title,
         "num_runs": len(records),
         "num_ok": sum(record.status == "ok" for record in records),
         "dates": date_range(records),

@@ -162,7 +162,7 @@ def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     from fmnist_zoo.training.device import resolve_device
 
     if resolve_device(options.device).type != "cuda":
-        return Outcome(exit_code=0, complete=True, machine=results_folder(options.out, options.device).name)
+        return Outcome(exit_code=0, complete=True, machine=None)
     return sweep_step(RunConfig(models=TIMM_MODELS))(options, progress)
 
 
@@ -170,12 +170,12 @@ def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     """The tests that need a CUDA device: figures of a code path that fails them say nothing."""
     from fmnist_zoo.training.device import resolve_device
 
-    folder = results_folder(options.out, options.device)
     if resolve_device(options.device).type != "cuda":
-        return Outcome(exit_code=0, complete=True, machine=folder.name)
+        return Outcome(exit_code=0, complete=True, machine=None)
     if reason := gpu_tests.missing():
         print(f"left out: {reason}")
-        return Outcome(exit_code=0, complete=True, machine=folder.name)
+        return Outcome(exit_code=0, complete=True, machine=None)
+    folder = results_folder(options.out, options.device)
     outcome = once(options, progress, gpu_tests.passed_at, lambda: gpu_tests.run_tests(folder))
     if not outcome.complete or gpu_tests.passed_at(folder) is not None:
         return outcome

@@ -109,6 +109,15 @@ def test_a_loss_below_the_noise_floor_of_the_machine_is_none(
     assert f"between processes: {floor_pct:.2g}" in capsys.readouterr().out.replace("6.0", "6")
 
 
+def test_the_noise_floor_of_another_machine_does_not_count(
+    old: Path, new: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_runs(new, FIVE)
+    selfcheck.write(old, {**make_selfcheck(), "environment": make_environment(isa=["avx2"])})
+    assert compare(old, new) == 0
+    assert "noise floor of this machine is not known" in capsys.readouterr().out
+
+
 def test_single_runs_are_judged_by_their_images_and_samples(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     old, worse, slow = (tmp_path / name / "amd-epyc-2-cores" for name in ("old", "worse", "slow"))
     put_runs(old, {"cnn": 92.5}, num_seeds=1)
@@ -160,7 +169,10 @@ def test_other_hardware_is_refused_unless_allowed(old: Path, new: Path, capsys: 
     assert compare(old, new) == 2
     printed = capsys.readouterr()
     assert printed.out == ""
-    assert "different hardware: AMD EPYC, 2 cores before, NVIDIA H100 now" in printed.err
+    assert (
+        "different hardware: AMD EPYC, 2 cores, instruction sets and caches not recorded before, NVIDIA H100 now"
+        in printed.err
+    )
     assert compare(old, new, allow=("hardware",)) == 0
 
 
@@ -251,10 +263,10 @@ def test_limits_are_read_as_they_are_written(accuracy: float, throughput: float)
 
 
 def test_a_damaged_selfcheck_is_an_error(tmp_path: Path) -> None:
-    assert noise_floor([tmp_path]) is None
+    assert noise_floor([tmp_path], ()) is None
     (tmp_path / "selfcheck.json").write_text("{}", encoding="utf-8")
     with pytest.raises(ValueError, match="make it again with python -m benchmarks.selfcheck"):
-        noise_floor([tmp_path])
+        noise_floor([tmp_path], ())
 
 
 @given(st.lists(st.floats(-2, 2), min_size=2, max_size=9))

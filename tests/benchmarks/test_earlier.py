@@ -6,17 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.measure.roofline import roofline_path
 from benchmarks.records.schema import Environment
 from benchmarks.sweep.earlier import choice_path, remember, remembered
 from fmnist_zoo.training.choose import Choice
-from tests.benchmarks.sample_records import make_record
+from tests.benchmarks.sample_records import make_environment, make_record
 
 CHOICE = Choice(precision="bf16", engine="eager", reason="fp32 eager 100 img/s; bf16 eager 200 img/s")
 
 
 def environment(**software: object) -> Environment:
     base = make_record().environment
-    return {"hardware": base["hardware"], "software": {**base["software"], "dirty": False, **software}}  # type: ignore[typeddict-item]
+    return {**base, "software": {**base["software"], "dirty": False, **software}}  # type: ignore[typeddict-item]
 
 
 @pytest.fixture(autouse=True)
@@ -41,6 +42,15 @@ def test_it_belongs_to_one_configuration_machine_and_software() -> None:
     moved = environment()
     moved["hardware"]["physical_cores"] = 64
     assert len({here, *others, choice_path("key", moved)}) == 4
+
+
+def test_equal_machines_share_it() -> None:
+    here, there, other = (
+        {**environment(), "details": make_environment(host=host, l1d_cache_kib=size)["details"]}
+        for host, size in (("0a0a0a0a", 32), ("1b1b1b1b", 32), ("1b1b1b1b", 48))
+    )
+    assert choice_path("key", here) == choice_path("key", there) != choice_path("key", other)  # type: ignore[arg-type]
+    assert roofline_path(here) == roofline_path(there) != roofline_path(other)  # type: ignore[arg-type]
 
 
 def test_it_belongs_to_a_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from torchvision.datasets import FashionMNIST
 
-from benchmarks.measure.environment import this_machine
+from benchmarks.measure.machine_details import results_folder
 from benchmarks.peers import __main__ as peers
 from benchmarks.peers.__main__ import arm_record, compare, measured_at
 from benchmarks.peers.arms import ARMS, REFERENCE, ArmName
@@ -194,7 +194,7 @@ def few_images(small: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_the_command_compares_in_processes_and_writes_json_and_page(tmp_path: Path) -> None:
     arms: tuple[ArmName, ...] = ("torch", "fmnist_zoo")
     found = compare(PeersConfig(arms=arms, epochs=2, batch_size=(100,), target=0.0, device="cpu", out=tmp_path))
-    folder = tmp_path / this_machine("cpu")
+    folder = results_folder(tmp_path, "cpu")
     assert json.loads((folder / "peers.json").read_text()) == found
     assert (folder / "peers.md").read_text() == page(found) + "\n"
     assert measured_at(folder) == found["measured_at"]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import torch
 
-from benchmarks.measure.environment import this_machine
+from benchmarks.measure.machine_details import results_folder
 from benchmarks.peers import __main__ as peers
 from benchmarks.records import selfcheck as results
 from benchmarks.records.store import RecordStore
@@ -115,19 +115,19 @@ def test_every_arm_is_each_precision_and_engine_that_the_device_has(
 def test_the_noise_is_measured_once_and_then_stands_below_the_tables(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    machine, calls = this_machine("cpu"), []  # type: ignore[var-annotated]
+    folder, calls = results_folder(tmp_path, "cpu"), []  # type: ignore[var-annotated]
 
-    def check(config: SelfcheckConfig, command: str) -> None:
+    def check(config: SelfcheckConfig, command: str) -> tuple[Path, Selfcheck]:
         calls.append(command)
-        results.write(tmp_path / machine, make_selfcheck())
+        return results.write(folder, make_selfcheck()), make_selfcheck()
 
     monkeypatch.setattr(selfcheck, "selfcheck", check)
-    write_records(tmp_path / machine, make_record())
+    write_records(folder, make_record())
     options = ReproduceConfig(out=tmp_path, device="cpu")
     progress = Progress(since="2026-11-24T00:00:00Z", deadline=None)
     assert selfcheck_step(options, progress).complete and selfcheck_step(options, progress).complete
     assert calls == ["python -m benchmarks.selfcheck"]
-    assert "Noise floor of this machine" in (tmp_path / machine / "README.md").read_text()
+    assert "Noise floor of this machine" in (folder / "README.md").read_text()
     over = Progress(since="2999", deadline=0.0)
     assert not selfcheck_step(options, over).complete and len(calls) == 1
 
@@ -136,7 +136,7 @@ def test_the_noise_is_measured_once_and_then_stands_below_the_tables(
 def on_cuda(monkeypatch: pytest.MonkeyPatch) -> None:
     """A machine that seems to have a CUDA device; its folder is named `gpu`."""
     monkeypatch.setattr("fmnist_zoo.training.device.resolve_device", lambda name: torch.device("cuda"))
-    monkeypatch.setattr(all_steps, "this_machine", lambda name: "gpu")
+    monkeypatch.setattr(all_steps, "results_folder", lambda out, name: out / "gpu")
 
 
 @pytest.mark.usefixtures("on_cuda")
@@ -196,8 +196,7 @@ def test_the_comparison_is_done_once_and_again_when_a_new_reproduction_begins(
 
     def compare(options: peers.PeersConfig) -> None:
         calls.append(options.device)
-        folder = options.out / this_machine("cpu")
-        folder.mkdir(parents=True, exist_ok=True)
+        folder = results_folder(options.out, "cpu")
         (folder / peers.FIGURES).write_text(json.dumps({"measured_at": "2026-11-21T10:00:00Z"}))
 
     monkeypatch.setattr(peers, "compare", compare)

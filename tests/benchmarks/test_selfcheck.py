@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.measure.clock import timed_by_clock
-from benchmarks.measure.environment import this_machine
 from benchmarks.measure.interleave import NUM_ROUNDS, SAMPLE_S
+from benchmarks.measure.machine_details import results_folder
 from benchmarks.records import selfcheck as results
 from benchmarks.selfcheck import __main__ as command
 from benchmarks.selfcheck.config import SelfcheckConfig
@@ -131,7 +131,7 @@ def test_models_share_the_comparisons_and_take_turns_with_their_processes(tmp_pa
     assert len(found["within_process"]["comparisons"]) == 6
     details = found["environment"]["details"]
     assert details is not None and details["num_threads"] == 2 and "OMP_NUM_THREADS" in details["variables"]
-    assert path == tmp_path / this_machine("cpu") / "selfcheck.json"
+    assert path == results_folder(tmp_path, "cpu") / "selfcheck.json"
     assert results.read(path.parent) == (found, None)
 
 
@@ -148,7 +148,7 @@ def test_the_exit_code_is_the_verdict(
 def test_a_process_that_dies_ends_the_check_and_leaves_the_older_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    older = results.write(tmp_path / this_machine("cpu"), make_selfcheck())
+    older = results.write(results_folder(tmp_path, "cpu"), make_selfcheck())
     before = older.read_bytes()
     monkeypatch.setattr(command, "worker", lambda: FakeWorker([], dies=True))
     assert command.main(["--models", "mlp", "--device", "cpu", "--out", str(tmp_path)]) == 1

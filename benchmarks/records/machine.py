@@ -66,13 +66,14 @@ class Machine:
         hardware, details = environment["hardware"], environment["details"]
         memory, gpu_memory = hardware["memory_gib"] or 0.0, hardware["gpu_memory_gib"]
         told: dict[str, Any] = {
+            **dict.fromkeys(field.name for field in dataclasses.fields(cls)),
             **hardware,
             **(details or {}),
             "isa": None if details is None else tuple(details["isa"]),
             "memory_gib": 2.0 ** min(round(math.log2(memory)), 1023) if memory > 0 else None,
             "gpu_memory_gib": None if gpu_memory is None else math.ceil(gpu_memory),
         }
-        return cls(**{field.name: told.get(field.name) for field in dataclasses.fields(cls)})
+        return cls(**{field.name: told[field.name] for field in dataclasses.fields(cls)})
 
     @property
     def key(self) -> str:

@@ -120,8 +120,9 @@ def _machines(records: Sequence[RunRecord]) -> dict[Machine, str | None]:
     latest = sorted(records, key=lambda record: (record.started_at, record.run_id), reverse=True)
     found = list(dict.fromkeys(Machine.of(record.environment) for record in latest))
     titles = Counter(machine.title for machine in found)
-    called = {one: one.title if titles[one.title] == 1 else f"{one.title}, {one.key[:8]}" for one in found}
-    return called if len(found) > 1 else dict.fromkeys(found)
+    if len(found) == 1:
+        return {found[0]: None}
+    return {one: one.title if titles[one.title] == 1 else f"{one.title}, {one.key[:8]}" for one in found}
 
 
 def _age(version: str) -> tuple[object, ...]:

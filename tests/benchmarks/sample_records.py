@@ -29,7 +29,7 @@ LEDGER = {
 }  # fmt: skip
 
 
-DETAILS = {
+DETAILS: Details = {
     "cores_used": 2, "isa": ["avx2", "fma"], "l1d_cache_kib": 32, "l2_cache_kib": 512, "l3_cache_kib": 32768,
     "num_threads": 2, "variables": {}, "gpu_power_limit_w": None, "gpu_max_sm_clock_mhz": None,
     "gpu_max_memory_clock_mhz": None,
@@ -87,7 +87,7 @@ def make_environment(**changes: Any) -> Environment:
     }  # fmt: skip
     for name, value in changes.items():
         if name in Details.__annotations__:
-            environment["details"] = environment["details"] or dict(DETAILS)
+            environment["details"] = environment["details"] or {**DETAILS}
             environment["details"][name] = value
         else:
             environment["hardware" if name in Hardware.__annotations__ else "software"][name] = value

@@ -86,7 +86,7 @@ def test_compiling_that_makes_a_model_slower_never_pays_and_stands_in_the_table(
     slow = arm("fp32", "compile", 12.0, cold=first(9.0, "cold"), warm=first(2.0, "warm"))
     _, row = arms_frame([comparison(EAGER, slow)], [])
     assert row["speedup"] == pytest.approx(10 / 12) and math.isinf(row["break_even_cold_epochs"])
-    page = arms_section([comparison(EAGER, slow)], [], floor=None)
+    page = arms_section([comparison(EAGER, slow)], [], floor="Floor.")
     assert "never / never" in page and "0.83 [0.83, 0.83]" in page
     assert break_even_epochs(None, 1.0, 1.0) is None and break_even_epochs(first(1.0, "cold"), 1.0, None) is None
     assert break_even_epochs(first(0.5, "warm"), 1.0, 2.0) == 0.0

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 
 from benchmarks.records import selfcheck
 from benchmarks.records.arms import ArmsRecord, ArmsStore
+from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord, config_key
 from benchmarks.records.store import RecordStore
 from benchmarks.records.tuning import FOLDER, read_searches, write_search
@@ -232,6 +233,7 @@ def test_what_stands_where_a_table_belongs_is_replaced_or_named(
 
 
 RECORD, CHECK = make_record(), make_selfcheck()
+MACHINE = Machine.of(RECORD.environment)
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 VALUES = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=3), max_leaves=4)
 
@@ -263,7 +265,7 @@ def test_other_files_with_any_part_replaced_are_shown_or_named(
     assert [problem.name for problem in problems] in ([], [str(file.relative_to(machine))])
     assert len(comparisons) + (checked is not None) + len(searches) + len(problems) == 3
     if comparisons:
-        arms_section(comparisons, [RECORD], floor=between_arms(checked))
+        arms_section(comparisons, [RECORD], floor=between_arms(checked, MACHINE))
         csv_text([arms_frame(comparisons, [RECORD])])
-    between_rows(checked)
+    between_rows(checked, MACHINE)
     tuning_text(searches)

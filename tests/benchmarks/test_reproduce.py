@@ -12,6 +12,7 @@ import torch
 from benchmarks.measure.machine_details import results_folder
 from benchmarks.peers import __main__ as peers
 from benchmarks.records import selfcheck as results
+from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.records.store import RecordStore
 from benchmarks.reproduce import __main__ as module
 from benchmarks.reproduce import gpu_tests
@@ -242,7 +243,8 @@ def test_it_stops_at_the_deadline_goes_on_from_there_and_then_begins_anew(tmp_pa
     with tarfile.open(tar) as archive:
         names = archive.getnames()
     assert any("/figures/" in name for name in names)  # drawn once, at the end
-    assert "README.md" in names and sum(name.endswith(".json") for name in names) == 2
+    assert "README.md" in names and sum(name.endswith("/machine.json") for name in names) == 1
+    assert sum("/runs/" in name and name.endswith(".json") for name in names) == 2
     assert sum("/runs/" in name and name.endswith(".safetensors") for name in names) == 2
     assert sum("test-labels-" in name for name in names) == 1
 

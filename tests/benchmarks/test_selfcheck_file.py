@@ -6,11 +6,14 @@ from pathlib import Path
 import pytest
 
 from benchmarks.records import selfcheck as results
+from benchmarks.records.machine import Machine
 from benchmarks.report.__main__ import report
 from benchmarks.report.noise import NOT_MEASURED, between_arms, between_rows
 from benchmarks.selfcheck import __main__ as command
-from tests.benchmarks.sample_records import make_config, make_record, write_records
+from tests.benchmarks.sample_records import make_config, make_environment, make_record, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck
+
+MACHINE = Machine.of(make_environment())
 
 
 def test_a_check_reads_as_it_was_written(tmp_path: Path) -> None:
@@ -51,13 +54,15 @@ def test_a_damaged_file_is_named_with_the_reason(tmp_path: Path, fault: str) -> 
 
 def test_sentences_for_tables() -> None:
     found = make_selfcheck()
-    assert between_rows(found) == (
+    assert between_rows(found, MACHINE) == (
         "Noise floor of this machine (A/A check, 2026-11-24, fp32 eager, n = 1 pair of processes): differences between "
         "rows below 3.1% (mlp) in training and 4.0% (mlp) in inference say nothing."
     )
-    assert "n = 20 comparisons): ratios within " in between_arms(found)
-    assert between_rows(None) == between_arms(None) == NOT_MEASURED
+    assert "n = 20 comparisons): ratios within " in between_arms(found, MACHINE)
+    assert between_rows(None, MACHINE) == between_arms(None, MACHINE) == NOT_MEASURED
     assert "`python -m benchmarks.selfcheck`" in NOT_MEASURED
+    other = Machine.of(make_environment(isa=["avx2"]))
+    assert between_rows(found, other) == between_arms(found, other) == NOT_MEASURED
 
 
 def page_with(machine_dir: Path) -> str:
@@ -70,7 +75,7 @@ def page_with(machine_dir: Path) -> str:
 def test_the_noise_floor_stands_below_every_throughput_table(tmp_path: Path) -> None:
     results.write(tmp_path, make_selfcheck())
     page = page_with(tmp_path)
-    assert page.count("### Throughput") == page.count(between_rows(make_selfcheck())) == 2
+    assert page.count("### Throughput") == page.count(between_rows(make_selfcheck(), MACHINE)) == 2
     for part in page.split("### Throughput")[1:]:
         assert part.index("| mlp ") < part.index("Noise floor")
     assert NOT_MEASURED not in page

@@ -33,13 +33,14 @@ class _Located(TypedDict):
 class Machine:
     """What decides how fast a machine computes, as far as a record says so; None is unknown, and equals only None.
 
+    Fields have the names and units of `Hardware` and `Details` in `benchmarks.records.schema`.
+
     Attributes:
         cpu_model: the processor's marketing name, which several may share.
         isa: None in records of before instruction sets were recorded.
         memory_gib: the nearest power of two.
         gpu_name: None where none was used.
         gpu_memory_gib: the next whole number: drivers keep a part of it for themselves, which changes.
-        reads as it is written: the rest is what `Hardware` and `Details` of `benchmarks.records.schema` have.
     """
 
     cpu_model: str
@@ -170,8 +171,6 @@ def _claim(folder: Path, machine: Machine) -> None:
     try:
         write_atomically(temporary / FILE, (json.dumps(dataclasses.asdict(machine), indent=1) + "\n").encode())
         temporary.rename(folder)  # all at once, and never in the place of one that isn't empty
-    except FileExistsError:
-        pass
     except OSError:
         if not folder.exists():
             raise

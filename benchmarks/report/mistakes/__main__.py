@@ -58,7 +58,7 @@ def mistakes(options: MistakesConfig) -> str:
         class_names=dataset.class_names,
         checksum=dataset.checksum,
     )
-    text = all_text(votes, html.unescape(conditions_text(section.conditions)), label)
+    text = all_text(votes, f"{folder.name}, {html.unescape(conditions_text(section.conditions))}", label)
     if options.figures is None:
         return text
     from benchmarks.report.mistakes.figures import write_sheets
@@ -78,7 +78,8 @@ def class_label(name: str, class_names: Sequence[str]) -> int:
 
 
 def machine_folder(directory: Path) -> Path:
-    """The machine's folder that is meant; ValueError where there is none, or more than one."""
+    """The machine's folder that is meant, of several that with the last run; ValueError where there is none."""
+    from benchmarks.records.store import RecordStore
     from benchmarks.report.files import machine_folders
 
     if (directory / "runs").is_dir():
@@ -86,9 +87,7 @@ def machine_folder(directory: Path) -> Path:
     found = machine_folders(directory)
     if not found:
         raise ValueError(f"{directory} holds no runs; give the folder of one machine (with runs/*.json in it)")
-    if len(found) > 1:
-        raise ValueError(f"{directory} holds several machines; name one of {', '.join(map(str, found))}")
-    return found[0]
+    return max(found, key=lambda folder: [path.name for path in RecordStore(folder).paths()][-1:])
 
 
 def chosen_section(folder: Path, number: int) -> Section:

@@ -14,7 +14,7 @@ class MistakesConfig:
     """Show what models confuse, which test images all of them get wrong, and on which they disagree."""
 
     directory: tyro.conf.Positional[Path]
-    """The folder of one machine (with runs/ in it), or a results folder with one machine in it."""
+    """The folder of one machine (with runs/ in it), or a results folder: then that with the last run."""
     class_name: Annotated[str | None, tyro.conf.arg(name="class")] = None
     """Show all errors of this class, such as Shirt."""
     section: int = 1

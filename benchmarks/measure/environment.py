@@ -102,13 +102,13 @@ def cpu_info() -> dict[str, str]:
 def vendor_and_microarchitecture() -> tuple[str | None, str | None]:
     """Vendor, such as `AuthenticAMD` or `ARM`, and the newest microarchitecture that the processor can be.
 
-    By archspec, which has the instructions of each; but that here those count which are `CONCEALED`. None where it
-    knows none that goes as far as the processor does.
+    By archspec, which knows the instructions that each has; those that are `CONCEALED` need not be there. None where
+    the system doesn't say it, or archspec knows none with the generic level (such as `x86_64_v4`) of the processor.
     """
     from archspec.cpu import detect
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # where the system doesn't say it, it isn't known
+        warnings.simplefilter("ignore")  # of what the system doesn't say
         found = detect.detected_info()
     found.features = found.features | CONCEALED
     fitting = detect.compatible_microarchitectures(found)

@@ -92,14 +92,15 @@ def details(device: str, *, num_threads: int | None, variables: Mapping[str, str
     }
 
 
-def host() -> str:
+def host() -> str | None:
     """Eight digits that tell this machine from equal ones, of its name and the number that its system was given.
 
     A record is for others to read, who can't find out the name from that: systemd asks for the number to be kept secret
-    and to be used in this way (machine-id(5)). Where there is none, the network's takes its place.
+    and to be used in this way (machine-id(5)). Where there is none, the network card's takes its place; None without.
     """
-    secret = text_of(MACHINE_ID) or str(uuid.getnode())
-    return hmac.new(secret.encode(), platform.node().encode(), "sha256").hexdigest()[:8]
+    card = uuid.getnode()
+    secret = text_of(MACHINE_ID) or (None if card >> 40 & 1 else str(card))  # the bit says: drawn by chance, once
+    return secret and hmac.new(secret.encode(), platform.node().encode(), "sha256").hexdigest()[:8]
 
 
 def relevant(variables: Mapping[str, str]) -> dict[str, str]:

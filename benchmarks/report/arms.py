@@ -35,6 +35,10 @@ CAPTION = (
 )
 
 
+_Where = tuple[Machine, str]
+"""A machine and a version of torch."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Equivalence:
     """The difference in test accuracy from the reference, paired by seed, in points."""
@@ -80,11 +84,8 @@ def arms_frame(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) 
     ]
 
 
-_Where = tuple[Machine, str]
-
-
 def _where(record: RunRecord | ArmsRecord) -> _Where:
-    """Machine and version of torch."""
+    """Where a record was made."""
     return Machine.of(record.environment), record.environment["software"]["torch"]
 
 

@@ -67,6 +67,20 @@ def test_the_processor_is_read_from_linux(tmp_path: Path, monkeypatch: pytest.Mo
     assert environment.cpu_model() == "Fast Chip 9000"
 
 
+def test_an_arm_processor_is_told_by_its_part_and_revision(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = (
+        "CPU implementer\t: 0x41",
+        "CPU architecture: 8",
+        "CPU variant\t: 0x3",
+        "CPU part\t: 0xd0c",
+        "CPU revision\t: 1",
+    )
+    (tmp_path / "cpuinfo").write_text("\n".join(names), encoding="utf-8")
+    monkeypatch.setattr(environment, "CPU_INFO", tmp_path / "cpuinfo")
+    found = hardware("cpu")
+    assert (found.get("cpu_family"), found.get("cpu_model_id"), found.get("cpu_stepping")) == ("8", "0xd0c", "r3p1")
+
+
 @pytest.mark.parametrize(
     ("system", "sysctl", "processor", "expected"),
     [

@@ -233,11 +233,14 @@ def test_a_host_is_told_from_equal_ones_and_not_named(tmp_path: Path, monkeypatc
     for name in ("alice-laptop", "alice-laptop", "bob-laptop"):
         monkeypatch.setattr(machine_details.platform, "node", lambda name=name: name)
         found.append(machine_details.host())
-    assert found[0] == found[1] != found[2] and all(len(host) == 8 and host.isalnum() for host in found)
+    assert found[0] == found[1] != found[2] and all(host and len(host) == 8 and host.isalnum() for host in found)
     (tmp_path / "id").write_text("another\n")
     assert machine_details.host() != found[2]
     (tmp_path / "id").unlink()
-    assert machine_details.host() == machine_details.host()
+    monkeypatch.setattr(machine_details.uuid, "getnode", lambda: 0x0242AC110002)
+    assert machine_details.host() is not None
+    monkeypatch.setattr(machine_details.uuid, "getnode", lambda: 0x0142AC110002)  # random, since there is no card
+    assert machine_details.host() is None
 
 
 def test_the_microarchitecture_of_this_machine_is_asked_for_without_a_warning() -> None:

@@ -10,7 +10,8 @@ from benchmarks.records.arms import ArmsRecord, ArmsStore
 from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
 from benchmarks.records.selfcheck import write
-from benchmarks.report.files import regenerate
+from benchmarks.report.files import read_folders, regenerate
+from benchmarks.report.html.content import page_content
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.section import conditions_text
 from tests.benchmarks.sample_records import make_config, make_environment, make_record, write_records
@@ -95,6 +96,7 @@ def test_a_page_keeps_machines_and_versions_apart_to_the_last_file(tmp_path: Pat
     # Below each table of throughput, and below each machine's comparisons of arms.
     assert current.count("Noise floor of") == current.count(NOT_MEASURED) == 2 and past.count("Noise floor of") == 1
     assert current.count("## Precision and engine on AMD EPYC") == 2
+    assert NOT_MEASURED in page_content(read_folders(tmp_path)).data["machines"][0]["noise"]
     rows = list(csv.DictReader((tmp_path / "throughput.csv").read_text(encoding="utf-8").splitlines()))
     assert len(rows) == len({(row["machine"], row["torch"]) for row in rows}) == 3
 

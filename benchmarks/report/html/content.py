@@ -76,7 +76,9 @@ def _add_machine(content: Content, folder: Path, records: Sequence[RunRecord], p
     checked, fault = selfcheck.read(folder)
     answers = read_answers(store, counted)
     machine = machine_content(folder.name, counted, [*problems, *([fault] if fault else [])])
-    words = html.unescape(noise.between_rows(checked, shown[0].machine)).replace("`", "")  # the page is no Markdown
+    is_one = len({section.machine for section in shown}) == 1
+    floor = noise.between_rows(checked if is_one else None, shown[0].machine)
+    words = html.unescape(floor).replace("`", "")  # the page is no Markdown
     content.data["machines"].append({**machine, "noise": words})
     for section in shown:
         title = html.unescape(conditions_text(section.conditions))

@@ -12,16 +12,20 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import timedelta
 from typing import Any, Self, TextIO
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
 from rich.text import Text
 
 from benchmarks.records.record import RunRecord, plain
 from benchmarks.sweep.display.base import Display
 from fmnist_zoo.cli.output import discard
+
+SILENT_S = 30.0
+"""After so long without a line of the run, plain lines say how far it is within its epoch."""
 
 
 class JsonDisplay(Display):
@@ -46,6 +50,7 @@ class PlainDisplay(Display):
     def __init__(self, console: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._console = console or plain_console()
+        self._told_at_s = self._clock()
 
     def show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
@@ -55,19 +60,28 @@ class PlainDisplay(Display):
                 left_s = self.left_s()
                 left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
                 number = f"[{event['run_number']}/{event['num_runs']}]"
+                self._told_at_s = self._clock()
                 print_lines(self._console, f"{number} {self.running.name}: starting{left}")
+            case "phase" if event["phase"] == "compiling":
+                self._tell_run("compiling")
+            case "steps" if self._clock() - self._told_at_s >= SILENT_S:
+                self._tell_run("; ".join([steps_words(event), *_left(event)]))
             case "epoch":
-                print_lines(self._console, f"  {self.running.name}: {epoch_words(event)}")
+                self._tell_run(epoch_words(event))
             case "run_finished":
                 print_lines(self._console, f"  {result_line(self.records[-1])}")
             case "note":
                 print_lines(self._console, event["text"])
             case "sweep_finished":
-                print_lines(self._console, "", *summary(self, which=lambda _: True))
+                print_lines(self._console, "", *summary(self, event, screen_width(self._console)))
+
+    def _tell_run(self, words: str) -> None:
+        self._told_at_s = self._clock()
+        print_lines(self._console, f"  {self.running.name}: {words}")
 
 
 class QuietDisplay(Display):
-    """Warnings and runs that aren't ok, on standard error; and at the end how many are ok and where the tables are."""
+    """What went wrong, on standard error: warnings, runs, rows at chance level. At the end, the number of good runs."""
 
     def __init__(self, console: Console | None = None, errors: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -78,10 +92,21 @@ class QuietDisplay(Display):
             case "run_finished" if event["status"] != "ok":
                 self.warn(result_line(self.records[-1]))
             case "sweep_finished":
-                print_lines(self._console, *summary(self))
+                from benchmarks.sweep.display.ending import chance_lines
+
+                print_lines(self._errors, *chance_lines(event["rankings"]))
+                print_lines(self._console, counts(self), *tables(self))
 
     def warn(self, text: str) -> None:
         print_lines(self._errors, text)
+
+
+def steps_words(steps: Mapping[str, Any]) -> str:
+    """How far a run is within an epoch, and how fast."""
+    return (
+        f"epoch {steps['epoch']} of {steps['num_epochs']}, step {steps['step']:,} of {steps['epoch_steps']:,}; "
+        f"{figure(steps['train_img_per_s'], ',.0f')} img/s"
+    )
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:
@@ -93,14 +118,17 @@ def epoch_words(epoch: Mapping[str, Any]) -> str:
     if epoch["val_top1_pct"] is not None:
         words.append(f"validation loss {figure(epoch['val_loss'], '.4f')}, accuracy {epoch['val_top1_pct']:.2f}%")
     words.append(f"{epoch['train_s']:.1f} s of training, {figure(epoch['train_img_per_s'], ',.0f')} img/s")
-    if epoch["train_left_s"]:
-        words.append(f"about {duration(epoch['train_left_s'])} left")
-    return "; ".join(words)
+    return "; ".join([*words, *_left(epoch)])
+
+
+def _left(trained: Mapping[str, Any]) -> list[str]:
+    return [f"about {duration(trained['train_left_s'])} left"] if trained["train_left_s"] else []
 
 
 def result_line(record: RunRecord) -> str:
     """A run's end: its scores, or the first line of what went wrong."""
     name, error = f"{record.variant} seed {record.seed}", (record.error or "no metrics").strip().partition("\n")[0]
+    error = error.removesuffix("; its last lines:")
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
         return f"{name}: {record.status}: {error}"
     return (
@@ -111,13 +139,27 @@ def result_line(record: RunRecord) -> str:
     )
 
 
-def summary(sweep: Display, *, which: Callable[[RunRecord], bool] = lambda _: False) -> list[str]:
-    """How many runs of a sweep are ok, done before or now; a line for each of some; and where the tables are."""
+def summary(sweep: Display, ended: Mapping[str, Any], width: int | None) -> list[str]:
+    """What a sweep found, of runs done before or now: how many are ok, why others aren't, the ranking, the flags."""
+    from benchmarks.sweep.display.ending import SHOWN, ending_lines, wrapped
+
+    records = [*sweep.plan.skipped, *sweep.records]
+    bad = [result_line(record) for record in records if record.status != "ok"]
+    bad[SHOWN:] = [f"and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
+    told = [line for words in bad for line in wrapped(visible(words), width, "  ")]
+    return [counts(sweep), *told, "", *ending_lines(ended, len(records), width), *tables(sweep)]
+
+
+def counts(sweep: Display) -> str:
+    """How many runs of a sweep are ok, done before or now."""
     records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
     good = sum(record.status == "ok" for record in records)
-    told = [f"  {result_line(record)}" for record in records if which(record)]
-    tables = [f"tables: {sweep.tables}"] if records else []
-    return [f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else ""), *told, *tables]
+    return f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else "")
+
+
+def tables(sweep: Display) -> list[str]:
+    """Where they are, if there are any."""
+    return [f"tables: {sweep.tables}"] if sweep.plan.skipped or sweep.records else []
 
 
 def figure(value: float | None, form: str) -> str:
@@ -135,6 +177,14 @@ def visible(text: str) -> str:
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
+
+
+def shortened(text: str, cells: int) -> str:
+    """Without its middle where it is too long: the labels of a sweep differ at their ends."""
+    tail = (cells - 1) // 2
+    if cell_len(text) <= cells:
+        return text
+    return f"{set_cell_size(text, cells - 1 - tail)}…{set_cell_size(text[::-1], tail)[::-1]}"
 
 
 class SteadyConsole(Console):
@@ -160,6 +210,11 @@ def print_lines(console: Console, *lines: str) -> None:
     """Show each as it is, its markup too, and break none; what a terminal would act upon is spelled out."""
     for line in lines:
         console.print(Text(visible(line)), soft_wrap=True)
+
+
+def screen_width(console: Console) -> int | None:
+    """The columns of a terminal; None for a file or a pipe, where no line need be broken."""
+    return console.width if console.is_terminal or console.file.isatty() else None
 
 
 def plain_console(stream: TextIO | None = None) -> SteadyConsole:

@@ -127,7 +127,8 @@ def fit(
             for stats in state.history:
                 result.history.append(stats)
                 on_epoch(stats)
-        on_steps(_so_far(loader, plan, result, ledger)(0, 0.0))
+        if result.num_steps < plan.num_steps:
+            on_steps(_so_far(loader, plan, result, ledger)(0, 0.0))
         while result.num_steps < plan.num_steps:
             stats = _one_epoch(step, loader, plan, result, ledger=ledger, validation=validation, on_steps=on_steps)
             result.num_steps = stats["num_steps"]

@@ -97,7 +97,7 @@ def test_whatever_happens_an_event_is_of_its_type(
         display.warn(variant)
         display.sweep_finished(exit_code=0, complete=True)
     found = events_in(text.getvalue())
-    assert len(found) == 7 and text.getvalue().isascii() and found[1]["variant"] == variant
+    assert len(found) == 8 and text.getvalue().isascii() and found[1]["variant"] == variant
 
 
 def test_the_time_is_utc_wherever_the_clock_is() -> None:

@@ -101,24 +101,23 @@ class Display(ExitStack):
 
     def worker_event(self, event: Mapping[str, Any]) -> None:
         """The running run's worker tells of a phase, `{"phase": "testing"}`, of steps or of an epoch, with figures."""
+        if "phase" not in event:
+            trained = {**(self.running.trained or {}), **event, **self._pace(event)}
+            if "step" not in event and "step" in trained:
+                trained["step"] = trained["epoch_steps"]
+            self._change(trained=trained, trained_at_s=self._clock())
         if (phase := event.get("phase", "training")) != self.running.state:
             self._change(state=phase)
             self._tell("phase", phase=phase)
-        if "phase" in event:
-            return
-        trained = {**(self.running.trained or {}), **event, **self._pace(event)}
-        if "step" not in event and "step" in trained:
-            trained["step"] = trained["epoch_steps"]
-        self._change(trained=trained, trained_at_s=self._clock())
-        if event.get("step") != 0:
-            self._tell("steps" if "step" in event else "epoch", **trained)
+        if "phase" not in event and event.get("step") != 0:
+            self._tell("steps" if "step" in event else "epoch", **(self.running.trained or {}))
 
     def _pace(self, event: Mapping[str, Any]) -> dict[str, Any]:
         """Which epoch it is, of how many, and what follows from the steps so far and the seconds that they took."""
         done, planned, train_s = event["num_steps"], event["scheduled_steps"], event["elapsed_s"]
         if "step" in event:
-            epoch, left = event["epochs_done"] + 1, planned - done + event["step"]
-            num_epochs = event["epochs_done"] + math.ceil(left / event["epoch_steps"]) if left else event["epochs_done"]
+            before, left = event["epochs_done"], planned - done + event["step"]
+            epoch, num_epochs = before + 1, before + math.ceil(left / event["epoch_steps"])
         else:
             epoch, num_epochs = event["epoch"], math.ceil(planned * event["epoch"] / done)
         return {
@@ -154,7 +153,7 @@ class Display(ExitStack):
 
     def sweep_finished(self, *, exit_code: int, complete: bool) -> None:
         """The sweep ended, or was stopped; complete where all of the plan is done and ok."""
-        from benchmarks.sweep.display.ending import findings  # scipy, and the report's modules, load only here
+        from benchmarks.sweep.display.findings import findings  # scipy, and the report's modules, load only here
 
         good = sum(record.status == "ok" for record in self.records)
         counts = {"num_runs_ok": good, "num_runs_not_ok": len(self.records) - good}
@@ -240,6 +239,12 @@ class Display(ExitStack):
         planned: Mapping[str, Any] = {} if self._running is None else self.running.planned
         known = {**planned, **found, "event": kind, "time_utc": when}
         self.show({name: known[name] for name in EVENTS[kind].__annotations__})
+
+
+def failure_line(record: RunRecord) -> str:
+    """What went wrong with a run, without its last lines."""
+    error = (record.error or "no metrics").strip().partition("\n")[0].removesuffix("; its last lines:")
+    return f"{record.variant} seed {record.seed}: {record.status}: {error}"
 
 
 def _fields(value: SweepPlan | RunRecord) -> dict[str, Any]:

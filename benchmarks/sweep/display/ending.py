@@ -1,166 +1,83 @@
-"""What a sweep found, when it ends: its rows ranked, with how sure the order is, its flags, and that as lines."""
+"""The end of a sweep in plain words, for terminals of 60 columns and more, and for files."""
 
 from __future__ import annotations
 
-import html
 import textwrap
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from benchmarks.records.record import RunRecord
-from benchmarks.records.store import RecordStore
-from benchmarks.report.answers import Answers, read_answers
-from benchmarks.report.columns import COLUMNS
-from benchmarks.report.pairs import Group, letters, section_groups
-from benchmarks.report.rows import Row, Section, sections
-from benchmarks.report.section import conditions_text
-from benchmarks.report.values import T_INTERVAL, interval, num_test_images, top1_text
-from benchmarks.stats.intervals import wilson_interval
-from benchmarks.sweep.display.events import FlagCount, RankedRow, Ranking
-from benchmarks.sweep.display.lines import figure, shortened, visible
+from benchmarks.report.values import T_INTERVAL, top1_text
+from benchmarks.sweep.display.base import Display, failure_line
+from benchmarks.sweep.display.events import RankedRow, Ranking
+from fmnist_zoo.cli.output import figure, shortened, visible
 
 SHOWN = 10
-"""Rows, runs that aren't ok, and names in a sentence; longer lists say how many more there are."""
-MANY_RUNS = 100
-"""Beyond, their answers aren't compared again: for hundreds of rows that takes long, and the page has it."""
+"""Rows, and runs that aren't ok; longer lists say how many more there are."""
 
 
-def findings(records: Sequence[RunRecord], machine_dir: Path) -> dict[str, Any]:
-    """Rankings and flags of a sweep's records, as `SweepFinished` has them."""
-    rankings = [_ranking(section, machine_dir) for section in sections(records) if any(row.ok for row in section.rows)]
-    return {"rankings": rankings, "flags": _flags(records)}
+def ending_lines(sweep: Display, event: Mapping[str, Any], width: int | None = None) -> list[str]:
+    """All that `sweep_finished` says, in so many columns, and why runs are not ok; of runs done before or now."""
+    records = [*sweep.plan.skipped, *sweep.records]
+    bad = [failure_line(record) for record in records if record.status != "ok"]
+    blocks = [[counts(sweep), *_indented([*bad[:SHOWN], *_more(bad)], width)]]
+    for ranking in event["rankings"]:
+        rows, title = ranking["rows"], f"Test accuracy, best first ({ranking['conditions']}):"
+        below = [*_more(rows), _legend(rows[:SHOWN]), ranking["verdict"] or ""]
+        blocks.append([*_wrapped(title, width), *_table(rows[:SHOWN], width), *_indented(below, width)])
+    if chance := chance_lines(event["rankings"]):
+        blocks.append([line for sentence in chance for line in _wrapped(visible(sentence), width)])
+    if flags := event["flags"]:
+        told = [f"{flag['kind']} in {flag['num_runs']} of {len(records)} runs: {flag['text']}" for flag in flags]
+        title = "Flags (why figures may be worth less than they seem, and what to do):"
+        blocks.append([*_wrapped(title, width), *_indented(told, width)])
+    blocks += [tables(sweep)] if records else []
+    return [line for block in blocks for line in ("", *block)][1:]
 
 
-def at_chance(record: RunRecord) -> bool:
-    """Whether a tested run may well have guessed: the 95% interval of its accuracy reaches down to `chance`.
-
-    With 10,000 images of ten classes alike that is an accuracy below 10.6%: always naming one class gives 10%.
-    """
-    assert record.metrics is not None
-    images = num_test_images(record)
-    return wilson_interval(round(record.metrics["test_top1_pct"] / 100 * images), images)[0] <= chance(record)
+def counts(sweep: Display) -> str:
+    """How many runs of a sweep are ok, done before or now."""
+    records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
+    good = sum(record.status == "ok" for record in records)
+    return f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else "")
 
 
-def chance(record: RunRecord) -> float:
-    """The share of test images that are of the most frequent class: what whoever always names it gets right."""
-    assert record.metrics is not None
-    return max(map(sum, record.metrics["confusion_matrix"])) / num_test_images(record)
-
-
-def _ranking(section: Section, machine_dir: Path) -> Ranking:
-    runs = [record for row in section.rows for record in row.ok]
-    answers = Answers() if len(runs) > MANY_RUNS else read_answers(RecordStore(machine_dir), runs)
-    groups = [] if len(runs) > MANY_RUNS else section_groups(section, answers)
-    found = letters(groups)
-    return {
-        "conditions": html.unescape(conditions_text(section.conditions)),
-        "chance_pct": 100 * chance(runs[0]),
-        "rows": [_ranked(row, found.get(row.config_key)) for row in section.rows if row.ok],
-        "verdict": _verdict(section, groups, answers.reasons(runs)),
-    }
-
-
-def _ranked(row: Row, group: str | None) -> RankedRow:
-    low, high, kind = interval(row)
-    assert low is not None and high is not None and kind is not None
-    return {
-        "variant": row.label,
-        "model": row.config["model"],
-        "config_key": row.config_key,
-        "num_runs_ok": len(row.ok),
-        "num_runs_at_chance": sum(map(at_chance, row.ok)),
-        "test_top1_pct": COLUMNS["test_top1_pct"].of(row),
-        "test_top1_low_pct": low,
-        "test_top1_high_pct": high,
-        "interval_95": kind,
-        "letters": group,
-        "train_img_per_s": COLUMNS["train_img_per_s"].of(row),
-    }
-
-
-def _verdict(section: Section, groups: Sequence[Group], reasons: Sequence[str]) -> str | None:
-    """How sure it is which row is best; None where there is one alone."""
-    first, *others = [row.label for row in section.rows if row.ok]
-    if not others:
-        return None
-    if not groups:
-        return "So many runs aren't compared here; the page has all pairs."
-    if len(groups) > 1:
-        return "Budgets or test sets differ from row to row: this is no ranking of architectures."
-    comparison = groups[0].comparison
-    if comparison.deviation is None:
-        return "One seed each: no verdict, since another seed may turn a difference around; it takes --seeds 3."
-    if comparison.letters is None:
-        why = f" ({'; '.join(reasons)})" if reasons else ""
-        return f"Not every two rows could be compared{why}; the page says which."
-    tied = [pair.second for pair in comparison.pairs if pair.first == first and not pair.differs]
-    if not tied:
-        return f"{first} is better than every other row, over seeds and over test images."
-    return f"{first} can't be told apart from {listed(tied)}."
-
-
-def _flags(records: Sequence[RunRecord]) -> list[FlagCount]:
-    """Flags by kind and advice, the most frequent first."""
-    counts, texts = Counter[tuple[str, str | None]](), dict[tuple[str, str | None], str]()
-    for record in records:
-        for flag in {(flag["kind"], flag["advice"]): flag for flag in record.flags}.values():
-            key = flag["kind"], flag["advice"]
-            counts[key] += 1
-            texts.setdefault(key, flag["advice"] or flag["evidence"])
-    return [{"kind": key[0], "num_runs": count, "text": texts[key]} for key, count in counts.most_common()]
-
-
-def listed(names: Sequence[str]) -> str:
-    """`a, b and c`, of many the first."""
-    shown = list(names[:SHOWN])
-    shown += [f"{len(names) - SHOWN} more"] if len(names) > SHOWN else []
-    return " and ".join(filter(None, [", ".join(shown[:-1]), shown[-1]]))
+def tables(sweep: Display) -> list[str]:
+    """Where they are, if there are any."""
+    return [f"tables: {sweep.tables}"] if sweep.plan.skipped or sweep.records else []
 
 
 def chance_lines(rankings: Sequence[Ranking]) -> list[str]:
-    """The rows at chance level; nothing where there are none."""
+    """The rows with runs that may well have guessed, and what may help."""
     return [
-        f"{row['variant']} is at chance level in {row['num_runs_at_chance']} of {row['num_runs_ok']} runs, no better "
-        f"than always naming one class ({ranking['chance_pct']:.1f}%): it has learned nothing yet. Try another --lr, "
-        "or a larger --budget."
+        f"{row['variant']} is at chance level in {row['num_runs_at_chance']} of {row['num_runs_ok']} runs: not clearly "
+        f"better than always naming one class ({ranking['chance_pct']:.1f}%). Try another --lr or a larger --budget."
         for ranking in rankings
         for row in ranking["rows"]
         if row["num_runs_at_chance"]
     ]
 
 
-def ending_lines(event: Mapping[str, Any], num_runs: int, width: int | None = None) -> list[str]:
-    """Rankings, rows at chance level and flags of a `sweep_finished`, in so many columns."""
-    lines: list[str] = []
-    for ranking in event["rankings"]:
-        lines += [*wrapped(f"Test accuracy, best first ({ranking['conditions']}):", width)]
-        lines += _table(ranking["rows"], width)
-        lines += [*wrapped(_legend(ranking["rows"]), width, "  "), *wrapped(ranking["verdict"] or "", width, "  "), ""]
-    if chance := chance_lines(event["rankings"]):
-        lines += [line for sentence in chance for line in wrapped(sentence, width)] + [""]
-    if event["flags"]:
-        lines.append("Flags, which say what makes figures worth less than they seem:")
-        for flag in event["flags"]:
-            lines += wrapped(f"{flag['kind']} in {flag['num_runs']} of {num_runs} runs: {flag['text']}", width, "  ")
-        lines.append("")
-    return lines
+def _more(things: Sequence[object]) -> list[str]:
+    return [f"and {len(things) - SHOWN} more"] if len(things) > SHOWN else []
 
 
-def wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
+def _indented(texts: Sequence[str], width: int | None) -> list[str]:
+    return [line for text in texts if text for line in _wrapped(visible(text), width, "  ")]
+
+
+def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
     """Text in lines of so many columns, further lines indented; in one line where there is no width."""
-    if width is None or not text:
-        return [indent + text] if text else []
+    if width is None:
+        return [indent + text]
     return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
-    """A line for each of the best rows; names are cut in their middle where they don't fit."""
+    """A line for each row; names are cut in their middle where they don't fit."""
     cells = [("", "model", "test %", "group", "img/s")]
-    for place, row in enumerate(rows[:SHOWN], start=1):
+    for place, row in enumerate(rows, start=1):
         low, high = row["test_top1_low_pct"], row["test_top1_high_pct"]
         accuracy = top1_text(row["test_top1_pct"], low, high, row["interval_95"])
         speed = figure(row["train_img_per_s"], ",.0f")
@@ -170,23 +87,21 @@ def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
     widths = [max(map(cell_len, column)) for column in zip(*cells, strict=True)]
     if width is not None:
         widths[1] = max(5, min(widths[1], width - 2 - sum(widths) + widths[1] - 2 * (len(widths) - 1)))
-    lines = [
+    return [
         "  " + "  ".join(
-            set_cell_size(shortened(text, size), size) if index in (1, 2) else text.rjust(size)
+            text.rjust(size) if index in (0, len(widths) - 1) else set_cell_size(shortened(text, size), size)
             for index, (text, size) in enumerate(zip(line, widths, strict=True))
-        ).rstrip()
+        )
         for line in cells
     ]  # fmt: skip
-    return lines + ([f"  and {len(rows) - SHOWN} more"] if len(rows) > SHOWN else [])
 
 
 def _legend(rows: Sequence[RankedRow]) -> str:
     """What the table's numbers are, of those that it has."""
-    shown = rows[:SHOWN]
     parts = ["img/s is the speed of training"]
-    if any(row["letters"] for row in shown):
+    if any(row["letters"] for row in rows):
         parts.append("rows that share a letter can't be told apart")
-    kinds = {row["interval_95"] for row in shown}
+    kinds = {row["interval_95"] for row in rows}
     if T_INTERVAL in kinds:
         parts.append("± is the 95% interval of the mean over seeds")
     if kinds != {T_INTERVAL}:

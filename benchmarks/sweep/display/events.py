@@ -133,8 +133,8 @@ class Note(Event):
 class RankedRow(TypedDict):
     """A row: means over its runs that are ok, and the 95% interval of the accuracy; `interval_95` is its kind.
 
-    Rows that share a letter can't be told apart; null where there is no verdict. `num_runs_at_chance` are no better
-    than guessing. `train_img_per_s` is the steady state's, the median over runs.
+    Rows that share a letter can't be told apart; null where there is no verdict. `num_runs_at_chance` are not clearly
+    better than guessing. `train_img_per_s` is the steady state's, the median over runs.
     """
 
     variant: str

@@ -6,23 +6,16 @@ at any time, and is kept for events alone where they are asked for.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import math
-import os
 import sys
-from collections.abc import Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any, Self, TextIO
 
-from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.text import Text
 
 from benchmarks.records.record import RunRecord, plain
-from benchmarks.sweep.display.base import Display
-from fmnist_zoo.cli.output import discard
+from benchmarks.sweep.display.base import Display, failure_line
+from fmnist_zoo.cli.output import duration, figure, output_for_events, plain_console, print_lines
 
 SILENT_S = 30.0
 """After so long without a line of the run, plain lines say how far it is within its epoch."""
@@ -73,7 +66,7 @@ class PlainDisplay(Display):
             case "note":
                 print_lines(self._console, event["text"])
             case "sweep_finished":
-                print_lines(self._console, "", *summary(self, event, screen_width(self._console)))
+                print_ending(self, self._console, event)
 
     def _tell_run(self, words: str) -> None:
         self._told_at_s = self._clock()
@@ -92,7 +85,7 @@ class QuietDisplay(Display):
             case "run_finished" if event["status"] != "ok":
                 self.warn(result_line(self.records[-1]))
             case "sweep_finished":
-                from benchmarks.sweep.display.ending import chance_lines
+                from benchmarks.sweep.display.ending import chance_lines, counts, tables
 
                 print_lines(self._errors, *chance_lines(event["rankings"]))
                 print_lines(self._console, counts(self), *tables(self))
@@ -126,113 +119,20 @@ def _left(trained: Mapping[str, Any]) -> list[str]:
 
 
 def result_line(record: RunRecord) -> str:
-    """A run's end: its scores, or the first line of what went wrong."""
-    name, error = f"{record.variant} seed {record.seed}", (record.error or "no metrics").strip().partition("\n")[0]
-    error = error.removesuffix("; its last lines:")
+    """A run's end: its scores, or what went wrong."""
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
-        return f"{name}: {record.status}: {error}"
+        return failure_line(record)
     return (
-        f"{name}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
+        f"{record.variant} seed {record.seed}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
         f"test loss {figure(record.metrics['test_nll'], '.4f')}, accuracy {record.metrics['test_top1_pct']:.2f}%; "
         f"{figure(record.throughput['train_img_per_s'], ',.0f')} img/s training; "
         f"{figure(record.ledger['wall_s'], '.1f')} s in all"
     )
 
 
-def summary(sweep: Display, ended: Mapping[str, Any], width: int | None) -> list[str]:
-    """What a sweep found, of runs done before or now: how many are ok, why others aren't, the ranking, the flags."""
-    from benchmarks.sweep.display.ending import SHOWN, ending_lines, wrapped
+def print_ending(sweep: Display, console: Console, event: Mapping[str, Any]) -> None:
+    """What a sweep found, for the width of a terminal; elsewhere no line need be broken."""
+    from benchmarks.sweep.display.ending import ending_lines
 
-    records = [*sweep.plan.skipped, *sweep.records]
-    bad = [result_line(record) for record in records if record.status != "ok"]
-    bad[SHOWN:] = [f"and {len(bad) - SHOWN} more"] if len(bad) > SHOWN else []
-    told = [line for words in bad for line in wrapped(visible(words), width, "  ")]
-    return [counts(sweep), *told, "", *ending_lines(ended, len(records), width), *tables(sweep)]
-
-
-def counts(sweep: Display) -> str:
-    """How many runs of a sweep are ok, done before or now."""
-    records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
-    good = sum(record.status == "ok" for record in records)
-    return f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else "")
-
-
-def tables(sweep: Display) -> list[str]:
-    """Where they are, if there are any."""
-    return [f"tables: {sweep.tables}"] if sweep.plan.skipped or sweep.records else []
-
-
-def figure(value: float | None, form: str) -> str:
-    """A number; a dash where there is none."""
-    return "-" if value is None else f"{value:{form}}"
-
-
-def duration(seconds: float | None) -> str:
-    """Hours, minutes and seconds, such as `2:10:05`; a dash where it isn't known."""
-    return "-" if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
-
-
-def visible(text: str) -> str:
-    """Text with control characters, and those that turn writing around, spelled out as in a Python literal."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )
-
-
-def shortened(text: str, cells: int) -> str:
-    """Without its middle where it is too long: the labels of a sweep differ at their ends."""
-    tail = (cells - 1) // 2
-    if cell_len(text) <= cells:
-        return text
-    return f"{set_cell_size(text, cells - 1 - tail)}…{set_cell_size(text[::-1], tail)[::-1]}"
-
-
-class SteadyConsole(Console):
-    """A console whose reader may leave (`| head`): what would be shown is dropped then, and the sweep goes on.
-
-    Its results are the point of a sweep, and every one is in its file before it is shown. A letter that the encoding
-    lacks is spelled out, and doesn't end a sweep either.
-    """
-
-    def __init__(self, stream: TextIO, **options: bool | None) -> None:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-        super().__init__(file=stream, **options)  # type: ignore[arg-type]
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        discard(self.file)
-        with contextlib.suppress(OSError):  # nobody may be there either
-            print("standard output is closed; the sweep goes on", file=sys.stderr)
-
-
-def print_lines(console: Console, *lines: str) -> None:
-    """Show each as it is, its markup too, and break none; what a terminal would act upon is spelled out."""
-    for line in lines:
-        console.print(Text(visible(line)), soft_wrap=True)
-
-
-def screen_width(console: Console) -> int | None:
-    """The columns of a terminal; None for a file or a pipe, where no line need be broken."""
-    return console.width if console.is_terminal or console.file.isatty() else None
-
-
-def plain_console(stream: TextIO | None = None) -> SteadyConsole:
-    """A console that never writes a control code, whatever the environment says; to standard output by default."""
-    return SteadyConsole(
-        stream or sys.stdout, force_terminal=False, force_interactive=False, color_system=None, no_color=True
-    )
-
-
-@contextlib.contextmanager
-def output_for_events() -> Iterator[TextIO]:
-    """Standard output for whoever enters; what anything else prints meanwhile goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)  # also what is printed from C
-    try:
-        with open(kept, "w", encoding="utf-8", closefd=False) as stream, contextlib.redirect_stdout(sys.stderr):
-            yield stream
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+    on_terminal = console.is_terminal or console.file.isatty()
+    print_lines(console, "", *ending_lines(sweep, event, console.width if on_terminal else None))

@@ -13,18 +13,8 @@ from rich.table import Table
 from rich.text import Text
 
 from benchmarks.sweep.display.base import Display, RunView, SweepPlan
-from benchmarks.sweep.display.lines import (
-    QuietDisplay,
-    SteadyConsole,
-    duration,
-    figure,
-    print_lines,
-    screen_width,
-    shortened,
-    steps_words,
-    summary,
-    visible,
-)  # fmt: skip
+from benchmarks.sweep.display.lines import QuietDisplay, print_ending, steps_words
+from fmnist_zoo.cli.output import SteadyConsole, duration, figure, shortened, visible
 
 STYLES = {"ok": "green", "waiting": "dim", "stopped": "dim"} | dict.fromkeys(
     ("oom", "timeout", "diverged", "failed"), "bold red"
@@ -72,7 +62,7 @@ class LiveDisplay(QuietDisplay):
     def show(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "sweep_finished":
             self.close()
-            print_lines(self._console, "", *summary(self, event, screen_width(self._console)))
+            print_ending(self, self._console, event)
             return
         super().show(event)
         if event["event"] in ("run_started", "note"):

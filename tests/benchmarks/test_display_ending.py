@@ -3,6 +3,7 @@
 import io
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.cells import cell_len
@@ -35,7 +36,7 @@ def ending(records: list[RunRecord], machine_dir: Path = Path("results/here"), *
 
 def records_of(**top1: float | None) -> list[RunRecord]:
     """A run of each model with its accuracy; failed where that is None."""
-    wrong = {"status": "failed", "error": "RuntimeError: it broke; its last lines:\nlog"}
+    wrong: dict[str, Any] = {"status": "failed", "error": "RuntimeError: it broke; its last lines:\nlog"}
     return [
         make_record(make_config(model), variant=model, top1_pct=value, **({} if value is not None else wrong))
         for model, value in top1.items()
@@ -199,3 +200,12 @@ def test_a_record_that_cannot_be_summed_up_ends_no_sweep() -> None:
         display.sweep_started(make_plan(skipped=(record,)))
         display.sweep_finished(**END)
     assert "what was found can't be summed up here" in text.getvalue() and "1 of 1 runs ok" in text.getvalue()
+
+
+def test_nets_with_recipes_of_their_own_are_no_ranking() -> None:
+    records = [
+        make_record(make_config(model, track="published"), seed=seed, top1_pct=value)
+        for model, value in (("mlp", 88.0), ("cnn", 91.0))
+        for seed in (0, 1)
+    ]
+    assert "this is no ranking of architectures" in ending(records)

@@ -83,10 +83,10 @@ def _verdict(section: Section, groups: Sequence[Group], reasons: Sequence[str]) 
     first, *others = [row.label for row in section.rows if row.ok]
     if not others:
         return None
+    if section.conditions.budget is None or len(groups) > 1:
+        return "Budgets, recipes or test sets differ from row to row: this is no ranking of architectures."
     if not groups:
         return "So many runs aren't compared here; the page has all pairs."
-    if len(groups) > 1:
-        return "Budgets or test sets differ from row to row: this is no ranking of architectures."
     comparison = groups[0].comparison
     if comparison.deviation is None:
         return "One seed each: no verdict, since another seed may turn a difference around; it takes --seeds 3."

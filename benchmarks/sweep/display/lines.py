@@ -18,7 +18,7 @@ from benchmarks.sweep.display.base import Display, failure_line
 from fmnist_zoo.cli.output import duration, figure, output_for_events, plain_console, print_lines
 
 SILENT_S = 30.0
-"""After so long without a line of the run, plain lines say how far it is within its epoch."""
+"""After so long without a word, plain lines say how far a run is within its epoch."""
 
 
 class JsonDisplay(Display):
@@ -43,34 +43,33 @@ class PlainDisplay(Display):
     def __init__(self, console: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._console = console or plain_console()
-        self._told_at_s = self._clock()
+        self._printed_at_s = self._clock()
 
     def show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "sweep_started" if skipped := event["num_runs_skipped"]:
-                print_lines(self._console, f"done already: {skipped} of {skipped + event['num_runs']} runs")
+                self._print(f"done already: {skipped} of {skipped + event['num_runs']} runs")
             case "run_started":
                 left_s = self.left_s()
                 left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
                 number = f"[{event['run_number']}/{event['num_runs']}]"
-                self._told_at_s = self._clock()
-                print_lines(self._console, f"{number} {self.running.name}: starting{left}")
+                self._print(f"{number} {self.running.name}: starting{left}")
             case "phase" if event["phase"] == "compiling":
-                self._tell_run("compiling")
-            case "steps" if self._clock() - self._told_at_s >= SILENT_S:
-                self._tell_run("; ".join([steps_words(event), *_left(event)]))
+                self._print(f"  {self.running.name}: compiling")
+            case "steps" if self._clock() - self._printed_at_s >= SILENT_S:
+                self._print(f"  {self.running.name}: {'; '.join([steps_words(event), *_left(event)])}")
             case "epoch":
-                self._tell_run(epoch_words(event))
+                self._print(f"  {self.running.name}: {epoch_words(event)}")
             case "run_finished":
-                print_lines(self._console, f"  {result_line(self.records[-1])}")
+                self._print(f"  {result_line(self.records[-1])}")
             case "note":
-                print_lines(self._console, event["text"])
+                self._print(event["text"])
             case "sweep_finished":
                 print_ending(self, self._console, event)
 
-    def _tell_run(self, words: str) -> None:
-        self._told_at_s = self._clock()
-        print_lines(self._console, f"  {self.running.name}: {words}")
+    def _print(self, line: str) -> None:
+        self._printed_at_s = self._clock()
+        print_lines(self._console, line)
 
 
 class QuietDisplay(Display):

@@ -78,8 +78,9 @@ class LiveDisplay(QuietDisplay):
 
     def _draw(self) -> Group:
         (width, height), note = self._console.size, self._note
-        if self._running is not None and self.running.state == "training" and "step" in (self.running.trained or {}):
-            note = steps_words(self.running.trained or {})
+        trained = None if self._running is None or self.running.state != "training" else self.running.trained
+        if trained and "step" in trained:
+            note = steps_words(trained)
         return view(self, width, None if self.is_over else height, note)
 
 

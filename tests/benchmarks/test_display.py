@@ -303,7 +303,7 @@ def test_the_live_view_says_how_far_a_run_is_within_its_epoch(width: int) -> Non
         display.worker_event({"phase": "compiling"})
         assert "compiling" in text.getvalue() and "epoch 1 of 5" not in text.getvalue()
         for event, words in (
-            (make_steps(0), "epoch 1 of 5, step 0 of 100; - img/s"),
+            (make_steps(0), "epoch 1 of 5, step 0 of 100"),
             (make_steps(34), "epoch 1 of 5, step 34 of 100; 2,500 img/s"),
             (make_epoch(1), "epoch 1 of 5, step 100 of 100; 2,500 img/s"),
             (make_steps(7, epoch=2), "epoch 2 of 5, step 7 of 100; 2,500 img/s"),
@@ -311,7 +311,7 @@ def test_the_live_view_says_how_far_a_run_is_within_its_epoch(width: int) -> Non
             display.worker_event(event)
             drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue()).splitlines()
             assert drawn[-1] == words and "training" in drawn[-2]
-    assert lines(display, width=width)[2].split()[2:4] == ["stopped", "2/5"]
+    assert lines(display, width=width)[2].split()[2:4] == ["stopped", "1/5"]
 
 
 def test_the_time_left_is_known_from_the_first_steps_on_under_every_budget() -> None:
@@ -319,9 +319,9 @@ def test_the_time_left_is_known_from_the_first_steps_on_under_every_budget() -> 
     display.sweep_started(make_plan("mlp", budget="flops:1e12"))
     display.run_started("mlp", 0)
     display.worker_event(make_steps(50, scheduled_steps=250))
-    assert lines(display)[2].split()[3:] == ["1/3", "-", "-", "-", "2,500", "0:00:00", "0:00:20"]
+    assert lines(display)[2].split()[3:] == ["0/3", "-", "-", "-", "2,500", "0:00:00", "0:00:20"]
     display.worker_event(make_steps(20, epoch=3, epoch_steps=50, scheduled_steps=250))  # the last one is a half
-    assert lines(display)[2].split()[3] == "3/3"
+    assert lines(display)[2].split()[3] == "2/3"
 
 
 def test_plain_lines_tell_of_steps_only_where_nothing_was_said_for_long() -> None:

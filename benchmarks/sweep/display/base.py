@@ -103,8 +103,8 @@ class Display(ExitStack):
         """The running run's worker tells of a phase, `{"phase": "testing"}`, of steps or of an epoch, with figures."""
         if "phase" not in event:
             trained = {**(self.running.trained or {}), **event, **self._pace(event)}
-            if "step" not in event and "step" in trained:
-                trained["step"] = trained["epoch_steps"]
+            if "step" not in event:
+                trained |= {"epochs_done": event["epoch"], "step": trained.get("epoch_steps")}
             self._change(trained=trained, trained_at_s=self._clock())
         if (phase := event.get("phase", "training")) != self.running.state:
             self._change(state=phase)

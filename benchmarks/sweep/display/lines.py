@@ -95,10 +95,8 @@ class QuietDisplay(Display):
 
 def steps_words(steps: Mapping[str, Any]) -> str:
     """How far a run is within an epoch, and how fast."""
-    return (
-        f"epoch {steps['epoch']} of {steps['num_epochs']}, step {steps['step']:,} of {steps['epoch_steps']:,}; "
-        f"{figure(steps['train_img_per_s'], ',.0f')} img/s"
-    )
+    speed = "" if steps["train_img_per_s"] is None else f"; {steps['train_img_per_s']:,.0f} img/s"
+    return f"epoch {steps['epoch']} of {steps['num_epochs']}, step {steps['step']:,} of {steps['epoch_steps']:,}{speed}"
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:

@@ -24,7 +24,7 @@ Cell = Callable[[Display, RunView], str | Text]
 COLUMNS: tuple[tuple[str, int, int, Cell], ...] = (
     ("seed", 4, 0, lambda _, run: str(run.planned["seed"])),
     ("state", 9, 0, lambda _, run: Text(run.state, STYLES.get(run.state, "cyan"))),
-    ("epoch", 7, 50, lambda _, run: "{epoch}/{num_epochs}".format_map(run.trained) if run.trained else "-"),
+    ("epoch", 7, 50, lambda _, run: "{epochs_done}/{num_epochs}".format_map(run.trained) if run.trained else "-"),
     ("loss", 6, 90, lambda _, run: _of(run.trained, "train_loss", ".4f")),
     ("val %", 5, 60, lambda _, run: _of(run.trained, "val_top1_pct", ".2f")),
     ("test %", 6, 50, lambda _, run: _of(run.record.metrics if run.record else None, "test_top1_pct", ".2f")),
@@ -34,8 +34,8 @@ COLUMNS: tuple[tuple[str, int, int, Cell], ...] = (
 )
 """Title, width, the least width of a terminal that has it, and what stands there; of a waiting run the first two do.
 
-Loss is that of training, `val %` and `test %` are top-1 accuracies, `left` is training alone; img/s is the speed so
-far, and that of the steady state once the run has ended."""
+Epochs are those that are done, loss is that of training, `val %` and `test %` are top-1 accuracies, `left` is training
+alone; img/s is the speed so far, and that of the steady state once the run has ended."""
 
 
 def _of(figures: Mapping[str, Any] | None, name: str, form: str) -> str:
@@ -79,7 +79,7 @@ class LiveDisplay(QuietDisplay):
     def _draw(self) -> Group:
         (width, height), note = self._console.size, self._note
         trained = None if self._running is None or self.running.state != "training" else self.running.trained
-        if trained and "step" in trained:
+        if trained and trained["step"] is not None:
             note = steps_words(trained)
         return view(self, width, None if self.is_over else height, note)
 

@@ -34,8 +34,8 @@ def make_plan(*variants: str, seeds: int = 1, budget: str = "epochs:5", **fields
         for variant in variants
         for seed in range(seeds)
     )  # fmt: skip
-    about: dict[str, Any] = {"command": "run", "machine": "here", "machine_dir": Path("results/here"), "device": "cpu"}
-    return SweepPlan(**{**about, "runs": runs, **fields})
+    values: dict[str, Any] = {"command": "run", "machine": "here", "machine_dir": Path("results/here"), "device": "cpu"}
+    return SweepPlan(runs=runs, **(values | fields))
 
 
 def make_epoch(number: int, *, epochs: int = 5, elapsed_s: float | None = None, **fields: Any) -> dict[str, Any]:

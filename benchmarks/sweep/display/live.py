@@ -77,11 +77,11 @@ class LiveDisplay(QuietDisplay):
         self._live.is_still, self._note = False, ""  # for the last state, which is left standing
 
     def _draw(self) -> Group:
-        (width, height), note = self._console.size, self._note
-        trained = None if self._running is None or self.running.state != "training" else self.running.trained
-        if trained and trained["step"] is not None:
-            note = steps_words(trained)
-        return view(self, width, None if self.is_over else height, note)
+        width, height = self._console.size
+        # Another thread may draw, so the runs are all that is looked at.
+        trained = [run.trained for run in self.runs if run.state == "training" and run.trained]
+        steps = [steps_words(figures) for figures in trained if figures["step"] is not None]
+        return view(self, width, None if self.is_over else height, *(steps or [self._note]))
 
 
 class _Still(Live):

@@ -67,7 +67,8 @@ class LiveDisplay(QuietDisplay):
         super().show(event)
         if event["event"] in ("run_started", "note"):
             self._note = event.get("text", "")
-        if self._live.is_started:
+        waits = event["event"] == "steps" and self._live.auto_refresh  # for the next second: drawing takes its time
+        if self._live.is_started and not waits:
             self._live.is_still = False
             self._live.refresh()
             self._live.is_still = event.get("phase") == "measuring"

@@ -47,6 +47,15 @@ def make_epoch(number: int, *, epochs: int = 5, elapsed_s: float | None = None, 
     }  # fmt: skip
 
 
+def make_steps(step: int, *, epoch: int = 1, **fields: Any) -> dict[str, Any]:
+    """Steps within an epoch, as fast as those of `make_epoch`."""
+    done = STEPS_PER_EPOCH * (epoch - 1) + step
+    return {
+        "epochs_done": epoch - 1, "step": step, "epoch_steps": STEPS_PER_EPOCH, "num_steps": done,
+        "scheduled_steps": 5 * STEPS_PER_EPOCH, "elapsed_s": done / 10, **fields,
+    }  # fmt: skip
+
+
 def make_result(variant: str, seed: int = 0, *, wall_s: float = 60.0, error: str | None = None) -> RunRecord:
     """A record of one of the plan's runs: ok, or failed with that error."""
 

@@ -23,7 +23,7 @@ from benchmarks.sweep.display import (
 from benchmarks.sweep.display.lines import result_line
 from benchmarks.sweep.display.live import view
 from fmnist_zoo.cli.output import duration, plain_console, visible
-from tests.benchmarks.sample_sweep import END, STEPS_PER_EPOCH, Clock, make_epoch, make_plan, make_result, tell_run
+from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, make_steps, tell_run
 
 NASTY = "[red]a[/red] \x1b[31m\x1b[2J :warning: \u202eb"
 
@@ -283,15 +283,6 @@ def test_a_run_that_begins_anew_with_a_smaller_batch_is_counted_with_it() -> Non
     assert display.running.trained is None and display.running.state == "starting"
     display.worker_event(make_epoch(1, num_steps=200, scheduled_steps=1000))
     assert "2,500 img/s; about 0:00:40 left" in text.getvalue().splitlines()[-1]
-
-
-def make_steps(step: int, *, epoch: int = 1, **fields: Any) -> dict[str, Any]:
-    """Steps within an epoch, as fast as those of `make_epoch`."""
-    done = STEPS_PER_EPOCH * (epoch - 1) + step
-    return {
-        "epochs_done": epoch - 1, "step": step, "epoch_steps": STEPS_PER_EPOCH, "num_steps": done,
-        "scheduled_steps": 5 * STEPS_PER_EPOCH, "elapsed_s": done / 10, **fields,
-    }  # fmt: skip
 
 
 @pytest.mark.parametrize("width", [60, 110])

@@ -15,8 +15,8 @@ from fmnist_zoo.data.splits import Split
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import FAMILIES
 from fmnist_zoo.training.choose import choose
-from fmnist_zoo.training.device import StepWatch
 from fmnist_zoo.training.fit import to_device
+from fmnist_zoo.training.ledger import StepWatch
 from fmnist_zoo.training.step import TrainingStep
 
 SCALE = PixelScale("unit", mean=0.3, std=0.35)

@@ -10,9 +10,8 @@ from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.history import StepStats
 from fmnist_zoo.recipe import Augmentation, Budget, Recipe
-from fmnist_zoo.training.device import StepWatch
 from fmnist_zoo.training.fit import train_epoch
-from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.ledger import Ledger, StepWatch
 from fmnist_zoo.training.step import TrainingStep
 from tests.test_graph import FakeGraph
 
@@ -90,7 +89,7 @@ def test_of_a_device_that_is_behind_only_what_it_has_done_is_told() -> None:
 def test_a_training_tells_when_it_begins_and_each_step_if_there_is_time(
     small: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fmnist_zoo.training.device.TELL_S", 0.0)
+    monkeypatch.setattr("fmnist_zoo.training.ledger.TELL_S", 0.0)
     told, ledger, done = list[StepStats](), Ledger(), list[int]()
     result = fit(
         create_model("mlp", hidden=(32,)), small, recipe=Recipe(budget=Budget("epochs", 1), batch_size=100), seed=1,

@@ -17,8 +17,8 @@ from fmnist_zoo.evaluation import Validation, loss_and_top1
 from fmnist_zoo.history import EpochStats, StepStats
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.budget import StepPlan, budget_flops
-from fmnist_zoo.training.device import StepWatch, resolve_device, synchronizer, to_device
-from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.device import resolve_device, synchronizer, to_device
+from fmnist_zoo.training.ledger import Ledger, StepWatch
 from fmnist_zoo.training.schedule import lr_at
 from fmnist_zoo.training.state import Checkpoints, TrainingState, fill, random_state, set_random_state, to_cpu
 from fmnist_zoo.training.step import TrainingStep

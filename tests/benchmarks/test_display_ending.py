@@ -78,26 +78,26 @@ def test_a_clear_winner_is_called_better(tmp_path: Path) -> None:
 def test_one_seed_each_has_no_verdict_and_its_interval_says_of_what_it_is() -> None:
     said = ending(records_of(mlp=88.0, cnn=91.25))
     assert "  1.  cnn    91.25 [90.68, 91.79]  41,234\n" in said and "group" not in said
-    assert "[ ] is the 95% interval over test images, which says nothing of other seeds" in said
-    assert "One seed each: no verdict" in said and "--seeds 3" in said
+    assert "[ ] is the 95% interval over test images, which says nothing about other seeds" in said
+    assert "No verdict from one seed each" in said and "--seeds 3" in said
 
 
 def test_answers_that_are_missing_leave_no_verdict_and_say_so(tmp_path: Path) -> None:
     records = put_runs(tmp_path, {"mlp": 80.0, "cnn": 91.0})
     said = ending(records, tmp_path / "elsewhere")
-    assert "Not every two rows could be compared (6 of 6 runs: the test labels are missing" in said
+    assert "Not all pairs of rows could be compared (6 of 6 runs: the test labels are missing" in said
 
 
 def test_one_row_has_nobody_to_be_compared_with() -> None:
     said = ending(records_of(mlp=88.0))
-    assert "  1.  mlp    88.00" in said and "verdict" not in said and "better" not in said
+    assert "  1.  mlp    88.00" in said and "erdict" not in said and "better" not in said
 
 
 def test_rows_of_other_conditions_have_a_ranking_of_their_own() -> None:
     longer = make_record(make_config("cnn", budget="epochs:20"), variant="cnn", top1_pct=92.0)
     said = ending([*records_of(mlp=88.0), longer])
     assert said.count("Test accuracy, best first") == 2 and said.index("20 epochs") < said.index("5 epochs")
-    assert "verdict" not in said and "better" not in said
+    assert "erdict" not in said and "better" not in said
 
 
 def test_where_all_failed_there_is_no_ranking() -> None:
@@ -124,7 +124,7 @@ def test_hundreds_of_runs_are_not_compared_once_more(tmp_path: Path) -> None:
         make_record(make_config("mlp", lr=lr / 1000), seed=seed, top1_pct=80.0 + lr / 10)
         for lr in range(1, MANY_RUNS // 2 + 2) for seed in (0, 1)
     ]  # fmt: skip
-    assert "So many runs aren't compared here; the page has all pairs." in ending(records, tmp_path)
+    assert "Too many runs to compare here; the tables have all pairs." in ending(records, tmp_path)
 
 
 @pytest.mark.parametrize(

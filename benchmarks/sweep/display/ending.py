@@ -105,5 +105,5 @@ def _legend(rows: Sequence[RankedRow]) -> str:
     if T_INTERVAL in kinds:
         parts.append("± is the 95% interval of the mean over seeds")
     if kinds != {T_INTERVAL}:
-        parts.append("[ ] is the 95% interval over test images, which says nothing of other seeds")
+        parts.append("[ ] is the 95% interval over test images, which says nothing about other seeds")
     return f"{'; '.join(parts)}."

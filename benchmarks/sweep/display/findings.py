@@ -86,13 +86,13 @@ def _verdict(section: Section, groups: Sequence[Group], reasons: Sequence[str]) 
     if section.conditions.budget is None or len(groups) > 1:
         return "Budgets, recipes or test sets differ from row to row: this is no ranking of architectures."
     if not groups:
-        return "So many runs aren't compared here; the page has all pairs."
+        return "Too many runs to compare here; the tables have all pairs."
     comparison = groups[0].comparison
     if comparison.deviation is None:
-        return "One seed each: no verdict, since another seed may turn a difference around; it takes --seeds 3."
+        return "No verdict from one seed each: another seed may reverse the order. --seeds 3 gives one."
     if comparison.letters is None:
         why = f" ({'; '.join(reasons)})" if reasons else ""
-        return f"Not every two rows could be compared{why}; the page says which."
+        return f"Not all pairs of rows could be compared{why}; the tables say which."
     if tied := [pair.second for pair in comparison.pairs if pair.first == first and not pair.differs]:
         names = [*tied[:NAMES_SHOWN], *([f"{len(tied) - NAMES_SHOWN} more"] if len(tied) > NAMES_SHOWN else [])]
         return f"{first} can't be told apart from {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}."

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -19,6 +19,9 @@ from fmnist_zoo.recipe import Engine, Precision
 from fmnist_zoo.training.device import check_engine
 from fmnist_zoo.training.graph import CapturedForward
 from fmnist_zoo.training.precision import compute, compute_module
+
+if TYPE_CHECKING:
+    from fmnist_zoo.training.step import TrainingStep
 
 BATCH_SIZE = 500
 """Images a batch in evaluation: divides 5,000 and 10,000, and its activations stay in a CPU's cache."""
@@ -125,3 +128,29 @@ def scores(logits: Float[Tensor, "n classes"], labels: Tensor) -> dict[str, Any]
         ],
         "confusion_matrix": confusion_matrix(truth, predicted, labels=classes).tolist(),
     }
+
+
+class Validation:
+    """Loss and top-1 on held-out images, again after each epoch, with the weights that would be evaluated then.
+
+    Args:
+        step: what trains.
+        val: images and labels on its device.
+    """
+
+    def __init__(self, step: TrainingStep, val: Split) -> None:
+        self._step, self._val = step, val
+        self._model = step.evaluation_model()
+        # Eager unless captured: compiling the forward pass alone for a few thousand images doesn't pay.
+        engine: Engine = "graph" if step.engine == "graph" else "eager"
+        self._predictor = Predictor(self._model, scale=step.scale, precision=step.precision, engine=engine)
+        self._step.module.train()
+
+    def __call__(self) -> tuple[float, float]:
+        """Mean cross-entropy (nats) and top-1 (percent)."""
+        self._step.write_to(self._model)
+        self._predictor.refresh()
+        logits = self._predictor.logits(self._val.images)
+        self._step.module.train()
+        val_loss, val_top1_pct = loss_and_top1(logits, self._val.labels).tolist()
+        return val_loss, val_top1_pct

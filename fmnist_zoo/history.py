@@ -32,3 +32,17 @@ class EpochStats(_Learned, total=False):
 
     num_steps: Int64
     scheduled_steps: Int64
+
+
+class StepStats(TypedDict):
+    """How far a training is within an epoch: `step` of its `epoch_steps` are done, after `epochs_done` whole ones.
+
+    The other fields are those of `EpochStats`, so far.
+    """
+
+    epochs_done: int
+    step: int
+    epoch_steps: int
+    num_steps: int
+    scheduled_steps: int
+    elapsed_s: float

@@ -1,5 +1,6 @@
 """What only a CUDA device can show, and how far a machine without one can vouch for it."""
 
+import itertools
 from typing import Any
 
 import pytest
@@ -15,6 +16,7 @@ from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import FAMILIES
 from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.fit import to_device
+from fmnist_zoo.training.ledger import StepWatch
 from fmnist_zoo.training.step import TrainingStep
 
 SCALE = PixelScale("unit", mean=0.3, std=0.35)
@@ -85,14 +87,17 @@ def test_a_step_never_waits_for_the_device(family: str, precision: Precision, sm
         engine="eager",
     )
     step.warm_up(loader.batches(0, 3))
-    batches = list(loader.batches(0, 3))
+    batches, told = list(loader.batches(0, 3)), list[tuple[int, float]]()
     torch.cuda.synchronize()
+    watch = StepWatch(device, lambda steps, seconds: told.append((steps, seconds)), clock=itertools.count().__next__)
     torch.cuda.set_sync_debug_mode("error")
     try:
         for images, labels in batches:
-            step(images, labels, 1e-3)
+            step.chunk(images, labels, [1e-3], watch.step)
     finally:
         torch.cuda.set_sync_debug_mode("default")
+    watch.finish()
+    assert told[-1][0] == 3 and told[-1][1] > 0
 
 
 @pytest.mark.gpu

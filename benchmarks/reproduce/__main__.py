@@ -17,7 +17,7 @@ from pathlib import Path
 
 from benchmarks.records.json_files import read_json
 from benchmarks.reproduce.steps import STEPS, Progress, ReproduceConfig
-from benchmarks.sweep.display.lines import plain_console, print_lines
+from fmnist_zoo.cli.output import plain_console, print_lines
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, check_writable, replacing, write_atomically
 

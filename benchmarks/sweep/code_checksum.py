@@ -24,8 +24,8 @@ _TRAINING = ("fmnist_zoo.training.fit", "fmnist_zoo.training.determinism", "fmni
 """Where training begins: what these modules import counts as well."""
 
 _DECIDE_NOTHING = frozenset({
-    "DatasetSpec", "Ledger", "ModelSpec", "TrainingState", "__version__", "convert_options", "count_flops",
-    "load_dataset", "register_model",
+    "DatasetSpec", "EpochStats", "Ledger", "ModelSpec", "TrainingState", "__version__", "convert_options",
+    "count_flops", "load_dataset", "register_model",
 })  # fmt: skip
 """A module of `fmnist_zoo` that defines one of these doesn't count, wherever it lies: it finds, books or saves, and
 decides nothing about the weights but what a record says itself."""

@@ -126,7 +126,7 @@ class RunConfig:
     figures: bool = True
     """Draw the figures of the machine's page when all is done; tables are written after each run, with or without."""
     quiet: bool = False
-    """Say only which runs aren't ok, and at the end how many are and where the tables are."""
+    """Say only which runs aren't ok or are at chance level, and at the end how many are ok and where the tables are."""
     json: bool = False
     """Write events to standard output, one JSON object a line, and nothing else there, --quiet or not;
     benchmarks/sweep/display/events.py describes them."""

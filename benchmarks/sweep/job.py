@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
-Phase = Literal["starting", "choosing", "training", "testing", "measuring", "profiling"]
-"""What a run is doing: its process starts and reads data; precision and engine are chosen; it trains, compiling
-included; the test split is read; speed and memory are measured; it is profiled."""
+Phase = Literal["starting", "choosing", "compiling", "training", "testing", "measuring", "profiling"]
+"""What a run is doing: its process starts and reads data; precision and engine are chosen; the step is compiled or
+captured; it trains; the test split is read; speed and memory are measured; it is profiled."""
 
 
 class CheckpointJob(TypedDict):

@@ -30,8 +30,8 @@ from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Engine, Recipe
 from fmnist_zoo.registry import create_model, load_plugin
 from fmnist_zoo.training.choose import Choice, choose
-from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.fit import DivergedError, FitResult, fit, split_dataset, to_device
+from fmnist_zoo.training.device import resolve_device, synchronizer, to_device
+from fmnist_zoo.training.fit import DivergedError, FitResult, fit, split_dataset
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.precision import precision_notes
 from fmnist_zoo.training.state import Checkpoints
@@ -82,7 +82,7 @@ class TrainingRuns:
         with ledger.section("measure"):
             forget_peaks(device)
             compiler = CompilerWatch()
-        emit({"event": "phase", "phase": "training"})
+        emit({"event": "phase", "phase": "training" if choice.engine == "eager" else "compiling"})
         result = self._fit(model, dataset, recipe, job, choice, checkpoints, ledger=ledger, emit=emit)
         self.found["compilation"] = compiler.found()
         with _phase("testing", emit, ledger.section("eval")):
@@ -221,6 +221,7 @@ class TrainingRuns:
                 engine=choice.engine,
                 ledger=ledger,
                 on_epoch=on_epoch,
+                on_steps=lambda steps: emit({"event": "steps", **steps}),
                 checkpoints=checkpoints,
             )
         for sentence in sorted({str(warning.message).partition("\n")[0] for warning in caught}):

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
+import math
 import os
 import sys
-from typing import IO
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import IO, TextIO
+
+from rich.cells import cell_len, set_cell_size
+from rich.console import Console
+from rich.text import Text
 
 
 def say(text: str) -> None:
@@ -23,3 +32,74 @@ def discard(stream: IO[str]) -> None:
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
+
+
+def figure(value: float | None, form: str) -> str:
+    """A number; a dash where there is none."""
+    return "-" if value is None else f"{value:{form}}"
+
+
+def duration(seconds: float | None) -> str:
+    """Hours, minutes and seconds, such as `2:10:05`; a dash where it isn't known."""
+    return "-" if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
+
+
+def visible(text: str) -> str:
+    """Text with control characters, and those that turn writing around, spelled out as in a Python literal."""
+    return "".join(
+        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
+    )
+
+
+def shortened(text: str, cells: int) -> str:
+    """Without its middle where it is too long: the labels of a sweep differ at their ends."""
+    tail = (cells - 1) // 2
+    if cell_len(text) <= cells:
+        return text
+    return f"{set_cell_size(text, cells - 1 - tail)}…{set_cell_size(text[::-1], tail)[::-1]}"
+
+
+class SteadyConsole(Console):
+    """A console whose reader may leave (`| head`): what would be shown is dropped then, and the sweep goes on.
+
+    Its results are the point of a sweep, and every one is in its file before it is shown. A letter that the encoding
+    lacks is spelled out, and doesn't end a sweep either.
+    """
+
+    def __init__(self, stream: TextIO, **options: bool | None) -> None:
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+        super().__init__(file=stream, **options)  # type: ignore[arg-type]
+
+    def on_broken_pipe(self) -> None:
+        self.quiet = True
+        discard(self.file)
+        with contextlib.suppress(OSError):  # nobody may be there either
+            print("standard output is closed; the sweep goes on", file=sys.stderr)
+
+
+def print_lines(console: Console, *lines: str) -> None:
+    """Show each as it is, its markup too, and break none; what a terminal would act upon is spelled out."""
+    for line in lines:
+        console.print(Text(visible(line)), soft_wrap=True)
+
+
+def plain_console(stream: TextIO | None = None) -> SteadyConsole:
+    """A console that never writes a control code, whatever the environment says; to standard output by default."""
+    return SteadyConsole(
+        stream or sys.stdout, force_terminal=False, force_interactive=False, color_system=None, no_color=True
+    )
+
+
+@contextlib.contextmanager
+def output_for_events() -> Iterator[TextIO]:
+    """Standard output for whoever enters; what anything else prints meanwhile goes to standard error."""
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)  # also what is printed from C
+    try:
+        with open(kept, "w", encoding="utf-8", closefd=False) as stream, contextlib.redirect_stdout(sys.stderr):
+            yield stream
+    finally:
+        os.dup2(kept, 1)
+        os.close(kept)

@@ -13,21 +13,14 @@ from torch import Tensor, nn
 
 from fmnist_zoo.data.datasets import Dataset, Split, holdout
 from fmnist_zoo.data.loader import PixelScale, TrainLoader
-from fmnist_zoo.evaluation import Predictor, loss_and_top1
+from fmnist_zoo.evaluation import Validation, loss_and_top1
+from fmnist_zoo.history import EpochStats, StepStats
 from fmnist_zoo.recipe import Engine, Precision, Recipe
 from fmnist_zoo.training.budget import StepPlan, budget_flops
-from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.ledger import Ledger
+from fmnist_zoo.training.device import resolve_device, synchronizer, to_device
+from fmnist_zoo.training.ledger import Ledger, StepWatch
 from fmnist_zoo.training.schedule import lr_at
-from fmnist_zoo.training.state import (
-    Checkpoints,
-    EpochStats,
-    TrainingState,
-    fill,
-    random_state,
-    set_random_state,
-    to_cpu,
-)
+from fmnist_zoo.training.state import Checkpoints, TrainingState, fill, random_state, set_random_state, to_cpu
 from fmnist_zoo.training.step import TrainingStep
 
 
@@ -84,6 +77,7 @@ def fit(
     engine: Engine = "eager",
     ledger: Ledger | None = None,
     on_epoch: Callable[[EpochStats], None] = lambda stats: None,
+    on_steps: Callable[[StepStats], None] = lambda stats: None,
     checkpoints: Checkpoints | None = None,
 ) -> FitResult:
     """Train a model in place on a dataset's training split; it ends on the device, with the weights to be evaluated.
@@ -99,6 +93,7 @@ def fit(
         engine: `eager`, `compile`, or on CUDA `graph`.
         ledger: where seconds are booked, under `first_step`, `train` and `eval`.
         on_epoch: called after each epoch; of a training that goes on, also for those before.
+        on_steps: called when all is compiled and training begins, and at most once a second within an epoch.
         checkpoints: where its state is kept, so that it goes on from there after a kill. On a CPU it then ends with
             the same weights, bit for bit. The ledger goes on too: a budget in seconds has what was left of it. A state
             that can't be used is named in a warning, and the training begins anew; one that can't be written is, too,
@@ -132,8 +127,10 @@ def fit(
             for stats in state.history:
                 result.history.append(stats)
                 on_epoch(stats)
+        if result.num_steps < plan.num_steps:
+            on_steps(_so_far(loader, plan, result, ledger)(0, 0.0))
         while result.num_steps < plan.num_steps:
-            stats = _one_epoch(step, loader, plan, result, ledger=ledger, validation=validation)
+            stats = _one_epoch(step, loader, plan, result, ledger=ledger, validation=validation, on_steps=on_steps)
             result.num_steps = stats["num_steps"]
             result.history.append(stats)
             on_epoch(stats)
@@ -170,11 +167,15 @@ def _one_epoch(
     *,
     ledger: Ledger,
     validation: Validation | None,
+    on_steps: Callable[[StepStats], None],
 ) -> EpochStats:
     """Train, look at the losses, validate, and correct the plan."""
     epoch, done, scheduled = len(result.history), result.num_steps, plan.num_steps
+    so_far = _so_far(loader, plan, result, ledger)
     with ledger.section("train"):
-        logits, labels, lr = train_epoch(step, loader, epoch, done=done, total=scheduled)
+        watch = StepWatch(step.device, lambda steps, seconds: on_steps(so_far(steps, seconds)))
+        logits, labels, lr = train_epoch(step, loader, epoch, done=done, total=scheduled, watch=watch)
+        watch.finish()
     num_steps = len(logits) // loader.batch_size
     done += num_steps
     with ledger.section("eval"):
@@ -195,6 +196,21 @@ def _one_epoch(
         elapsed_s=elapsed_s,
         num_steps=done,
         scheduled_steps=scheduled,
+    )
+
+
+def _so_far(
+    loader: TrainLoader, plan: StepPlan, result: FitResult, ledger: Ledger
+) -> Callable[[int, float], StepStats]:
+    """How far the training is, from the steps of the epoch that begins now and the seconds that they took."""
+    done, before_s = result.num_steps, ledger.seconds.get("train", 0.0)
+    return lambda steps, seconds: StepStats(
+        epochs_done=len(result.history),
+        step=steps,
+        epoch_steps=min(loader.steps_per_epoch, plan.num_steps - done),
+        num_steps=done + steps,
+        scheduled_steps=plan.num_steps,
+        elapsed_s=before_s + seconds,
     )
 
 
@@ -221,16 +237,8 @@ def _save(result: FitResult, plan: StepPlan, ledger: Ledger, checkpoints: Checkp
             warnings.warn(f"The training's state after an epoch couldn't be kept: {error}", stacklevel=3)
 
 
-def to_device(model: nn.Module, device: torch.device) -> nn.Module:
-    """Move a model to a device; convolutional ones in channels-last order, which their kernels prefer."""
-    model = model.to(device)
-    if any(isinstance(module, nn.Conv2d) for module in model.modules()):
-        model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return model
-
-
 def train_epoch(
-    step: TrainingStep, loader: TrainLoader, epoch: int, *, done: int, total: int
+    step: TrainingStep, loader: TrainLoader, epoch: int, *, done: int, total: int, watch: StepWatch | None = None
 ) -> tuple[Float[Tensor, "images classes"], Int64[Tensor, " images"], float]:
     """One epoch, or what is left of the budget, without waiting for the device.
 
@@ -240,19 +248,22 @@ def train_epoch(
         epoch: which, from 0.
         done: steps before this epoch.
         total: steps of the whole training; the schedule runs on `done / total`.
+        watch: told of each step.
 
     Returns:
         Logits and labels of all images in their order, and the last learning rate.
     """
     outputs: list[Tensor] = []
     targets: list[Tensor] = []
-    lrs = [0.0]
+    lrs, watch = [0.0], watch or StepWatch(step.device, lambda steps, seconds: None)
+    before = done
     for images, labels in loader.chunks(epoch, total - done):
         steps = len(labels) // loader.batch_size
         lrs = [lr_at(step.recipe, index / total) for index in range(done, done + steps)]
-        outputs.append(step.chunk(images, labels, lrs))
+        outputs.append(step.chunk(images, labels, lrs, watch.step))
         targets.append(labels)
         done += steps
+        watch.reached(done - before)
     return torch.cat(outputs), torch.cat(targets), lrs[-1]
 
 
@@ -272,29 +283,3 @@ def _check_weights(weights: Sequence[Tensor], epoch: int, num_steps: int) -> Non
     finite = torch.stack([weight.detach().isfinite().all() for weight in weights])
     if not bool(finite.all()):
         raise DivergedError(epoch + 1, num_steps, "a weight is")
-
-
-class Validation:
-    """Loss and top-1 on held-out images, again after each epoch, with the weights that would be evaluated then.
-
-    Args:
-        step: what trains.
-        val: images and labels on its device.
-    """
-
-    def __init__(self, step: TrainingStep, val: Split) -> None:
-        self._step, self._val = step, val
-        self._model = step.evaluation_model()
-        # Eager unless captured: compiling the forward pass alone for a few thousand images doesn't pay.
-        engine: Engine = "graph" if step.engine == "graph" else "eager"
-        self._predictor = Predictor(self._model, scale=step.scale, precision=step.precision, engine=engine)
-        self._step.module.train()
-
-    def __call__(self) -> tuple[float, float]:
-        """Mean cross-entropy (nats) and top-1 (percent)."""
-        self._step.write_to(self._model)
-        self._predictor.refresh()
-        logits = self._predictor.logits(self._val.images)
-        self._step.module.train()
-        val_loss, val_top1_pct = loss_and_top1(logits, self._val.labels).tolist()
-        return val_loss, val_top1_pct

@@ -86,14 +86,23 @@ class TrainingStep:
         return self.chunk(images, labels, [lr])
 
     def chunk(
-        self, images: UInt8[Tensor, "images 1 28 28"], labels: Int64[Tensor, " images"], lrs: Sequence[float]
+        self,
+        images: UInt8[Tensor, "images 1 28 28"],
+        labels: Int64[Tensor, " images"],
+        lrs: Sequence[float],
+        on_step: Callable[[], None] = lambda: None,
     ) -> Float[Tensor, "images classes"]:
-        """A step with each learning rate, on as many batches; returns each image's logits from before its update."""
+        """A step with each learning rate, on as many batches; returns each image's logits from before its update.
+
+        `on_step` is called after each step but a captured one.
+        """
         if self._captured is not None:
             return self._captured(images, labels, lrs)
-        size = self.recipe.batch_size
-        batches = zip(images.split(size), labels.split(size), lrs, strict=True)
-        return torch.cat([self._update(some, theirs, lr) for some, theirs, lr in batches])
+        size, logits = self.recipe.batch_size, list[Tensor]()
+        for some, theirs, lr in zip(images.split(size), labels.split(size), lrs, strict=True):
+            logits.append(self._update(some, theirs, lr))
+            on_step()
+        return torch.cat(logits)
 
     def parts(
         self, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"], lr: float

@@ -34,8 +34,8 @@ def make_plan(*variants: str, seeds: int = 1, budget: str = "epochs:5", **fields
         for variant in variants
         for seed in range(seeds)
     )  # fmt: skip
-    values: dict[str, Any] = {"command": "run", "machine": "here", "device": "cpu", "runs": runs, **fields}
-    return SweepPlan(machine_dir=Path("results/here"), **values)
+    values: dict[str, Any] = {"command": "run", "machine": "here", "machine_dir": Path("results/here"), "device": "cpu"}
+    return SweepPlan(runs=runs, **(values | fields))
 
 
 def make_epoch(number: int, *, epochs: int = 5, elapsed_s: float | None = None, **fields: Any) -> dict[str, Any]:
@@ -44,6 +44,15 @@ def make_epoch(number: int, *, epochs: int = 5, elapsed_s: float | None = None, 
         "epoch": number, "train_loss": 0.5 / number, "train_top1_pct": 80.0 + number, "val_loss": 0.6 / number,
         "val_top1_pct": 84.0 + number, "lr": 0.1, "elapsed_s": 10.0 * number if elapsed_s is None else elapsed_s,
         "num_steps": STEPS_PER_EPOCH * number, "scheduled_steps": STEPS_PER_EPOCH * epochs, **fields,
+    }  # fmt: skip
+
+
+def make_steps(step: int, *, epoch: int = 1, **fields: Any) -> dict[str, Any]:
+    """Steps within an epoch, as fast as those of `make_epoch`."""
+    done = STEPS_PER_EPOCH * (epoch - 1) + step
+    return {
+        "epochs_done": epoch - 1, "step": step, "epoch_steps": STEPS_PER_EPOCH, "num_steps": done,
+        "scheduled_steps": 5 * STEPS_PER_EPOCH, "elapsed_s": done / 10, **fields,
     }  # fmt: skip
 
 

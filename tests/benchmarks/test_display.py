@@ -1,6 +1,7 @@
 """What a person sees of a sweep: how far it is, how long it will take, what went wrong, in any terminal."""
 
 import io
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -19,9 +20,10 @@ from benchmarks.sweep.display import (
     can_be_live,
     make_display,
 )
-from benchmarks.sweep.display.lines import duration, plain_console, result_line, visible
+from benchmarks.sweep.display.lines import result_line
 from benchmarks.sweep.display.live import view
-from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
+from fmnist_zoo.cli.output import duration, plain_console, visible
+from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, make_steps, tell_run
 
 NASTY = "[red]a[/red] \x1b[31m\x1b[2J :warning: \u202eb"
 
@@ -230,9 +232,10 @@ def test_the_live_view_leaves_all_runs_standing_and_its_colors_heed_no_color(var
         display.sweep_finished(**END)
     printed = text.getvalue()
     assert ("\x1b[32m" in printed) == (not variables)  # green
-    end = printed[printed.rindex("12 of 12 done") :]
-    assert end.count("mlp ") == 13 and "above" not in end
-    assert "11 of 12 runs ok\n  mlp seed 7: failed: it broke\ntables: results/here/README.md" in end
+    view, end = re.split(r"\n(?=11 of 12 runs ok)", printed[printed.rindex("12 of 12 done") :])
+    assert view.count("mlp ") == 12 and "above" not in view
+    assert end.startswith("11 of 12 runs ok\n  mlp seed 7: failed: it broke\n\nTest accuracy, best first")
+    assert end.endswith("\n\ntables: results/here/README.md\n")
     assert printed.count("\x1b[?25l") == printed.count("\x1b[?25h") == 1  # the cursor, hidden and back
 
 
@@ -277,9 +280,59 @@ def test_a_run_that_begins_anew_with_a_smaller_batch_is_counted_with_it() -> Non
     display.worker_event(make_epoch(1))
     display.batch_changed(125)
     assert "mlp seed 0: out of memory with a batch of 250; again with 125\n" in text.getvalue()
-    assert display.running.epoch is None and display.running.state == "starting"
+    assert display.running.trained is None and display.running.state == "starting"
     display.worker_event(make_epoch(1, num_steps=200, scheduled_steps=1000))
     assert "2,500 img/s; about 0:00:40 left" in text.getvalue().splitlines()[-1]
+
+
+@pytest.mark.parametrize("width", [60, 110])
+def test_the_live_view_says_how_far_a_run_is_within_its_epoch(width: int) -> None:
+    display, text = live(width)
+    with display:
+        display.sweep_started(make_plan("mlp", budget="epochs:5"))
+        display.run_started("mlp", 0)
+        display.worker_event({"phase": "compiling"})
+        assert "compiling" in text.getvalue() and "epoch 1 of 5" not in text.getvalue()
+        for event, words in (
+            (make_steps(0), "epoch 1 of 5, step 0 of 100"),
+            (make_steps(34), "epoch 1 of 5, step 34 of 100; 2,500 img/s"),
+            (make_epoch(1), "epoch 1 of 5, step 100 of 100; 2,500 img/s"),
+            (make_steps(7, epoch=2), "epoch 2 of 5, step 7 of 100; 2,500 img/s"),
+        ):
+            display.worker_event(event)
+            drawn = re.sub(r"\x1b\[[0-9;?]*[a-zA-Z]", "", text.getvalue()).splitlines()
+            assert drawn[-1] == words and "training" in drawn[-2]
+    assert lines(display, width=width)[2].split()[2:4] == ["stopped", "1/5"]
+
+
+def test_the_time_left_is_known_from_the_first_steps_on_under_every_budget() -> None:
+    display = Display(clock=Clock())
+    display.sweep_started(make_plan("mlp", budget="flops:1e12"))
+    display.run_started("mlp", 0)
+    display.worker_event(make_steps(50, scheduled_steps=250))
+    assert lines(display)[2].split()[3:] == ["0/3", "-", "-", "-", "2,500", "0:00:00", "0:00:20"]
+    display.worker_event(make_steps(20, epoch=3, epoch_steps=50, scheduled_steps=250))  # the last one is a half
+    assert lines(display)[2].split()[3] == "2/3"
+
+
+def test_plain_lines_tell_of_steps_only_where_nothing_was_said_for_long() -> None:
+    clock = Clock()
+    display, text = plain(clock=clock)
+    display.sweep_started(make_plan("vit", budget="epochs:5"))
+    display.run_started("vit", 0)
+    display.worker_event({"phase": "compiling"})
+    display.worker_event(make_steps(0))
+    for step in range(1, 70):
+        clock.wait(1.0)
+        display.worker_event(make_steps(step, elapsed_s=float(step)))
+    display.worker_event(make_epoch(1, elapsed_s=100.0))
+    clock.wait(29.0)
+    display.worker_event(make_steps(29, epoch=2))
+    assert text.getvalue().splitlines()[1:-1] == [
+        "  vit seed 0: compiling",
+        "  vit seed 0: epoch 1 of 5, step 30 of 100; 250 img/s; about 0:07:50 left",
+        "  vit seed 0: epoch 1 of 5, step 60 of 100; 250 img/s; about 0:07:20 left",
+    ]
 
 
 def test_what_is_not_ok_is_said_to_be_so_though_it_has_figures() -> None:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from benchmarks.run import main
 from benchmarks.sweep.display import JsonDisplay
 from benchmarks.sweep.display.events import EVENTS
-from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, tell_run
+from tests.benchmarks.sample_sweep import END, Clock, make_epoch, make_plan, make_result, make_steps, tell_run
 
 NOW = datetime(2026, 11, 21, 21, 0, 0, 123456, tzinfo=UTC)
 
@@ -69,6 +69,22 @@ def test_a_sweep_is_told_from_its_plan_to_its_end() -> None:
     assert end["tables"] == "results/here/README.md"
 
 
+def test_steps_within_an_epoch_are_told_from_the_first_on_and_training_begins_with_them() -> None:
+    display, text = make_display()
+    display.sweep_started(make_plan("mlp"))
+    display.run_started("mlp", 0)
+    for event in ({"phase": "compiling"}, make_steps(0), make_steps(25), make_epoch(1), make_steps(50, epoch=2)):
+        display.worker_event(event)
+    found = events_in(text.getvalue())[3:]
+    assert [event.get("phase", event["event"]) for event in found] == [
+        "compiling", "training", "steps", "epoch", "steps"
+    ]  # fmt: skip
+    first, last = found[2], found[4]
+    assert (first["epoch"], first["num_epochs"], first["step"], first["epoch_steps"]) == (1, 5, 25, 100)
+    assert (first["train_s"], first["train_img_per_s"], first["train_left_s"]) == (2.5, 2500.0, 47.5)
+    assert (last["epoch"], last["step"], last["num_steps"], last["scheduled_steps"]) == (2, 50, 150, 500)
+
+
 NUMBERS = st.none() | st.floats()
 
 
@@ -97,7 +113,7 @@ def test_whatever_happens_an_event_is_of_its_type(
         display.warn(variant)
         display.sweep_finished(exit_code=0, complete=True)
     found = events_in(text.getvalue())
-    assert len(found) == 7 and text.getvalue().isascii() and found[1]["variant"] == variant
+    assert len(found) == 8 and text.getvalue().isascii() and found[1]["variant"] == variant
 
 
 def test_the_time_is_utc_wherever_the_clock_is() -> None:

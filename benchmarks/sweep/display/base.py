@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
@@ -15,7 +16,6 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import Status
 from benchmarks.sweep.display.events import EVENTS, EVENTS_VERSION, PlannedRun, RunFinished
 from benchmarks.sweep.job import Phase
-from fmnist_zoo.recipe import Budget
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -40,14 +40,15 @@ class SweepPlan:
 class RunView:
     """One run as it is seen: frozen, and replaced as a whole, so that another thread may draw it at any time.
 
-    `epoch` is the event of the last one that ended, and `record` is there once the run has ended.
+    `trained` has the latest figures of its training, those of the last whole epoch and of the steps since then;
+    `record` is there once the run has ended.
     """
 
     planned: PlannedRun
     state: Phase | Status | Literal["waiting", "stopped"] = "waiting"
     started_at_s: float | None = None
-    epoch: Mapping[str, Any] | None = None
-    epoch_at_s: float = 0.0
+    trained: Mapping[str, Any] | None = None
+    trained_at_s: float = 0.0
     record: RunRecord | None = None
 
     @property
@@ -99,27 +100,38 @@ class Display(ExitStack):
         self._tell("phase", phase="starting")
 
     def worker_event(self, event: Mapping[str, Any]) -> None:
-        """The running run's worker tells of a phase, `{"phase": "testing"}`, or of an epoch, with its figures."""
-        if "phase" in event:
-            self._change(state=event["phase"])
-            self._tell("phase", **event)
+        """The running run's worker tells of a phase, `{"phase": "testing"}`, of steps or of an epoch, with figures."""
+        if "phase" not in event:
+            trained = {**(self.running.trained or {}), **event, **self._pace(event)}
+            if "step" not in event:
+                trained |= {"epochs_done": event["epoch"], "step": trained.get("epoch_steps")}
+            self._change(trained=trained, trained_at_s=self._clock())
+        if (phase := event.get("phase", "training")) != self.running.state:
+            self._change(state=phase)
+            self._tell("phase", phase=phase)
+        if "phase" not in event and event.get("step") != 0:
+            self._tell("steps" if "step" in event else "epoch", **(self.running.trained or {}))
+
+    def _pace(self, event: Mapping[str, Any]) -> dict[str, Any]:
+        """Which epoch it is, of how many, and what follows from the steps so far and the seconds that they took."""
+        done, planned, train_s = event["num_steps"], event["scheduled_steps"], event["elapsed_s"]
+        if "step" in event:
+            before, left = event["epochs_done"], planned - done + event["step"]
+            epoch, num_epochs = before + 1, before + math.ceil(left / event["epoch_steps"])
         else:
-            budget, train_s = Budget.parse(self.running.planned["budget"]), event["elapsed_s"]
-            done, planned = event["num_steps"], event["scheduled_steps"]
-            epoch = {
-                **event,
-                "num_epochs": int(budget.amount) if budget.kind == "epochs" else -(-planned * event["epoch"] // done),
-                "train_s": train_s,
-                "train_img_per_s": done * self.running.planned["batch_size"] / train_s if train_s else None,
-                "train_left_s": (planned - done) * train_s / done if planned > done else None,
-            }
-            self._change(state="training", epoch=epoch, epoch_at_s=self._clock())
-            self._tell("epoch", **epoch)
+            epoch, num_epochs = event["epoch"], math.ceil(planned * event["epoch"] / done)
+        return {
+            "epoch": epoch,
+            "num_epochs": num_epochs,
+            "train_s": train_s,
+            "train_img_per_s": done * self.running.planned["batch_size"] / train_s if train_s else None,
+            "train_left_s": (planned - done) * train_s / done if planned > done > 0 else None,
+        }
 
     def batch_changed(self, batch_size: int) -> None:
         """The running run begins anew with another batch, since memory ran out with the one before."""
         planned = self.running.planned
-        self._change(planned={**planned, "batch_size": batch_size}, state="starting", epoch=None)
+        self._change(planned={**planned, "batch_size": batch_size}, state="starting", trained=None)
         before = planned["batch_size"]
         self.warn(f"{self.running.name}: out of memory with a batch of {before}; again with {batch_size}")
 
@@ -141,10 +153,18 @@ class Display(ExitStack):
 
     def sweep_finished(self, *, exit_code: int, complete: bool) -> None:
         """The sweep ended, or was stopped; complete where all of the plan is done and ok."""
+        from benchmarks.sweep.display.findings import findings  # scipy, and the report's modules, load only here
+
         good = sum(record.status == "ok" for record in self.records)
         counts = {"num_runs_ok": good, "num_runs_not_ok": len(self.records) - good}
         how = {"exit_code": exit_code, "complete": complete, "wall_s": self.elapsed_s}
-        self._tell("sweep_finished", **how, **counts, machine_dir=str(self.plan.machine_dir), tables=str(self.tables))
+        found: dict[str, Any] = {"rankings": [], "flags": []}
+        try:
+            found = findings([*self.plan.skipped, *self.records], self.plan.machine_dir)
+        except Exception as error:  # noqa: BLE001  # whatever it is, records and tables are whole without a summary
+            self.warn(f"what was found can't be summed up here: {type(error).__name__}: {error}")
+        where = {"machine_dir": str(self.plan.machine_dir), "tables": str(self.tables)}
+        self._tell("sweep_finished", **how, **counts, **found, **where)
 
     @property
     def tables(self) -> Path:
@@ -175,9 +195,9 @@ class Display(ExitStack):
 
     def run_left_s(self, run: RunView) -> float | None:
         """Seconds of training that a run has left; None where that isn't known, or is over or overdue."""
-        if run.epoch is None or run.state != "training" or run.epoch["train_left_s"] is None:
+        if run.trained is None or run.state != "training" or run.trained["train_left_s"] is None:
             return None
-        left_s = run.epoch["train_left_s"] - (self._clock() - run.epoch_at_s)
+        left_s = run.trained["train_left_s"] - (self._clock() - run.trained_at_s)
         return left_s if left_s > 0 else None
 
     def left_s(self) -> float | None:
@@ -219,6 +239,12 @@ class Display(ExitStack):
         planned: Mapping[str, Any] = {} if self._running is None else self.running.planned
         known = {**planned, **found, "event": kind, "time_utc": when}
         self.show({name: known[name] for name in EVENTS[kind].__annotations__})
+
+
+def failure_line(record: RunRecord) -> str:
+    """What went wrong with a run, without its last lines."""
+    error = (record.error or "no metrics").strip().partition("\n")[0].removesuffix("; its last lines:")
+    return f"{record.variant} seed {record.seed}: {record.status}: {error}"
 
 
 def _fields(value: SweepPlan | RunRecord) -> dict[str, Any]:

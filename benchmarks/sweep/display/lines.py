@@ -6,22 +6,19 @@ at any time, and is kept for events alone where they are asked for.
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
-import math
-import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+from collections.abc import Mapping
 from typing import Any, Self, TextIO
 
 from rich.console import Console
-from rich.text import Text
 
 from benchmarks.records.record import RunRecord, plain
-from benchmarks.sweep.display.base import Display
-from fmnist_zoo.cli.output import discard
+from benchmarks.sweep.display.base import Display, failure_line
+from fmnist_zoo.cli.output import duration, figure, output_for_events, plain_console, print_lines
+
+SILENT_S = 30.0
+"""After so long without a word, plain lines say how far a run is within its epoch."""
 
 
 class JsonDisplay(Display):
@@ -46,28 +43,37 @@ class PlainDisplay(Display):
     def __init__(self, console: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
         self._console = console or plain_console()
+        self._printed_at_s = self._clock()
 
     def show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "sweep_started" if skipped := event["num_runs_skipped"]:
-                print_lines(self._console, f"done already: {skipped} of {skipped + event['num_runs']} runs")
+                self._print(f"done already: {skipped} of {skipped + event['num_runs']} runs")
             case "run_started":
                 left_s = self.left_s()
                 left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
                 number = f"[{event['run_number']}/{event['num_runs']}]"
-                print_lines(self._console, f"{number} {self.running.name}: starting{left}")
+                self._print(f"{number} {self.running.name}: starting{left}")
+            case "phase" if event["phase"] == "compiling":
+                self._print(f"  {self.running.name}: compiling")
+            case "steps" if self._clock() - self._printed_at_s >= SILENT_S:
+                self._print(f"  {self.running.name}: {'; '.join([steps_words(event), *_left(event)])}")
             case "epoch":
-                print_lines(self._console, f"  {self.running.name}: {epoch_words(event)}")
+                self._print(f"  {self.running.name}: {epoch_words(event)}")
             case "run_finished":
-                print_lines(self._console, f"  {result_line(self.records[-1])}")
+                self._print(f"  {result_line(self.records[-1])}")
             case "note":
-                print_lines(self._console, event["text"])
+                self._print(event["text"])
             case "sweep_finished":
-                print_lines(self._console, "", *summary(self, which=lambda _: True))
+                print_ending(self, self._console, event)
+
+    def _print(self, line: str) -> None:
+        self._printed_at_s = self._clock()
+        print_lines(self._console, line)
 
 
 class QuietDisplay(Display):
-    """Warnings and runs that aren't ok, on standard error; and at the end how many are ok and where the tables are."""
+    """What went wrong, on standard error: warnings, runs, rows at chance level. At the end, the number of good runs."""
 
     def __init__(self, console: Console | None = None, errors: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -78,10 +84,19 @@ class QuietDisplay(Display):
             case "run_finished" if event["status"] != "ok":
                 self.warn(result_line(self.records[-1]))
             case "sweep_finished":
-                print_lines(self._console, *summary(self))
+                from benchmarks.sweep.display.ending import chance_lines, counts, tables
+
+                print_lines(self._errors, *chance_lines(event["rankings"]))
+                print_lines(self._console, counts(self), *tables(self))
 
     def warn(self, text: str) -> None:
         print_lines(self._errors, text)
+
+
+def steps_words(steps: Mapping[str, Any]) -> str:
+    """How far a run is within an epoch, and how fast."""
+    speed = "" if steps["train_img_per_s"] is None else f"; {steps['train_img_per_s']:,.0f} img/s"
+    return f"epoch {steps['epoch']} of {steps['num_epochs']}, step {steps['step']:,} of {steps['epoch_steps']:,}{speed}"
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:
@@ -93,91 +108,28 @@ def epoch_words(epoch: Mapping[str, Any]) -> str:
     if epoch["val_top1_pct"] is not None:
         words.append(f"validation loss {figure(epoch['val_loss'], '.4f')}, accuracy {epoch['val_top1_pct']:.2f}%")
     words.append(f"{epoch['train_s']:.1f} s of training, {figure(epoch['train_img_per_s'], ',.0f')} img/s")
-    if epoch["train_left_s"]:
-        words.append(f"about {duration(epoch['train_left_s'])} left")
-    return "; ".join(words)
+    return "; ".join([*words, *_left(epoch)])
+
+
+def _left(trained: Mapping[str, Any]) -> list[str]:
+    return [f"about {duration(trained['train_left_s'])} left"] if trained["train_left_s"] else []
 
 
 def result_line(record: RunRecord) -> str:
-    """A run's end: its scores, or the first line of what went wrong."""
-    name, error = f"{record.variant} seed {record.seed}", (record.error or "no metrics").strip().partition("\n")[0]
+    """A run's end: its scores, or what went wrong."""
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
-        return f"{name}: {record.status}: {error}"
+        return failure_line(record)
     return (
-        f"{name}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
+        f"{record.variant} seed {record.seed}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
         f"test loss {figure(record.metrics['test_nll'], '.4f')}, accuracy {record.metrics['test_top1_pct']:.2f}%; "
         f"{figure(record.throughput['train_img_per_s'], ',.0f')} img/s training; "
         f"{figure(record.ledger['wall_s'], '.1f')} s in all"
     )
 
 
-def summary(sweep: Display, *, which: Callable[[RunRecord], bool] = lambda _: False) -> list[str]:
-    """How many runs of a sweep are ok, done before or now; a line for each of some; and where the tables are."""
-    records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
-    good = sum(record.status == "ok" for record in records)
-    told = [f"  {result_line(record)}" for record in records if which(record)]
-    tables = [f"tables: {sweep.tables}"] if records else []
-    return [f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else ""), *told, *tables]
+def print_ending(sweep: Display, console: Console, event: Mapping[str, Any]) -> None:
+    """What a sweep found, for the width of a terminal; elsewhere no line need be broken."""
+    from benchmarks.sweep.display.ending import ending_lines
 
-
-def figure(value: float | None, form: str) -> str:
-    """A number; a dash where there is none."""
-    return "-" if value is None else f"{value:{form}}"
-
-
-def duration(seconds: float | None) -> str:
-    """Hours, minutes and seconds, such as `2:10:05`; a dash where it isn't known."""
-    return "-" if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
-
-
-def visible(text: str) -> str:
-    """Text with control characters, and those that turn writing around, spelled out as in a Python literal."""
-    return "".join(
-        letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
-    )
-
-
-class SteadyConsole(Console):
-    """A console whose reader may leave (`| head`): what would be shown is dropped then, and the sweep goes on.
-
-    Its results are the point of a sweep, and every one is in its file before it is shown. A letter that the encoding
-    lacks is spelled out, and doesn't end a sweep either.
-    """
-
-    def __init__(self, stream: TextIO, **options: bool | None) -> None:
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
-        super().__init__(file=stream, **options)  # type: ignore[arg-type]
-
-    def on_broken_pipe(self) -> None:
-        self.quiet = True
-        discard(self.file)
-        with contextlib.suppress(OSError):  # nobody may be there either
-            print("standard output is closed; the sweep goes on", file=sys.stderr)
-
-
-def print_lines(console: Console, *lines: str) -> None:
-    """Show each as it is, its markup too, and break none; what a terminal would act upon is spelled out."""
-    for line in lines:
-        console.print(Text(visible(line)), soft_wrap=True)
-
-
-def plain_console(stream: TextIO | None = None) -> SteadyConsole:
-    """A console that never writes a control code, whatever the environment says; to standard output by default."""
-    return SteadyConsole(
-        stream or sys.stdout, force_terminal=False, force_interactive=False, color_system=None, no_color=True
-    )
-
-
-@contextlib.contextmanager
-def output_for_events() -> Iterator[TextIO]:
-    """Standard output for whoever enters; what anything else prints meanwhile goes to standard error."""
-    sys.stdout.flush()
-    kept = os.dup(1)
-    os.dup2(2, 1)  # also what is printed from C
-    try:
-        with open(kept, "w", encoding="utf-8", closefd=False) as stream, contextlib.redirect_stdout(sys.stderr):
-            yield stream
-    finally:
-        os.dup2(kept, 1)
-        os.close(kept)
+    on_terminal = console.is_terminal or console.file.isatty()
+    print_lines(console, "", *ending_lines(sweep, event, console.width if on_terminal else None))

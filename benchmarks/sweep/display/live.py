@@ -6,34 +6,36 @@ import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from rich.cells import cell_len, set_cell_size
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
 from benchmarks.sweep.display.base import Display, RunView, SweepPlan
-from benchmarks.sweep.display.lines import QuietDisplay, SteadyConsole, duration, figure, print_lines, summary, visible
+from benchmarks.sweep.display.lines import QuietDisplay, print_ending, steps_words
+from fmnist_zoo.cli.output import SteadyConsole, duration, figure, shortened, visible
 
 STYLES = {"ok": "green", "waiting": "dim", "stopped": "dim"} | dict.fromkeys(
     ("oom", "timeout", "diverged", "failed"), "bold red"
 )
+SPEED = "train_img_per_s"
 Cell = Callable[[Display, RunView], str | Text]
 COLUMNS: tuple[tuple[str, int, int, Cell], ...] = (
     ("seed", 4, 0, lambda _, run: str(run.planned["seed"])),
     ("state", 9, 0, lambda _, run: Text(run.state, STYLES.get(run.state, "cyan"))),
-    ("epoch", 7, 50, lambda _, run: "{epoch}/{num_epochs}".format_map(run.epoch) if run.epoch else "-"),
-    ("loss", 6, 90, lambda _, run: _of(run.epoch, "train_loss", ".4f")),
-    ("val %", 5, 60, lambda _, run: _of(run.epoch, "val_top1_pct", ".2f")),
+    ("epoch", 7, 50, lambda _, run: "{epochs_done}/{num_epochs}".format_map(run.trained) if run.trained else "-"),
+    ("loss", 6, 90, lambda _, run: _of(run.trained, "train_loss", ".4f")),
+    ("val %", 5, 60, lambda _, run: _of(run.trained, "val_top1_pct", ".2f")),
     ("test %", 6, 50, lambda _, run: _of(run.record.metrics if run.record else None, "test_top1_pct", ".2f")),
-    ("img/s", 9, 80, lambda _, run: _of(run.record.throughput if run.record else run.epoch, "train_img_per_s", ",.0f")),
+    ("img/s", 9, 80, lambda _, run: _of(run.record.throughput if run.record else run.trained, SPEED, ",.0f")),
     ("time", 8, 70, lambda sweep, run: duration(sweep.run_elapsed_s(run))),
     ("left", 8, 60, lambda sweep, run: duration(sweep.run_left_s(run))),
 )
 """Title, width, the least width of a terminal that has it, and what stands there; of a waiting run the first two do.
 
-Loss is that of training, `val %` and `test %` are top-1 accuracies, `left` is training alone; img/s is the speed so
-far, and that of the steady state once the run has ended."""
+Epochs are those that are done, loss is that of training, `val %` and `test %` are top-1 accuracies, `left` is training
+alone; img/s is the speed so far, and that of the steady state once the run has ended."""
 
 
 def _of(figures: Mapping[str, Any] | None, name: str, form: str) -> str:
@@ -60,12 +62,13 @@ class LiveDisplay(QuietDisplay):
     def show(self, event: Mapping[str, Any]) -> None:
         if event["event"] == "sweep_finished":
             self.close()
-            print_lines(self._console, *summary(self, which=lambda record: record.status != "ok"))
+            print_ending(self, self._console, event)
             return
         super().show(event)
         if event["event"] in ("run_started", "note"):
             self._note = event.get("text", "")
-        if self._live.is_started:
+        waits = event["event"] == "steps" and self._live.auto_refresh  # for the next second: drawing takes its time
+        if self._live.is_started and not waits:
             self._live.is_still = False
             self._live.refresh()
             self._live.is_still = event.get("phase") == "measuring"
@@ -76,7 +79,10 @@ class LiveDisplay(QuietDisplay):
 
     def _draw(self) -> Group:
         width, height = self._console.size
-        return view(self, width, None if self.is_over else height, self._note)
+        # Another thread may draw, so the runs are all that is looked at.
+        trained = [run.trained for run in self.runs if run.state == "training" and run.trained]
+        steps = [steps_words(figures) for figures in trained if figures["step"] is not None]
+        return view(self, width, None if self.is_over else height, *(steps or [self._note]))
 
 
 class _Still(Live):
@@ -102,8 +108,8 @@ def view(sweep: Display, width: int, height: int | None = None, note: str = "") 
         table.add_column(title, width=cells, no_wrap=True, justify="left" if title in ("run", "state") else "right")
     for run in sweep.runs[first : first + room]:
         told = columns[:2] if run.state == "waiting" else columns
-        name = _shortened(visible(run.planned["variant"]), name_width)
-        table.add_row(name, *(cell(sweep, run) for _, _, cell in told))
+        name = shortened(visible(run.planned["variant"]), name_width)
+        table.add_row(Text(name), *(cell(sweep, run) for _, _, cell in told))
     unseen = f"; {first} runs above, {num_runs - first - room} below" if room < num_runs else ""
     lines = [Text(line, no_wrap=True, overflow="ellipsis") for line in (_title(sweep) + unseen, visible(note))]
     return Group(lines[0], table, *lines[1 : 1 + bool(note)])
@@ -120,11 +126,3 @@ def _title(sweep: Display) -> str:
         if count := sweep.plan.num_comparisons:
             words.append(f"{count} comparison{'s' if count > 1 else ''} of arms after that")
     return "; ".join(words)
-
-
-def _shortened(text: str, cells: int) -> Text:
-    """Without its middle where it is too long: the labels of a sweep differ at their ends."""
-    tail = (cells - 1) // 2
-    if cell_len(text) > cells:
-        text = f"{set_cell_size(text, cells - 1 - tail)}…{set_cell_size(text[::-1], tail)[::-1]}"
-    return Text(text)

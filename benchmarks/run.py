@@ -82,26 +82,28 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.sweep.isolation import Isolation
-    from benchmarks.sweep.plan import make_plan
+    from benchmarks.sweep.isolation import InProcess, Isolation
+    from benchmarks.sweep.plan import LIMIT_S, Planner
     from benchmarks.sweep.resume import Done
-    from benchmarks.sweep.runner import Results, Runner
+    from benchmarks.sweep.runner import WORKER, Results, Runner
+    from benchmarks.workers.client import Worker
     from fmnist_zoo.data import load_dataset
 
     isolation = Isolation(timeout_s=options.timeout, on_oom=options.on_oom, in_process=options.in_process)
-    plan = make_plan(options)
-    # Fetched here, with a progress bar; the workers then find it in the cache.
-    dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
-    if set(options.precision) - {"auto", "fp32"}:
-        from benchmarks.sweep.precision_cost import slow_precisions
+    new_worker = InProcess if options.in_process else lambda: Worker(command=WORKER)
+    limit_s = None if options.in_process else options.timeout or LIMIT_S
+    with Planner(options, display, new_worker, limit_s=limit_s) as planner:
+        plan = planner.expanded()
+        # Fetched here, with a progress bar; the workers then find it in the cache.
+        dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
+        plan = planner.with_precisions_tried(planner.tried(plan))
+        if options.dry_run:
+            from benchmarks.sweep.plan_table import plan_table
 
-        for sentence in slow_precisions(plan, dataset):
-            display.warn(sentence)
-    if options.dry_run:
-        from benchmarks.sweep.plan_table import plan_table
-
-        say(plan_table(plan, dataset))
-        return Outcome(exit_code=0, complete=False, machine=None)
+            estimates = list(planner.estimates(plan))
+            say(plan_table(plan, estimates))
+            failed = any("train_s" not in found for found in estimates)
+            return Outcome(exit_code=int(failed), complete=False, machine=None)
     runner = Runner(plan, options, display, command=command, dataset=dataset.checksum, isolation=isolation)
     before = Done()
     if since is not None:

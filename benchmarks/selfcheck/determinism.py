@@ -67,6 +67,8 @@ def measured(options: SelfcheckConfig) -> str:
 
 def cost(variant: Variant, plan: Plan, dataset: Dataset) -> Cost:
     """Samples of a few steps each, in turn, with and without deterministic kernels."""
+    if variant.failure is not None:
+        return Cost(variant=variant.label, error=" ".join(variant.failure["error"].split())[:200])
     subject = Subject.of({"config": variant.config, "seed": 0, "device": plan.device}, dataset)
     images, labels = chunk = sample_chunk(subject)
     lrs = [subject.recipe.lr * TINY] * (len(labels) // subject.recipe.batch_size)

@@ -25,7 +25,7 @@ class ArmSweep:
         environment: of the machine, for the records.
         device: where to measure.
         data_dir: folder of the data, if a person named one.
-        plugins: files that register models.
+        plugins: what has to be loaded for each model, by its name.
         command: the command line, for the records.
         say: told what is being done.
         timeout_s: for a run of one arm; a comparison may take as long as all its arms' together. None for no limit.
@@ -38,7 +38,7 @@ class ArmSweep:
         environment: Environment,
         device: str,
         data_dir: Path | None,
-        plugins: Sequence[Path],
+        plugins: Mapping[str, Sequence[str]],
         command: str,
         say: Callable[[str], None],
         timeout_s: float | None = None,
@@ -101,7 +101,7 @@ class ArmSweep:
             "seed": 0,
             "device": self._device,
             "data_dir": None if self._data_dir is None else str(self._data_dir),
-            "plugins": [str(path) for path in self._plugins],
+            "plugins": list(self._plugins[group.configs[0]["model"]]),
             "arms": [
                 {"precision": config["precision"], "engine": config["engine"], "config_key": config_key(config)}
                 for config in configs

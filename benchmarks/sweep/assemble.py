@@ -60,12 +60,14 @@ def assembled(
     return RunRecord(**{**_UNKNOWN, **found, **known})  # type: ignore[arg-type]
 
 
-def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
-    """The model's work for an image, and what a step of the run moves, where the run came so far."""
+def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost | None:
+    """The model's work for an image, where it was counted, and what a step of the run moves, if it came so far."""
+    if variant.forward_flops is None or variant.training_flops is None:
+        return None
     return {
-        "forward_gmacs": variant.flops.forward_flops / 2e9,
-        "forward_gflops": variant.flops.forward_flops / 1e9,
-        "training_gflops": variant.flops.training_flops / 1e9,
+        "forward_gmacs": variant.forward_flops / 2e9,
+        "forward_gflops": variant.forward_flops / 1e9,
+        "training_gflops": variant.training_flops / 1e9,
         "step_traffic_bytes": step_traffic_bytes,
     }
 

@@ -161,7 +161,7 @@ def _compared(
         if machine_parts(comparison.environment) == machine_parts(conditions.environment)
     }
     found = set[str]()
-    for group in arm_groups([(variant.config, variant.family) for variant in plan.variants]):
+    for group in arm_groups([(one.config, one.family) for one in plan.variants if one.failure is None]):
         planned = {(variant.key, seed) for variant in plan.variants if variant.key in group.keys for seed in plan.seeds}
         if planned <= set(runs) and latest.get(group.key, "") >= max(runs[key].started_at for key in planned):
             found.add(group.key)

@@ -78,6 +78,8 @@ class Attempts:
             decided: precision and engine of the other seeds.
             checkpoint: of a training with the batch that was asked for.
         """
+        if variant.failure is not None:  # nothing was begun
+            return {**variant.failure, "ledger": complete_ledger(None, None, 0.0)}
         device, asked = self._plan.device, variant.config["recipe"]
         config = with_batch(variant.config, self._fitting.get(variant.key, asked["batch_size"]))
         tried: list[int] = []
@@ -132,7 +134,7 @@ class Attempts:
 
     def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
         # The model of a plug-in file may change under its name, and another batch may be fastest with another choice.
-        keeps = not self._options.plugin and config == variant.config
+        keeps = not variant.plugins and config == variant.config
         kept = choice_path(variant.key, self._environment) if keeps else None
         return {
             "task": "run",
@@ -144,12 +146,13 @@ class Attempts:
             "limit_s": self._plan.measures.limit_s,
             "choice": None if kept is None else str(kept),
             "roofline": str(roofline_path(self._environment)),
-            "data_dir": None if self._options.data_dir is None else str(self._options.data_dir),
-            "machine_dir": str(self._machine_dir),
+            # Absolute: a model may go to another folder.
+            "data_dir": None if self._options.data_dir is None else str(self._options.data_dir.absolute()),
+            "machine_dir": str(self._machine_dir.absolute()),
             "weights": f"weights/{name}" if self._options.save_weights else None,
             "profile": self._options.profile,
-            "training_flops": variant.flops.training_flops,
-            "plugins": [str(path) for path in self._options.plugin],
+            "training_flops": variant.training_flops,
+            "plugins": list(variant.plugins),
             "decided": None,
             "checkpoint": None,
         }

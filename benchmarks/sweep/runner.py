@@ -90,7 +90,7 @@ class Runner:
         self._variables = VARIABLES if plan.deterministic else {}
         self.environment = self._environment()
         self._done = Done()
-        self._arm_groups = arm_groups([(variant.config, variant.family) for variant in plan.variants])
+        self._arm_groups = arm_groups([(one.config, one.family) for one in plan.variants if one.failure is None])
         self.machine = machine_name(self.environment["hardware"])
         check_out_dir(options.out, self.machine)
         self.store = RecordStore(options.out / self.machine)
@@ -187,7 +187,7 @@ class Runner:
             environment=self.environment,
             device=self.plan.device,
             data_dir=self.options.data_dir,
-            plugins=self.options.plugin,
+            plugins={variant.config["model"]: variant.plugins for variant in self.plan.variants},
             command=self._command,
             say=self.display.say,
             timeout_s=self.isolation.timeout_s,

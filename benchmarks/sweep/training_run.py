@@ -28,7 +28,7 @@ from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate
 from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Engine, Recipe
-from fmnist_zoo.registry import create_model, load_plugin
+from fmnist_zoo.registry import create_model, load_plugins
 from fmnist_zoo.training.choose import Choice, choose
 from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import DivergedError, FitResult, fit, split_dataset, to_device
@@ -65,8 +65,7 @@ class TrainingRuns:
             kept = None if job["roofline"] is None else Path(job["roofline"])
             self._roofline = self._roofline or measured_roofline(device, kept)
         self.found["roofline"] = self._roofline
-        for path in job["plugins"]:
-            load_plugin(Path(path))
+        load_plugins(job["plugins"])
         config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])
         with ledger.section("data"):
             dataset = self._load(job)
@@ -182,7 +181,9 @@ class TrainingRuns:
             scale = PixelScale.of(recipe.input_scaling, dataset)
             precision = None if config["precision"] == "auto" else config["precision"]
             engine = None if config["engine"] == "auto" else config["engine"]
-            choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)
+            choice = choose(
+                model, recipe, loader, scale, precision=precision, engine=engine, image_flops=job["training_flops"]
+            )
             remember(kept, choice)
         self._choice = choice
         self.found["execution"] = _execution(choice, device)
@@ -222,6 +223,7 @@ class TrainingRuns:
                 ledger=ledger,
                 on_epoch=on_epoch,
                 checkpoints=checkpoints,
+                image_flops=job["training_flops"],
             )
         for sentence in sorted({str(warning.message).partition("\n")[0] for warning in caught}):
             self._flag("warning", sentence)

@@ -34,7 +34,7 @@ def carry_out(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
     """What the run gave; a run that failed says how, and the process lives on."""
     from fmnist_zoo.training.determinism import deterministic_algorithms
 
-    as_asked = deterministic_algorithms() if job["config"].get("deterministic") else nullcontext()
+    as_asked = deterministic_algorithms() if job.get("config", {}).get("deterministic") else nullcontext()
     try:
         with training_arithmetic(), as_asked:
             return {"status": "ok", "error": None, **_task(experiment, job["task"])(job, emit)}
@@ -44,12 +44,22 @@ def carry_out(experiment: Any, job: Job, emit: Emit) -> Mapping[str, Any]:
 
 
 def _task(experiment: Any, name: str) -> Callable[[Any, Emit], Mapping[str, Any]]:
-    """What a job asks for: to train and measure one `run`, or a part of a comparison of arms."""
+    """What a job asks for: to train and measure one `run`, a part of a comparison of arms, or of a plan."""
     if name == "run":
         return experiment.run
-    from benchmarks.sweep.arm_tasks import compare_arms, time_first_step
+    if name == "expand":
+        from benchmarks.sweep.expansion import expand
 
-    return {"arms": compare_arms, "first_step": time_first_step}[name]
+        return expand
+    from benchmarks.sweep import arm_tasks, trial
+
+    return {
+        "arms": arm_tasks.compare_arms,
+        "first_step": arm_tasks.time_first_step,
+        "try": trial.try_model,
+        "estimate": trial.estimate,
+        "precision_cost": trial.precision_cost,
+    }[name]
 
 
 def status_of(error: BaseException) -> str:

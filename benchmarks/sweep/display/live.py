@@ -65,6 +65,8 @@ class LiveDisplay(QuietDisplay):
         super().show(event)
         if event["event"] in ("run_started", "note"):
             self._note = event.get("text", "")
+        if event["event"] == "note" and not self.plan.runs:  # models are being tried
+            print_lines(self._console, event["text"])
         if self._live.is_started:
             self._live.is_still = False
             self._live.refresh()

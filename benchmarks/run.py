@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.sweep.config import RunConfig
 from fmnist_zoo.cli.output import say
@@ -19,6 +19,7 @@ from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 if TYPE_CHECKING:
     from benchmarks.sweep.display import Display
+    from benchmarks.sweep.plan import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -82,29 +83,19 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.sweep.isolation import InProcess, Isolation
-    from benchmarks.sweep.plan import LIMIT_S, Planner
+    from benchmarks.sweep.isolation import Isolation
     from benchmarks.sweep.resume import Done
-    from benchmarks.sweep.runner import WORKER, Results, Runner
-    from benchmarks.workers.client import Worker
-    from fmnist_zoo.data import load_dataset
+    from benchmarks.sweep.runner import Results, Runner
 
     isolation = Isolation(timeout_s=options.timeout, on_oom=options.on_oom, in_process=options.in_process)
-    new_worker = InProcess if options.in_process else lambda: Worker(command=WORKER)
-    limit_s = None if options.in_process else options.timeout or LIMIT_S
-    with Planner(options, display, new_worker, limit_s=limit_s) as planner:
-        plan = planner.expanded()
-        # Fetched here, with a progress bar; the workers then find it in the cache.
-        dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
-        plan = planner.with_precisions_tried(planner.tried(plan))
-        if options.dry_run:
-            from benchmarks.sweep.plan_table import plan_table
+    plan, dataset, estimates = _planned(options, display)
+    if options.dry_run:
+        from benchmarks.sweep.plan_table import plan_table
 
-            estimates = list(planner.estimates(plan))
-            say(plan_table(plan, estimates))
-            failed = any("train_s" not in found for found in estimates)
-            return Outcome(exit_code=int(failed), complete=False, machine=None)
-    runner = Runner(plan, options, display, command=command, dataset=dataset.checksum, isolation=isolation)
+        say(plan_table(plan, estimates))
+        failed = any("train_s" not in found for found in estimates)
+        return Outcome(exit_code=int(failed), complete=False, machine=None)
+    runner = Runner(plan, options, display, command=command, dataset=dataset, isolation=isolation)
     before = Done()
     if since is not None:
         before = runner.done_before(retry_failed=True, since=since)
@@ -130,6 +121,24 @@ def _sweep(
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
 
 
+def _planned(options: RunConfig, display: Display) -> tuple[Plan, str, list[dict[str, Any]]]:
+    """The plan, the checksum of its data, and for a dry run how long each variant may take."""
+    from benchmarks.sweep.isolation import InProcess
+    from benchmarks.sweep.plan import LIMIT_S, Planner
+    from benchmarks.sweep.runner import WORKER
+    from benchmarks.workers.client import Worker
+    from fmnist_zoo.data import load_dataset
+
+    new_worker = InProcess if options.in_process else lambda: Worker(command=WORKER)
+    limit_s = None if options.in_process else options.timeout or LIMIT_S
+    with Planner(options, display, new_worker, limit_s=limit_s) as planner:
+        plan = planner.expanded()
+        # Fetched here, with a progress bar; the workers then find it in the cache.
+        dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
+        plan = planner.with_precisions_tried(planner.tried(plan))
+        return plan, dataset.checksum, list(planner.estimates(plan)) if options.dry_run else []
+
+
 def _drawn(display: Display, out: Path, machine: str) -> bool:
     """Draw the figures; False where that fails, which costs no result."""
     from benchmarks.report import write_report
@@ -144,5 +153,5 @@ def _drawn(display: Display, out: Path, machine: str) -> bool:
 
 
 if __name__ == "__main__":
-    faulthandler.enable()  # a model may crash where it is tried before its worker has it; this says which
+    faulthandler.enable()  # with --in-process a model may crash here; this says which
     raise SystemExit(main())

@@ -33,10 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json and (options.list or options.dry_run):
             raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
         if options.list:
-            from benchmarks.sweep.plan_table import model_table
+            from fmnist_zoo.cli.config import ListConfig
+            from fmnist_zoo.cli.listing import list_text
 
-            say(model_table(options))
-            return 0
+            names = () if options.models == RunConfig().models else options.models
+            text, code = list_text(ListConfig(models=names, plugin=options.plugin))
+            say(text)
+            return code
         return sweep(options, parsed.command).exit_code
     except (ValueError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)

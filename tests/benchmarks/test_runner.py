@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from torch import nn
 
 from benchmarks.records.store import RecordStore
 from benchmarks.sweep import safekeeping
@@ -18,6 +19,7 @@ from benchmarks.sweep.plan import Plan, make_plan
 from benchmarks.sweep.resume import Done
 from benchmarks.sweep.runner import Runner
 from benchmarks.workers.client import WorkerDiedError
+from fmnist_zoo.registry import register_model
 from tests.benchmarks.sample_records import make_record
 
 
@@ -291,6 +293,26 @@ def test_finished_runs_are_not_done_again(tmp_path: Path) -> None:
         ("mlp", 1),
     ]
     assert {record.status for record in records} == {"ok"}
+
+
+@pytest.mark.usefixtures("own_registry")
+def test_a_variant_whose_model_failed_beforehand_is_recorded_without_a_worker_and_found_again(tmp_path: Path) -> None:
+    def build() -> nn.Module:
+        raise RuntimeError("no way")
+
+    register_model("broken", family="mlp", summary="", reference="")(build)
+    plan, log = make_plan(RunConfig(models=("broken", "mlp"), seeds=2, device="cpu")), list[str]()
+    sweep = runner(plan, tmp_path, [good_result] * 2, log)
+    records = {(record.model, record.seed): record for record in sweep.run().records}
+    assert log == ["start", "mlp 0", "mlp 1", "close"] and len(records) == 4
+    for seed in plan.seeds:
+        broken = records["broken", seed]
+        assert broken.status == "failed" and "no way" in str(broken.error) and broken.code_checksum is not None
+        assert (broken.num_params, broken.cost, broken.ledger["wall_s"]) == (None, None, 0.0)
+    assert "no way" in (sweep.store.machine_dir / "README.md").read_text()
+    assert len(sweep.done_before(retry_failed=False).runs) == 4
+    again = sweep.done_before(retry_failed=True)
+    assert {plan.variants[1].key} == {key for key, _ in again.runs} and again.num_to_do == 2
 
 
 def test_after_the_deadline_no_run_starts(tmp_path: Path) -> None:

@@ -36,12 +36,13 @@ class ModelProcess:
         limit_s: for each call.
 
     Attributes:
+        limit_s: as it was given; it may be changed at any time.
         warnings: what is worth knowing though nothing failed.
     """
 
     def __init__(self, plugin: Sequence[Path] = (), *, limit_s: float = LIMIT_S) -> None:
         self.warnings: list[str] = []
-        self._plugin, self._leave_out, self._limit_s = [path.absolute() for path in plugin], list[str](), limit_s
+        self._plugin, self._leave_out, self.limit_s = [path.absolute() for path in plugin], list[str](), limit_s
         self._process: multiprocessing.process.BaseProcess | None = None
         self._loading = ""
 
@@ -76,7 +77,7 @@ class ModelProcess:
         if self._process is None:
             self._start()
             self.warnings += self.call(_load, self._plugin, self._leave_out)
-        deadline = time.monotonic() + self._limit_s
+        deadline = time.monotonic() + self.limit_s
         try:
             self._pipe.send((function, arguments))
             while (answer := self._answer(deadline))[0] == "loading":
@@ -99,7 +100,7 @@ class ModelProcess:
                 raise EOFError
             if time.monotonic() > deadline:
                 self._end()
-                raise ModelFailedError(f"not done after {self._limit_s:g} s")
+                raise ModelFailedError(f"not done after {self.limit_s:g} s")
         return self._pipe.recv()
 
     def _start(self) -> None:

@@ -234,7 +234,8 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
     events = events_in(capfd.readouterr().out)
-    assert events[0]["num_runs"] == 9 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
+    assert (events[0]["event"], events[1]["event"]) == ("note", "sweep_started")  # the model was tried before
+    assert events[1]["num_runs"] == 9 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
     told = [event for event in events if event.get("seed") == 8]
     assert [event.get("phase", event["event"]) for event in told] == [
         *("run_started", "starting", "choosing", "training", "epoch", "testing", "measuring", "run_finished"),

@@ -184,7 +184,7 @@ def load_plugins(plugins: Collection[str]) -> None:
 
 
 def load_models(
-    *, installed: Collection[str] | None = None, leave_out: Collection[str] = (), say: Callable[[str], None] = len
+    *, installed: Collection[str] | None = None, leave_out: Collection[str] = (), say: Callable[[str], object] = len
 ) -> None:
     """Import every module of fmnist_zoo.models, then the installed plug-ins: importing is what registers.
 

@@ -175,6 +175,7 @@ def _variant(
     return {
         "config": config,
         "key": config_key(config),
+        "label": name,
         "family": spec.family,
         "flags": [{"kind": "recipe", "evidence": flag, "advice": None}] if flag else [],
         "plugins": [spec.plugin] if spec.plugin else [],

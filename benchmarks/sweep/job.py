@@ -36,7 +36,7 @@ class Job(TypedDict):
     machine_dir: str
     weights: str | None
     profile: bool
-    training_flops: int | None
+    training_flops: int
     plugins: list[str]
     decided: dict[str, str | None] | None
     checkpoint: CheckpointJob | None

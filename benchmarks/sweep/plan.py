@@ -131,7 +131,7 @@ class Planner(ExitStack):
         measures = PRESETS[found["preset"]]
         return Plan(
             variants=tuple(
-                Variant(**{**fields, "plugins": tuple(fields["plugins"]), "flags": tuple(fields["flags"])}, label=label)
+                replace(msgspec.convert(fields, Variant), label=label)
                 for fields, label in zip(found["variants"], labels, strict=True)
             ),
             seeds=tuple(range(found["seeds"])),

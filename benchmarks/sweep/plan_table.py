@@ -12,7 +12,7 @@ from benchmarks.sweep.plan import Plan
 
 def plan_table(plan: Plan, estimates: Iterable[Mapping[str, Any]]) -> str:
     """What a plan would run, with the training time that a few steps of each variant let one expect."""
-    rows, total_s = [], 0.0
+    rows, total_s = list[list[object]](), 0.0
     for variant, found in zip(plan.variants, estimates, strict=True):
         config = variant.config
         total_s += found.get("train_s", 0.0) * len(plan.seeds)

@@ -135,6 +135,7 @@ class Attempts:
     def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
         # The model of a plug-in file may change under its name, and another batch may be fastest with another choice.
         keeps = not variant.plugins and config == variant.config
+        assert variant.training_flops is not None, "a model that failed beforehand isn't run"
         kept = choice_path(variant.key, self._environment) if keeps else None
         return {
             "task": "run",

@@ -18,7 +18,7 @@ from tests.benchmarks import bad_models
 from tests.benchmarks.kills import outcome
 
 PLUGIN = Path(bad_models.__file__)
-SAID = {
+SAID: dict[str, str | None] = {
     "change_directory": None,
     "segfault": "signal 11",
     "leave": "exit code 0",
@@ -89,11 +89,12 @@ def check(bad: Sequence[str], tmp_path: Path, *options: str) -> None:
     for name in bad:
         deed, _, when = name.rpartition("_")
         record = records[name]
-        if SAID[deed] is None:
+        said = SAID[deed]
+        if said is None:
             assert record.status == "ok" and record.num_params == 7850, record.error
             continue
         assert record.status in ("failed", "timeout"), name
-        assert re.search(SAID[deed], str(record.error), re.DOTALL), (name, record.error)
+        assert re.search(said, str(record.error), re.DOTALL), (name, record.error)
         assert (record.cost is None) == (record.num_params is None) == (when != "training"), name
         assert record.code_checksum is not None and record.metrics is None, name
     page = next((tmp_path / "bad").glob("*/README.md")).read_text()

@@ -22,6 +22,7 @@ from benchmarks.sweep.runner import WORKER
 from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.server import environment
 from fmnist_zoo.checkpoint import load_checkpoint
+from fmnist_zoo.registry import load_plugin
 from tests.benchmarks.test_display_events import events_in
 
 PLUGIN = """
@@ -231,6 +232,7 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     assert greedy.config["recipe"]["batch_size"] == 1000 and greedy.throughput is not None
     assert greedy.throughput["train_batch_size"] == 500
     assert good.weights is not None and good.metrics is not None
+    load_plugin(plugin)  # which nothing else has done in this process
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
     events = events_in(capfd.readouterr().out)

@@ -82,9 +82,9 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.sweep.isolation import Isolation
     from benchmarks.sweep.plan import make_plan
     from benchmarks.sweep.resume import Done
+    from benchmarks.sweep.run_once import Isolation
     from benchmarks.sweep.runner import Results, Runner
     from fmnist_zoo.data import load_dataset
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 import torch
 
-from benchmarks.measure.arm_timing import Subject
+from benchmarks.measure.subject import Subject
 from benchmarks.records.schema import Config
 from benchmarks.sweep.plan import Plan
 from fmnist_zoo.data.datasets import Dataset
@@ -43,7 +43,7 @@ def slow_precisions(plan: Plan, dataset: Dataset) -> Iterator[str]:
 def _img_per_s(config: Config, precision: str, dataset: Dataset) -> float:
     """Images a second of a few training steps."""
     small = {**config, "recipe": {**config["recipe"], "batch_size": BATCH_SIZE}}
-    subject = Subject.of({"config": small, "device": "cpu", "seed": 0}, dataset)
+    subject = Subject.of(small, seed=0, device="cpu", dataset=dataset)
     try:
         step = subject.step(precision, "eager")  # type: ignore[arg-type]
         seconds: list[float] = []

@@ -179,9 +179,9 @@ def process_state() -> dict[str, str]:
     """
     looks: dict[str, Callable[[], Any]] = {
         "the current folder": os.getcwd,
-        "standard input, output or error": lambda: [
-            (os.fstat(number).st_dev, os.fstat(number).st_ino) for number in range(3)
-        ],
+        "standard input": lambda: _file(0),
+        "standard output": lambda: _file(1),
+        "standard error": lambda: _file(2),
         "how much memory it holds": lambda: (
             psutil.Process().memory_info().rss > KEPT_SHARE * psutil.virtual_memory().total
         ),
@@ -196,6 +196,11 @@ def process_state() -> dict[str, str]:
             "the precision of matrix products": torch.get_float32_matmul_precision,
         }
     return {name: _seen(look) for name, look in looks.items()}
+
+
+def _file(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
 
 
 def _seen(look: Callable[[], Any]) -> str:

@@ -47,7 +47,7 @@ class FakeWorker:
 
     def __init__(self, work: Callable[[Any], dict[str, Any]], log: list[str] | None = None) -> None:
         self.import_s: float | None = 0.0
-        self.alive, self.log = True, [] if log is None else log
+        self.alive, self.log = True, list[str]() if log is None else log
         self._work = work
 
     def run(

@@ -48,7 +48,7 @@ class FakeWorker(fake_workers.FakeWorker):
         self.log.append("start")
 
     def run(
-        self, job: dict[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
+        self, job: Any, on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
     ) -> dict[str, Any]:
         self.log.append(f"{job['config']['model']} {job['seed']}")
         result = self._script.pop(0)(job)

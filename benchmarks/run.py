@@ -86,8 +86,8 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.sweep.isolation import Isolation
     from benchmarks.sweep.resume import Done
+    from benchmarks.sweep.run_once import Isolation
     from benchmarks.sweep.runner import Results, Runner
 
     isolation = Isolation(timeout_s=options.timeout, on_oom=options.on_oom, in_process=options.in_process)
@@ -126,13 +126,14 @@ def _sweep(
 
 def _planned(options: RunConfig, display: Display) -> tuple[Plan, str, list[dict[str, Any]]]:
     """The plan, the checksum of its data, and for a dry run how long each variant may take."""
-    from benchmarks.sweep.isolation import InProcess
-    from benchmarks.sweep.plan import LIMIT_S, Planner
-    from benchmarks.sweep.runner import WORKER
-    from benchmarks.workers.client import Worker
+    from benchmarks.sweep.plan import LIMIT_S, WORKLOAD, Planner
+    from benchmarks.workers.client import Serving, Worker, serving
+    from benchmarks.workers.slot import InProcess
     from fmnist_zoo.data import load_dataset
 
-    new_worker = InProcess if options.in_process else lambda: Worker(command=WORKER)
+    def new_worker() -> Serving:
+        return InProcess(WORKLOAD) if options.in_process else Worker(command=serving(WORKLOAD))
+
     limit_s = None if options.in_process else options.timeout or LIMIT_S
     with Planner(options, display, new_worker, limit_s=limit_s) as planner:
         plan = planner.expanded()

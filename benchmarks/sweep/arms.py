@@ -13,7 +13,8 @@ from benchmarks.measure.interleave import NUM_ROUNDS
 from benchmarks.records.arms import Arm, ArmGroup, ArmsRecord, FirstStep
 from benchmarks.records.record import config_key, run_id
 from benchmarks.records.schema import Config, Environment
-from benchmarks.workers.client import NewWorker, WorkerDiedError
+from benchmarks.workers.client import NewWorker
+from benchmarks.workers.slot import Slot
 from fmnist_zoo.training.determinism import VARIABLES
 
 
@@ -94,7 +95,7 @@ class ArmSweep:
     def _ask(
         self, task: str, configs: Sequence[Config], group: ArmGroup, variables: Mapping[str, str]
     ) -> dict[str, Any]:
-        """What a new worker answers; an error where it died."""
+        """What a new worker answers; an error where it fails or dies."""
         job = {
             "task": task,
             "config": dict(group.configs[0]),
@@ -109,16 +110,11 @@ class ArmSweep:
             "rounds": NUM_ROUNDS,
         }
         fixed = VARIABLES if group.configs[0].get("deterministic") else {}
-        worker = self._new_worker({**variables, **fixed})
         timeout_s = None if self._timeout_s is None else self._timeout_s * len(configs)
-        try:
-            return worker.run(
+        with Slot(lambda: self._new_worker({**variables, **fixed})) as slot:
+            return slot.run(
                 job, lambda event: self._say(f"{group.configs[0]['model']}: {event['text']}"), timeout_s=timeout_s
             )
-        except WorkerDiedError as death:
-            return {"status": "failed", "error": str(death)}
-        finally:
-            worker.close()
 
 
 def _unmeasured(config: Config, error: str) -> Arm:

@@ -14,12 +14,14 @@ from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config, Flag, Status
 from benchmarks.sweep.config import PRESETS, Measures, RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.isolation import InProcess
-from benchmarks.workers.client import Serving, WorkerDiedError
+from benchmarks.workers.client import Serving
+from benchmarks.workers.slot import InProcess, Slots
 
 LIMIT_S = 300.0
 """For a model to be built and tried, unless --timeout says another: on a busy machine the largest of timm's take a
 while."""
+WORKLOAD = "benchmarks.sweep.trial:Trials"
+"""What a worker does for a plan."""
 PLUGIN_GROUP = "fmnist_zoo.models"
 
 
@@ -75,7 +77,7 @@ class Plan:
 
 def make_plan(options: RunConfig) -> Plan:
     """A plan made in this process, where a debugger reaches the models, and these reach everything; see `Planner`."""
-    with Planner(options, Display(), InProcess) as planner:
+    with Planner(options, Display(), lambda: InProcess(WORKLOAD)) as planner:
         return planner.tried(planner.expanded())
 
 
@@ -96,9 +98,8 @@ class Planner(ExitStack):
         # Absolute: a plug-in may go to another folder.
         folder = options.data_dir and options.data_dir.absolute()
         self._options = replace(options, data_dir=folder, plugin=tuple(path.absolute() for path in options.plugin))
-        self._display, self._new_worker, self._limit_s = display, new_worker, limit_s
-        self._workers: dict[str, Serving] = {}
-        self.callback(self._close)
+        self._display, self._limit_s = display, limit_s
+        self._workers = self.enter_context(Slots(new_worker, "cpu"))
 
     def expanded(self) -> Plan:
         """The plan before its models are tried: the axes expanded and every combination checked.
@@ -225,24 +226,12 @@ class Planner(ExitStack):
         self, job: dict[str, Any], home: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None
     ) -> dict[str, Any]:
         """What the worker at home answers, or how it failed; what has failed there does no harm to the next one."""
-        worker = self._workers[home] = self._workers.get(home) or self._new_worker()
-        try:
-            found = worker.run(job, on_event, timeout_s=self._limit_s)
-        except WorkerDiedError as death:
-            self._workers.pop(home).close()
-            return {"status": death.status, "error": str(death)}
+        found = self._workers[home].run(job, on_event, timeout_s=self._limit_s)
         if "refused" in found:
             raise ValueError(found["refused"])
-        if found["status"] != "ok":
-            found["error"] = "; its last lines:\n".join(filter(None, (found["error"], worker.log_tail())))
-            if home:
-                self._workers.pop(home).close()
+        if found["status"] != "ok" and home:
+            self._workers[home].clear()
         return found
-
-    def _close(self) -> None:
-        for worker in self._workers.values():
-            worker.close()
-        self._workers.clear()
 
 
 def _with_options(variant: Variant) -> str:

@@ -11,9 +11,10 @@ from typing import Any
 import torch
 from torch import nn
 
-from benchmarks.measure.arm_timing import Subject
 from benchmarks.measure.memory import is_out_of_memory
+from benchmarks.measure.subject import Subject
 from benchmarks.sweep.code_checksum import code_checksum
+from benchmarks.sweep.expansion import expand
 from benchmarks.workers.server import Emit
 from fmnist_zoo.data.catalog import NUM_CLASSES
 from fmnist_zoo.data.datasets import Dataset, load_dataset
@@ -22,7 +23,6 @@ from fmnist_zoo.processor import cpu_capability
 from fmnist_zoo.recipe import Recipe
 from fmnist_zoo.registry import create_model, get_spec, load_plugins
 from fmnist_zoo.training.budget import budget_steps, seconds_per_step
-from fmnist_zoo.training.choose import choose
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.modules import check_loss, trainable
 from fmnist_zoo.training.precision import is_emulated
@@ -33,6 +33,15 @@ BATCH_SIZE = 32
 """Of the steps by which the cost of a precision is told: an emulated one of 256 images can take ten seconds."""
 WORTH_SAYING = 1.5
 """Times as slow as fp32 from which a format that was asked for gets a warning; an emulated one always does."""
+
+
+class Trials:
+    """What a worker does for a plan."""
+
+    def __call__(self, job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
+        """Do what a job asks for: to `expand` options, to `try` a model, or to measure a few of its steps."""
+        tasks = {"expand": expand, "try": try_model, "estimate": estimate, "precision_cost": precision_cost}
+        return tasks[job["task"]](job, emit)
 
 
 class _UnfitError(Exception):
@@ -119,14 +128,9 @@ def _counted(name: str, model: nn.Module) -> dict[str, int]:
 def estimate(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
     """Seconds of training for one seed by a few steps of it, and `how`: the precision and engine that it would use."""
     load_plugins(job["plugins"])
-    config, subject = job["config"], Subject.of(dict(job), _dataset(job))
+    subject = _subject(job, job["config"])
     # The compiler is left out: an estimate that takes as long as compiling is none.
-    engine = "eager" if config["engine"] == "auto" else config["engine"]
-    precision = None if config["precision"] == "auto" else config["precision"]
-    choice = choose(
-        subject.model, subject.recipe, subject.loader, subject.scale,
-        precision=precision, engine=engine, image_flops=job["training_flops"], probe_s=PROBE_S,
-    )  # fmt: skip
+    choice = subject.choose(engine="eager", image_flops=job["training_flops"], probe_s=PROBE_S)
     step_s = choice.step_s
     if step_s is None:
         step = subject.step(choice.precision, choice.engine)
@@ -162,7 +166,7 @@ def _img_per_s(job: Mapping[str, Any], precision: Any) -> float:
     """Images a second of a few training steps."""
     config = job["config"]
     small = {**config, "recipe": {**config["recipe"], "batch_size": BATCH_SIZE}}
-    subject = Subject.of({**job, "config": small}, _dataset(job))
+    subject = _subject(job, small)
     step, seconds = subject.step(precision, "eager"), list[float]()
     for images, labels in subject.loader.batches(0, 3):
         started = time.perf_counter()
@@ -182,10 +186,11 @@ def _sentence(config: Mapping[str, Any], in_fp32: float, in_precision: float) ->
     )
 
 
-def _dataset(job: Mapping[str, Any]) -> Dataset:
-    return _loaded(job["config"]["dataset"], job["data_dir"])
+def _subject(job: Mapping[str, Any], config: Mapping[str, Any]) -> Subject:
+    dataset = _dataset(config["dataset"], job["data_dir"])
+    return Subject.of(config, seed=job["seed"], device=job["device"], dataset=dataset)
 
 
 @functools.cache
-def _loaded(name: str, root: str | None) -> Dataset:
+def _dataset(name: str, root: str | None) -> Dataset:
     return load_dataset(name, root=root, progress=False)

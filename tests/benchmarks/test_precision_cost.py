@@ -7,8 +7,8 @@ import torch
 
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.isolation import InProcess
-from benchmarks.sweep.plan import Plan, Planner
+from benchmarks.sweep.plan import WORKLOAD, Plan, Planner
+from benchmarks.workers.slot import InProcess
 from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.registry import register_model
 from tests.fp32_only import Fp32Only
@@ -29,7 +29,7 @@ class Listener(Display):
 
 def tried(*precisions: str, model: str = "mlp") -> tuple[Plan, list[str]]:
     options = RunConfig(models=(model,), precision=precisions, device="cpu")  # type: ignore[arg-type]
-    with Planner(options, display := Listener(), InProcess) as planner:
+    with Planner(options, display := Listener(), lambda: InProcess(WORKLOAD)) as planner:
         return planner.with_precisions_tried(planner.tried(planner.expanded())), display.warnings
 
 

@@ -18,8 +18,8 @@ from benchmarks.records.store import RecordStore
 from benchmarks.run import main
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.plan import make_plan
-from benchmarks.sweep.runner import WORKER
-from benchmarks.workers.client import Worker, WorkerDiedError
+from benchmarks.sweep.runner import WORKLOAD
+from benchmarks.workers.client import Worker, WorkerDiedError, serving
 from benchmarks.workers.server import environment
 from fmnist_zoo.checkpoint import load_checkpoint
 from fmnist_zoo.registry import load_plugin
@@ -107,7 +107,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    process = Worker(1, command=WORKER)
+    process = Worker(1, command=serving(WORKLOAD))
     yield process
     process.close()
 
@@ -264,7 +264,7 @@ def test_events_are_one_json_object_a_line() -> None:
     import subprocess
 
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.sweep.worker"],
+        serving(WORKLOAD),
         input="",
         capture_output=True,
         text=True,

@@ -27,7 +27,7 @@ from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.modules import check_loss, trainable
 from fmnist_zoo.training.precision import is_emulated
 
-PROBE_S = 0.05
+PROBE_S = 0.02
 """Seconds of measuring for each precision where how long a run may take is estimated."""
 BATCH_SIZE = 32
 """Of the steps by which the cost of a precision is told: an emulated one of 256 images can take ten seconds."""

@@ -127,9 +127,8 @@ class Attempts:
             config = less
             self._display.batch_changed(config["recipe"]["batch_size"])
         if config != variant.config:
-            self._fitting[variant.key] = config["recipe"][
-                "batch_size"
-            ]  # the row's other seeds are trained like this one
+            # The other seeds of a row are trained like this one.
+            self._fitting[variant.key] = config["recipe"]["batch_size"]
             result["flags"] = [batch_flag(asked, config["recipe"], device), *result.get("flags", [])]
         if alone:
             why = "ran out of memory while those of other variants waited for their turn, which were ended for it"

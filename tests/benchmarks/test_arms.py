@@ -21,7 +21,7 @@ from benchmarks.measure.parity import (
     tolerance,
     undisturbed,
 )
-from benchmarks.measure.subject import Subject
+from benchmarks.measure.subject import Subject, built_model
 from benchmarks.records.arms import ArmGroup, ArmsStore, arm_groups
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
@@ -313,6 +313,20 @@ def test_dropout_of_all_kinds_is_off_in_a_comparison() -> None:
     model = nn.Sequential(nn.Dropout(0.5), nn.LSTM(4, 4, num_layers=2, dropout=0.2), DropPath(), nn.Dropout2d(0.1))
     undisturbed(model)
     assert [model[0].p, model[1].dropout, model[2].drop_prob, model[3].p] == [0.0, 0.0, 0.0, 0.0]
+
+
+def test_a_configuration_gives_whoever_asks_the_same_model_images_and_choice(small: Dataset) -> None:
+    config: dict[str, Any] = {**arms_plan(precision=("auto",)).variants[0].config, "num_val": 500}
+    first, second = (Subject.of(config, seed=seed, device="cpu", dataset=small) for seed in (3, 4))
+    again = built_model(config, seed=3, device=CPU)
+    assert all(map(torch.equal, first.model.state_dict().values(), again.state_dict().values()))
+    assert not all(map(torch.equal, first.model.state_dict().values(), second.model.state_dict().values()))
+    assert Subject.of(config, seed=3, device=CPU, dataset=small, model=again).model is again
+    assert len(first.loader.labels) == 1500 and first.recipe == Recipe.from_dict(config["recipe"])
+    assert (first.precision, first.engine) == (None, "eager")
+    assert Subject.of(config | {"engine": "auto"}, seed=3, device="cpu", dataset=small).choose(engine="eager").reason
+    step = first.step("fp32", "eager")
+    assert step.model is not first.model and step.scale == first.scale
 
 
 @pytest.mark.slow

@@ -121,7 +121,7 @@ class Planner(ExitStack):
             if found["status"] == "ok":
                 break
             if plugin not in installed or plugin in leave_out:
-                raise ValueError(f"plug-in {plugin} can't be imported: {found['error']}")
+                raise ValueError(f"{f'plug-in {plugin}' if plugin else 'models'} can't be imported: {found['error']}")
             leave_out.append(plugin)
             self._display.warn(
                 f"the installed plug-in {plugin} is left out, since it can't be imported: {found['error']}"

@@ -62,8 +62,9 @@ class ModelProcess:
             try:
                 return self.call(_selected, tuple(patterns))
             except ModelFailedError as error:
+                what = f"plug-in {self._loading}" if self._loading else "models"
                 if not self._loading or Path(self._loading).is_absolute() or self._loading in self._leave_out:
-                    raise ValueError(f"plug-in {self._loading} can't be imported: {error}") from error
+                    raise ValueError(f"{what} can't be imported: {error}") from error
                 self._leave_out.append(self._loading)
                 self.warnings.append(f"the installed plug-in {self._loading} is left out: {error}")
 

@@ -341,7 +341,8 @@ def test_a_second_process_finds_what_the_first_has_compiled(tmp_path: Path) -> N
     (group,) = groups(plan)
     sweep = ArmSweep(
         lambda variables: Worker(1, command=serving(WORKLOAD), variables=variables),
-        environment=make_environment(), device="cpu", data_dir=None, plugins={"mlp": ()}, command="run", say=lambda text: None,
+        environment=make_environment(), device="cpu", data_dir=None, plugins={"mlp": ()}, command="run",
+        say=lambda text: None,
     )  # fmt: skip
     cold, warm = sweep._first_steps(group.configs[1], group)
     assert cold is not None and warm is not None

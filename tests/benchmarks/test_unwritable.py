@@ -54,6 +54,7 @@ def test_a_place_below_a_file_is_named(
 ) -> None:
     main, option, arguments = COMMANDS[name]
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))  # for the process that makes a plan
     file = tmp_path / "file"
     file.write_text("mine")
     place = file / below / "all.tar" if option == "--tar" else file / below

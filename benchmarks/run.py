@@ -11,7 +11,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from benchmarks.sweep.config import RunConfig
 from fmnist_zoo.cli.output import say
@@ -19,6 +19,7 @@ from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 if TYPE_CHECKING:
     from benchmarks.sweep.display import Display
+    from benchmarks.sweep.plan import Plan
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,10 +33,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json and (options.list or options.dry_run):
             raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
         if options.list:
-            from benchmarks.sweep.plan_table import model_table
+            from fmnist_zoo.cli.config import ListConfig
+            from fmnist_zoo.cli.listing import list_text
 
-            say(model_table(options))
-            return 0
+            names = () if options.models == RunConfig().models else options.models
+            text, code = list_text(ListConfig(models=names, plugin=options.plugin))
+            say(text)
+            return code
         return sweep(options, parsed.command).exit_code
     except (ValueError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -82,27 +86,19 @@ def _sweep(
     since: str | None,
     deadline: float | None,
 ) -> Outcome:
-    from benchmarks.sweep.isolation import Isolation
-    from benchmarks.sweep.plan import make_plan
     from benchmarks.sweep.resume import Done
+    from benchmarks.sweep.run_once import Isolation
     from benchmarks.sweep.runner import Results, Runner
-    from fmnist_zoo.data import load_dataset
 
     isolation = Isolation(timeout_s=options.timeout, on_oom=options.on_oom, in_process=options.in_process)
-    plan = make_plan(options)
-    # Fetched here, with a progress bar; the workers then find it in the cache.
-    dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
-    if set(options.precision) - {"auto", "fp32"}:
-        from benchmarks.sweep.precision_cost import slow_precisions
-
-        for sentence in slow_precisions(plan, dataset):
-            display.warn(sentence)
+    plan, dataset, estimates = _planned(options, display)
     if options.dry_run:
         from benchmarks.sweep.plan_table import plan_table
 
-        say(plan_table(plan, dataset))
-        return Outcome(exit_code=0, complete=False, machine=None)
-    runner = Runner(plan, options, display, command=command, dataset=dataset.checksum, isolation=isolation)
+        say(plan_table(plan, estimates))
+        failed = any("train_s" not in found for found in estimates)
+        return Outcome(exit_code=int(failed), complete=False, machine=None)
+    runner = Runner(plan, options, display, command=command, dataset=dataset, isolation=isolation)
     before = Done()
     if since is not None:
         before = runner.done_before(retry_failed=True, since=since)
@@ -128,6 +124,25 @@ def _sweep(
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
 
 
+def _planned(options: RunConfig, display: Display) -> tuple[Plan, str, list[dict[str, Any]]]:
+    """The plan, the checksum of its data, and for a dry run how long each variant may take."""
+    from benchmarks.sweep.plan import LIMIT_S, WORKLOAD, Planner
+    from benchmarks.workers.client import Serving, Worker, serving
+    from benchmarks.workers.slot import InProcess
+    from fmnist_zoo.data import load_dataset
+
+    def new_worker() -> Serving:
+        return InProcess(WORKLOAD) if options.in_process else Worker(command=serving(WORKLOAD))
+
+    limit_s = None if options.in_process else options.timeout or LIMIT_S
+    with Planner(options, display, new_worker, limit_s=limit_s) as planner:
+        plan = planner.expanded()
+        # Fetched here, with a progress bar; the workers then find it in the cache.
+        dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
+        plan = planner.with_precisions_tried(planner.tried(plan))
+        return plan, dataset.checksum, list(planner.estimates(plan)) if options.dry_run else []
+
+
 def _drawn(display: Display, out: Path, machine: str) -> bool:
     """Draw the figures; False where that fails, which costs no result."""
     from benchmarks.report import write_report
@@ -142,5 +157,5 @@ def _drawn(display: Display, out: Path, machine: str) -> bool:
 
 
 if __name__ == "__main__":
-    faulthandler.enable()  # a model may crash where it is tried before its worker has it; this says which
+    faulthandler.enable()  # with --in-process a model may crash here; this says which
     raise SystemExit(main())

@@ -1,6 +1,6 @@
 """`python -m fmnist_zoo`: list and describe models, look at a dataset, classify pictures.
 
-Exit code: 0, or 2 for wrong arguments and what can't be read or written.
+Exit code: 0, 1 where a model failed, or 2 for wrong arguments and what can't be read or written.
 """
 
 from __future__ import annotations
@@ -21,15 +21,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     from fmnist_zoo.data import DataError
 
     try:
-        say(_text(options))
+        text, code = _text(options)
+        say(text)
     except (ValueError, DataError, OSError) as error:  # OSError: a folder that can't be written to
         print(f"error: {error}", file=sys.stderr)
         return 2
-    return 0
+    return code
 
 
-def _text(options: Command) -> str:
-    """What a command has to say, once it has done its work."""
+def _text(options: Command) -> tuple[str, int]:
+    """What a command has to say once it has done its work, and the exit code."""
     if isinstance(options, ListConfig):
         from fmnist_zoo.cli.listing import list_text
 
@@ -41,10 +42,10 @@ def _text(options: Command) -> str:
     if isinstance(options, DataConfig):
         from fmnist_zoo.cli.data import data_text
 
-        return data_text(options)
+        return data_text(options), 0
     from fmnist_zoo.cli.predict import predict_text
 
-    return predict_text(options)
+    return predict_text(options), 0
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ Nothing here imports torch, so that a command line can be parsed and a plan prin
 from __future__ import annotations
 
 import math
+import sys
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal, get_args
 
@@ -148,13 +149,13 @@ class Recipe:
         if self.batch_size < 1:
             raise ValueError(f"batch_size {self.batch_size} must be at least 1")
         for name, low, high in [
-            ("lr", math.ulp(0.0), math.inf),
+            ("lr", _TINY, math.inf),
             ("weight_decay", 0.0, math.inf),
             ("momentum", 0.0, 1.0),
             ("label_smoothing", 0.0, 1.0),
             ("lr_warmup_fraction", 0.0, 1.0),
             ("ema_decay", 0.0, 1.0),
-            ("clip_grad_norm", math.ulp(0.0), math.inf),
+            ("clip_grad_norm", _TINY, math.inf),
         ]:
             value = getattr(self, name)
             if value is not None and not (low <= value < high):
@@ -178,6 +179,9 @@ class Recipe:
         if "augmentation" in values:
             values["augmentation"] = Augmentation.parse(values["augmentation"])
         return cls(**values)
+
+
+_TINY = sys.float_info.min  # the smallest that is no denormal: a process that flushes those takes them for 0
 
 
 def _number(value: float) -> str:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import fnmatch
-import functools
 import importlib
 import importlib.metadata
 import importlib.util
 import pkgutil
 import sys
-from collections.abc import Callable, Mapping, Sequence
+import warnings
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -28,6 +29,10 @@ PLUGIN_GROUP = "fmnist_zoo.models"
 
 
 _REGISTRY: dict[str, ModelSpec] = {}
+_LOADING: list[str] = []
+"""The plug-ins that are being loaded, the innermost last."""
+_LOADED = set[str]()
+"""`models` once the built-in models and the installed plug-ins are there."""
 
 
 def register_model(
@@ -69,6 +74,7 @@ def register_model(
             recipe=recipe,
             published=published,
             tuned=dict(tuned or {}),
+            plugin=_LOADING[-1] if _LOADING else None,
         )
         spec.options({})
         _REGISTRY[name] = spec
@@ -97,7 +103,7 @@ def get_spec(name: str) -> ModelSpec:
         from fmnist_zoo.timm_adapter import timm_spec
 
         return timm_spec(name)
-    _load_models()
+    load_models()
     if name not in _REGISTRY:
         known = "`python -m fmnist_zoo list` has them all; timm models are timm/NAME"
         raise ValueError(f"unknown model {name!r}{nearest(name, _REGISTRY)} ({known})")
@@ -110,7 +116,7 @@ def list_models(pattern: str = "*", *, tag: str | None = None) -> list[str]:
         import timm
 
         return [f"timm/{name}" for name in timm.list_models(pattern.removeprefix("timm/"))]
-    _load_models()
+    load_models()
     return sorted(
         name
         for name, spec in _REGISTRY.items()
@@ -124,7 +130,7 @@ def select_models(patterns: Sequence[str]) -> list[str]:
     Raises:
         ValueError: something selects nothing; the message names the nearest name.
     """
-    _load_models()
+    load_models()
     selected: dict[str, None] = {}
     for pattern in patterns:
         if pattern == "all":
@@ -159,18 +165,59 @@ def load_plugin(path: Path) -> None:
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     try:
-        spec.loader.exec_module(module)
+        with _registering(str(path)):
+            spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
         del sys.modules[name]
         raise ValueError(f"plug-in {path} failed: {type(error).__name__}: {error}") from error
 
 
-@functools.cache
-def _load_models() -> None:
-    """Import every module of fmnist_zoo.models, then the installed plug-ins: importing is what registers."""
+def load_plugins(plugins: Collection[str]) -> None:
+    """Have the models of these plug-ins, named as `ModelSpec.plugin` does, beside the built-in ones, and no others.
+
+    To be called before anything else here: what is loaded stays.
+    """
+    load_models(installed=plugins)
+    for plugin in plugins:
+        if Path(plugin).is_absolute():
+            load_plugin(Path(plugin))
+
+
+def load_models(
+    *, installed: Collection[str] | None = None, leave_out: Collection[str] = (), say: Callable[[str], object] = len
+) -> None:
+    """Import every module of fmnist_zoo.models, then the installed plug-ins: importing is what registers.
+
+    Only the first call does anything. A plug-in that can't be imported is named in a warning and left out.
+
+    Args:
+        installed: names of the entry points to load; None for all.
+        leave_out: names of those not to load.
+        say: told each name before it is loaded.
+    """
+    if _LOADED:
+        return
+    _LOADED.add("models")
     from fmnist_zoo import models
 
     for module in pkgutil.iter_modules(models.__path__):
         importlib.import_module(f"{models.__name__}.{module.name}")
     for entry_point in importlib.metadata.entry_points(group=PLUGIN_GROUP):
-        entry_point.load()
+        name = entry_point.name
+        if name in leave_out or (installed is not None and name not in installed):
+            continue
+        say(name)
+        try:
+            with _registering(name):
+                entry_point.load()
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, the others are there
+            warnings.warn(f"the installed plug-in {name} is left out: {type(error).__name__}: {error}", stacklevel=2)
+
+
+@contextmanager
+def _registering(plugin: str) -> Iterator[None]:
+    _LOADING.append(plugin)
+    try:
+        yield
+    finally:
+        _LOADING.pop()

@@ -31,6 +31,8 @@ class ModelSpec:
         recipe: its own recipe, for the `best` track; None where it has none.
         published: the recipe of the tutorial it comes from; None where there is none.
         tuned: learning rate and weight decay by optimizer, tuned for the `equal` track's recipe; empty where untuned.
+        plugin: what registered it: the path of a file, or the name of an installed entry point; None for a model of
+            this package or of timm.
     """
 
     name: str
@@ -43,6 +45,7 @@ class ModelSpec:
     recipe: Recipe | None = None
     published: Recipe | None = None
     tuned: Mapping[Optimizer, Mapping[str, float]] = field(default_factory=dict)
+    plugin: str | None = None
 
     def options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
         """The options to build with, converted and checked by name and type; ValueError where they don't fit."""

@@ -90,7 +90,7 @@ def loaded_by_running(*arguments: str) -> set[str]:
 
 A_RUN = """
 import sys
-import benchmarks.run, benchmarks.sweep.runner, benchmarks.sweep.training_run, benchmarks.sweep.worker
+import benchmarks.run, benchmarks.sweep.runner, benchmarks.sweep.training_run
 from fmnist_zoo.registry import list_models
 list_models()  # imports the models
 print(*sys.modules)
@@ -131,7 +131,7 @@ def test_few_modules_take_part_in_a_run() -> None:
         [sys.executable, "-c", A_RUN], cwd=ROOT, capture_output=True, text=True, timeout=120, check=True
     )
     loaded = {name for name in MODULES if name in result.stdout.split() and MODULES[name].name != "__init__.py"}
-    assert {"benchmarks.sweep.worker", "fmnist_zoo.training.fit", "fmnist_zoo.models.mlp"} <= loaded
+    assert {"benchmarks.workers.server", "fmnist_zoo.training.fit", "fmnist_zoo.models.mlp"} <= loaded
     assert len(loaded) <= 85, sorted(loaded)
 
 

@@ -14,7 +14,7 @@ from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.plan import make_plan
 from benchmarks.sweep.runner import Runner
-from benchmarks.sweep.worker import carry_out
+from benchmarks.workers.server import carry_out
 from fmnist_zoo import create_model, fit
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.evaluation import evaluate
@@ -89,7 +89,7 @@ def test_a_worker_trains_as_the_command_was_told_and_is_started_for_it(determini
     """A run that computes the same bits by luck, as most do on a CPU, would show neither."""
 
     class Looks:
-        def run(self, job: Any, emit: Any) -> dict[str, Any]:
+        def __call__(self, job: Any, emit: Any) -> dict[str, Any]:
             return {"is_on": torch.are_deterministic_algorithms_enabled()}
 
     started: list[Mapping[str, str]] = []

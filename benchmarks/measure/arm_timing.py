@@ -5,26 +5,23 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, TypedDict
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.measure.clock import stopwatch
 from benchmarks.measure.compilation import CompilerWatch
 from benchmarks.measure.interleave import timed_rounds
 from benchmarks.measure.parity import Reference, parity, reference_of
+from benchmarks.measure.subject import Subject
 from benchmarks.measure.throughput import TINY
 from benchmarks.records.arms import Arm, FirstStep
-from fmnist_zoo.data.datasets import Dataset
-from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
-from fmnist_zoo.recipe import Engine, Precision, Recipe
-from fmnist_zoo.registry import create_model
-from fmnist_zoo.training.device import resolve_device, synchronizer
-from fmnist_zoo.training.fit import split_dataset, to_device
-from fmnist_zoo.training.modules import copied
+from fmnist_zoo.data.loader import steps_per_chunk
+from fmnist_zoo.recipe import Engine, Precision
+from fmnist_zoo.training.device import synchronizer
 from fmnist_zoo.training.precision import allow_tf32
 from fmnist_zoo.training.step import TrainingStep
 
@@ -42,36 +39,6 @@ class ArmJob(TypedDict):
     precision: Precision
     engine: Engine
     config_key: str
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Subject:
-    """What all arms share: weights, batches, and how to feed them."""
-
-    model: nn.Module
-    recipe: Recipe
-    loader: TrainLoader
-    scale: PixelScale
-    device: torch.device
-
-    @classmethod
-    def of(cls, job: dict[str, Any], dataset: Dataset) -> Subject:
-        """The model, recipe and training data of a job's configuration, with the weights of its seed."""
-        config, device = job["config"], resolve_device(job["device"])
-        recipe = Recipe.from_dict(config["recipe"])
-        train, _ = split_dataset(dataset, config["num_val"], device)
-        torch.manual_seed(job["seed"])
-        return cls(
-            model=to_device(create_model(config["model"], **config["model_options"]), device),
-            recipe=recipe,
-            loader=TrainLoader(train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]),
-            scale=PixelScale.of(recipe.input_scaling, dataset),
-            device=device,
-        )
-
-    def step(self, precision: Precision, engine: Engine) -> TrainingStep:
-        """A step of an arm on its own copy of the weights, not warmed up."""
-        return TrainingStep(copied(self.model), self.recipe, scale=self.scale, precision=precision, engine=engine)
 
 
 def first_step(subject: Subject, precision: Precision, engine: Engine) -> FirstStep:

@@ -64,23 +64,24 @@ def in_use_mib(device: torch.device) -> float:
 
 def forget_peaks(device: torch.device) -> None:
     """Count peak memory anew from here: what a probe or an earlier seed needed isn't this training's."""
-    gc.collect()  # captured steps are in reference cycles
-    give_back_free()
+    give_back()
     forget_peak()
     if device.type == "cuda":
         import torch
 
-        torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
 
 
-def give_back_free() -> None:
-    """Give freed blocks back to the system, where the C library can (glibc).
+def give_back() -> None:
+    """Give what is free back to the system, where the C library can (glibc), and to the GPU.
 
-    Workers keep them otherwise (`workers.server.environment`), and what comes next would be booked as needing them.
+    Workers keep it otherwise (`workers.server.environment`), and what comes next would be booked as needing it.
     """
+    gc.collect()  # captured steps are in reference cycles
     with contextlib.suppress(OSError, AttributeError):
         ctypes.CDLL(None).malloc_trim(0)
+    if (torch := sys.modules.get("torch")) is not None and torch.cuda.is_initialized():
+        torch.cuda.empty_cache()
 
 
 def peak_resident_mib() -> float:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.peers.task import Task
-from benchmarks.workers.client import Worker
+from benchmarks.workers.client import Worker, serving
+from benchmarks.workers.slot import Slot
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -39,16 +39,17 @@ class ArmProcess:
 
     def __init__(self, task: Task, val_labels: NDArray[np.int64], num_threads: int | None = None) -> None:
         self._task, self._val_labels = task, val_labels
-        path = task.write()
-        self._worker = Worker(num_threads, command=(sys.executable, "-m", "benchmarks.peers.worker", str(path)))
+        command = serving("benchmarks.peers.worker:Peer", task.arm, task.device)
+        self._slot = Slot(lambda: Worker(num_threads, command=command))
 
     def epoch(self) -> ArmEpoch:
         """Have it train one epoch.
 
         Raises:
-            WorkerDiedError: the process ended instead; the message has its last lines.
+            JobError: it failed or ended instead; the message has the last lines of its process.
         """
-        found = self._worker.run({}, lambda event: None)
+        result = self._slot.need(asdict(self._task))
+        found = {field.name: result[field.name] for field in fields(ArmEpoch) if field.name in result}
         top1_pct = 100.0 * float((self.logits().argmax(1) == self._val_labels).mean())
         return ArmEpoch(**found, val_top1_pct=top1_pct)
 
@@ -58,4 +59,4 @@ class ArmProcess:
 
     def close(self) -> None:
         """End the process."""
-        self._worker.close()
+        self._slot.clear()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -44,17 +43,6 @@ class Task:
     """Of fmnist_zoo; the others train in fp32."""
     engine: Engine = "eager"
     """Of fmnist_zoo."""
-
-    def write(self) -> Path:
-        """Write it into its folder, for the arm's process; returns the file."""
-        path = Path(self.folder) / f"{self.arm}.json"
-        path.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        return path
-
-    @classmethod
-    def read(cls, path: Path) -> Task:
-        """The inverse of `write`."""
-        return cls(**json.loads(path.read_text(encoding="utf-8")))
 
     def training_data(self) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
         """Images `(n, 28, 28)` and labels `(n,)`."""

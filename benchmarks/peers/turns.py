@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from benchmarks.measure.interleave import orders
 from benchmarks.peers.process import ArmEpoch
-from benchmarks.workers.client import WorkerDiedError
+from benchmarks.workers.slot import JobError
 
 Name = TypeVar("Name", bound=str)
 
@@ -29,6 +29,6 @@ def take_turns(arms: Mapping[Name, Callable[[], ArmEpoch]], num_rounds: int) -> 
             if found[name].error is None:
                 try:
                     found[name].epochs.append(arms[name]())
-                except WorkerDiedError as error:
+                except JobError as error:
                     found[name].error = str(error)
     return found

@@ -16,8 +16,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from benchmarks.selfcheck.config import SelfcheckConfig, SelfcheckJob, check
-from benchmarks.workers.client import Worker, WorkerDiedError
+from benchmarks.workers.client import OnEvent, Serving, Worker, serving
 from benchmarks.workers.server import environment
+from benchmarks.workers.slot import JobError, Slot
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, DataError, WriteError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except WorkerDiedError as error:
+    except JobError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
@@ -60,7 +61,7 @@ def _measured(options: SelfcheckConfig, command: str) -> int:
 
 
 def selfcheck(
-    options: SelfcheckConfig, command: str, *, new_worker: Callable[[], Worker] | None = None
+    options: SelfcheckConfig, command: str, *, new_worker: Callable[[], Serving] | None = None
 ) -> tuple[Path, Selfcheck]:
     """Measure, write selfcheck.json, and return its path and content.
 
@@ -72,7 +73,7 @@ def selfcheck(
     Raises:
         ValueError: an option makes no sense here, or nothing can be written to `out`.
         DataError: the images can't be had.
-        WorkerDiedError: a process ended in the middle of its work.
+        JobError: a process failed or ended in the middle of its work.
     """
     from benchmarks.measure.machine_details import environment_of, results_folder
     from benchmarks.records.selfcheck import SCHEMA_VERSION, write
@@ -126,7 +127,7 @@ class Asking:
         num_threads: with which the last of the comparisons were computed; None before, and where not on a CPU.
     """
 
-    def __init__(self, options: SelfcheckConfig, device: str, new_worker: Callable[[], Worker]) -> None:
+    def __init__(self, options: SelfcheckConfig, device: str, new_worker: Callable[[], Serving]) -> None:
         self._options, self._device, self._new_worker = options, device, new_worker
         self.num_threads: int | None = None
 
@@ -145,28 +146,34 @@ class Asking:
         """A model's throughput in one process; `number` counts them from 0."""
         _say(f"{model}: throughput in process {number + 1} of {self._options.processes}")
         started_at = _now()
-        return {"model": model, "started_at": started_at, **self._run(model, None, lambda event: None)}  # type: ignore[typeddict-item]
+        found = self._run(model, None, lambda event: None)
+        rates = {name: found[name] for name in ("train_img_per_s", "infer_img_per_s")}
+        return {"model": model, "started_at": started_at, **rates}  # type: ignore[typeddict-item]
 
-    def _run(self, model: str, comparisons: int | None, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def _run(self, model: str, comparisons: int | None, on_event: OnEvent) -> dict[str, Any]:
+        from fmnist_zoo.recipe import Recipe
+
         data_dir = self._options.data_dir
         job: SelfcheckJob = {
-            "model": model,
-            "precision": self._options.precision,
-            "engine": self._options.engine,
+            "config": {
+                "model": model,
+                "model_options": {},
+                "recipe": Recipe().as_dict(),
+                "precision": self._options.precision,
+                "engine": self._options.engine,
+                "num_val": 0,
+            },
             "device": self._device,
             "data_dir": None if data_dir is None else str(data_dir),
             "comparisons": comparisons,
         }
-        process = self._new_worker()
-        try:
-            return process.run(job, on_event)
-        finally:
-            process.close()
+        with Slot(self._new_worker) as slot:
+            return slot.need(job, on_event)
 
 
 def worker() -> Worker:
     """A process like that of a run: fresh, and with the same environment."""
-    return Worker(command=(sys.executable, "-m", "benchmarks.selfcheck.worker"))
+    return Worker(command=serving("benchmarks.selfcheck.measure:Measuring"))
 
 
 def measured_at(machine_dir: Path) -> str | None:

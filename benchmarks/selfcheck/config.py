@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
 from fmnist_zoo.recipe import Engine, Precision
 
@@ -53,9 +53,7 @@ def check(options: SelfcheckConfig) -> None:
 class SelfcheckJob(TypedDict):
     """What to measure: so many comparisons of two copies of an arm; with None, the arm's throughput."""
 
-    model: str
-    precision: str
-    engine: str
+    config: dict[str, Any]
     device: str
     data_dir: str | None
     comparisons: int | None

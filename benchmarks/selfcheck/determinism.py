@@ -16,9 +16,10 @@ from statistics import median
 
 from tabulate import tabulate
 
-from benchmarks.measure.arm_timing import TINY, Subject, sample_chunk
+from benchmarks.measure.arm_timing import TINY, sample_chunk
 from benchmarks.measure.clock import stopwatch
 from benchmarks.measure.interleave import timed_rounds
+from benchmarks.measure.subject import Subject
 from benchmarks.selfcheck.config import SelfcheckConfig
 from benchmarks.stats.intervals import Ratio, paired_ratio
 from benchmarks.sweep.config import RunConfig
@@ -67,7 +68,9 @@ def measured(options: SelfcheckConfig) -> str:
 
 def cost(variant: Variant, plan: Plan, dataset: Dataset) -> Cost:
     """Samples of a few steps each, in turn, with and without deterministic kernels."""
-    subject = Subject.of({"config": variant.config, "seed": 0, "device": plan.device}, dataset)
+    if variant.failure is not None:
+        return Cost(variant=variant.label, error=" ".join(variant.failure["error"].split())[:200])
+    subject = Subject.of(variant.config, seed=0, device=plan.device, dataset=dataset)
     images, labels = chunk = sample_chunk(subject)
     lrs = [subject.recipe.lr * TINY] * (len(labels) // subject.recipe.batch_size)
 

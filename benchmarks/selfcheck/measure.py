@@ -5,24 +5,23 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from benchmarks.measure.clock import Stopwatch, stopwatch
 from benchmarks.measure.interleave import SAMPLE_S, timed_rounds
+from benchmarks.measure.subject import Subject
 from benchmarks.measure.throughput import inference_rates, training_rates
 from benchmarks.selfcheck.config import SelfcheckJob
 from fmnist_zoo.data.datasets import load_dataset
-from fmnist_zoo.data.loader import PixelScale, TrainLoader, steps_per_chunk
+from fmnist_zoo.data.loader import steps_per_chunk
 from fmnist_zoo.evaluation import BATCH_SIZE, Predictor
-from fmnist_zoo.recipe import Engine, Precision, Recipe
-from fmnist_zoo.registry import create_model
-from fmnist_zoo.training.device import resolve_device
-from fmnist_zoo.training.fit import to_device
 from fmnist_zoo.training.step import TrainingStep
+
+if TYPE_CHECKING:
+    from benchmarks.workers.server import Emit
 
 RATE_LIMIT_S = 2.0
 """For each throughput of a process, after which it is taken as precise as it is."""
@@ -30,56 +29,35 @@ LR = 1e-6
 """So small that the weights stay what a model begins with, however long it is measured."""
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Arm:
-    """What is the same in all copies of an arm."""
+class Measuring:
+    """What a worker of the check does. A comparison is told of as soon as it is done."""
 
-    model: str
-    precision: Precision
-    engine: Engine
-    recipe: Recipe
-    scale: PixelScale
-    loader: TrainLoader
-    device: torch.device
-
-    @classmethod
-    def of(cls, job: SelfcheckJob) -> Arm:
-        """The arm that a job names, with the images on its device."""
+    def __call__(self, job: SelfcheckJob, emit: Emit) -> dict[str, Any]:
+        """Measure what a job asks for."""
         dataset = load_dataset("fashion_mnist", root=job["data_dir"], progress=False)
-        device, recipe = resolve_device(job["device"]), Recipe()
-        return cls(
-            model=job["model"],
-            precision=job["precision"],  # type: ignore[arg-type]  # the command line has checked it, as the engine
-            engine=job["engine"],  # type: ignore[arg-type]
-            recipe=recipe,
-            scale=PixelScale.of(recipe.input_scaling, dataset),
-            loader=TrainLoader(
-                dataset.train.to(device), batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=0
-            ),
-            device=device,
-        )
-
-    @property
-    def num_threads(self) -> int | None:
-        """With which torch computes on a CPU; None on other devices."""
-        return torch.get_num_threads() if self.device.type == "cpu" else None
-
-    def step(self) -> TrainingStep:
-        """A new copy: the same weights in memory of their own, warmed up.
-
-        Raises:
-            RuntimeError: the engine can't be had, and another one would be measured under its name.
-        """
-        torch.manual_seed(0)
-        model = to_device(create_model(self.model), self.device)
-        step = TrainingStep(model, self.recipe, scale=self.scale, precision=self.precision, engine=self.engine)
-        step.warm_up(self.loader.chunks(0, 2))
-        if step.engine != self.engine:
-            raise RuntimeError(step.fallback)
-        return step
+        subject = Subject.of(job["config"], seed=0, device=job["device"], dataset=dataset)
+        if job["comparisons"] is None:
+            return rates(subject)
+        for found in comparisons(subject, job["comparisons"]):
+            emit({"event": "comparison", **found})
+        return {"num_threads": torch.get_num_threads() if subject.device.type == "cpu" else None}
 
 
-def comparisons(arm: Arm, count: int) -> Iterator[dict[str, Any]]:
+def ready_step(arm: Subject) -> TrainingStep:
+    """A new copy of an arm: the same weights in memory of their own, warmed up.
+
+    Raises:
+        RuntimeError: the engine can't be had, and another one would be measured under its name.
+    """
+    assert arm.precision is not None and arm.engine is not None, "the command line has no auto"
+    step = arm.step(arm.precision, arm.engine)
+    step.warm_up(arm.loader.chunks(0, 2))
+    if step.engine != arm.engine:
+        raise RuntimeError(step.fallback)
+    return step
+
+
+def comparisons(arm: Subject, count: int) -> Iterator[dict[str, Any]]:
     """Comparisons of two copies of an arm, as an event's fields: `steps_per_sample`, `first_s` and `second_s` by round.
 
     Each comparison has copies of its own: where in memory a copy comes to lie may make it slower than another for as
@@ -98,7 +76,7 @@ def comparisons(arm: Arm, count: int) -> Iterator[dict[str, Any]]:
     steps: int | None = None
     for _ in range(count):
         if pair is None or arm.engine == "eager":
-            pair = (arm.step(), arm.step())
+            pair = (ready_step(arm), ready_step(arm))
         for step in pair:
             sample(step, 1)  # making the second copy has reset the compiler
         steps = steps or steps_per_sample(partial(sample, pair[0]), timed)
@@ -121,11 +99,11 @@ def steps_per_sample(work: Callable[[int], None], timed: Stopwatch) -> int:
     return steps
 
 
-def rates(arm: Arm) -> dict[str, float]:
+def rates(arm: Subject) -> dict[str, float]:
     """Training and inference throughput of one copy, as a run measures its own: batch preparation included."""
-    step, timed = arm.step(), stopwatch(arm.device)
+    step, timed = ready_step(arm), stopwatch(arm.device)
     training = training_rates(step, arm.loader, timed, limit_s=RATE_LIMIT_S)
-    predictor = Predictor(step.model, scale=arm.scale, precision=arm.precision, engine=arm.engine)
+    predictor = Predictor(step.model, scale=arm.scale, precision=step.precision, engine=step.engine)
     images = next(arm.loader.chunks(0))[0][:BATCH_SIZE]
     inference = inference_rates(predictor, images, timed, limit_s=RATE_LIMIT_S)
     return {"train_img_per_s": statistics.median(training), "infer_img_per_s": statistics.median(inference)}

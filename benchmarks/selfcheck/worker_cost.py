@@ -19,8 +19,8 @@ from tabulate import tabulate
 from benchmarks.measure.interleave import orders
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.isolation import Isolation
 from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.run_once import Isolation
 from benchmarks.sweep.runner import Runner
 
 MODEL = "tutorial_mlp_128_64"

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any, TypedDict
 
 import torch
 
-from benchmarks.measure.arm_timing import ArmJob, Subject, compare, first_step
+from benchmarks.measure.arm_timing import ArmJob, compare, first_step
 from benchmarks.measure.flags import validity_flags
 from benchmarks.measure.machine_load import LoadWatch
+from benchmarks.measure.subject import Subject
 from fmnist_zoo.data.datasets import load_dataset
-from fmnist_zoo.registry import load_plugin
+from fmnist_zoo.registry import load_plugins
 
 
 class ArmsJob(TypedDict):
@@ -53,6 +53,6 @@ def time_first_step(job: ArmsJob, emit: Callable[[dict[str, Any]], None]) -> dic
 
 
 def _subject(job: ArmsJob) -> Subject:
-    for path in job["plugins"]:
-        load_plugin(Path(path))
-    return Subject.of(dict(job), load_dataset(job["config"]["dataset"], root=job["data_dir"], progress=False))
+    load_plugins(job["plugins"])
+    dataset = load_dataset(job["config"]["dataset"], root=job["data_dir"], progress=False)
+    return Subject.of(job["config"], seed=job["seed"], device=job["device"], dataset=dataset)

@@ -13,7 +13,8 @@ from benchmarks.measure.interleave import NUM_ROUNDS
 from benchmarks.records.arms import Arm, ArmGroup, ArmsRecord, FirstStep
 from benchmarks.records.record import config_key, run_id
 from benchmarks.records.schema import Config, Environment
-from benchmarks.workers.client import NewWorker, WorkerDiedError
+from benchmarks.workers.client import NewWorker
+from benchmarks.workers.slot import Slot
 from fmnist_zoo.training.determinism import VARIABLES
 
 
@@ -25,7 +26,7 @@ class ArmSweep:
         environment: of the machine, for the records.
         device: where to measure.
         data_dir: folder of the data, if a person named one.
-        plugins: files that register models.
+        plugins: what has to be loaded for each model, by its name.
         command: the command line, for the records.
         say: told what is being done.
         timeout_s: for a run of one arm; a comparison may take as long as all its arms' together. None for no limit.
@@ -38,7 +39,7 @@ class ArmSweep:
         environment: Environment,
         device: str,
         data_dir: Path | None,
-        plugins: Sequence[Path],
+        plugins: Mapping[str, Sequence[str]],
         command: str,
         say: Callable[[str], None],
         timeout_s: float | None = None,
@@ -94,14 +95,14 @@ class ArmSweep:
     def _ask(
         self, task: str, configs: Sequence[Config], group: ArmGroup, variables: Mapping[str, str]
     ) -> dict[str, Any]:
-        """What a new worker answers; an error where it died."""
+        """What a new worker answers; an error where it fails or dies."""
         job = {
             "task": task,
             "config": dict(group.configs[0]),
             "seed": 0,
             "device": self._device,
             "data_dir": None if self._data_dir is None else str(self._data_dir),
-            "plugins": [str(path) for path in self._plugins],
+            "plugins": list(self._plugins[group.configs[0]["model"]]),
             "arms": [
                 {"precision": config["precision"], "engine": config["engine"], "config_key": config_key(config)}
                 for config in configs
@@ -109,16 +110,11 @@ class ArmSweep:
             "rounds": NUM_ROUNDS,
         }
         fixed = VARIABLES if group.configs[0].get("deterministic") else {}
-        worker = self._new_worker({**variables, **fixed})
         timeout_s = None if self._timeout_s is None else self._timeout_s * len(configs)
-        try:
-            return worker.run(
+        with Slot(lambda: self._new_worker({**variables, **fixed})) as slot:
+            return slot.run(
                 job, lambda event: self._say(f"{group.configs[0]['model']}: {event['text']}"), timeout_s=timeout_s
             )
-        except WorkerDiedError as death:
-            return {"status": "failed", "error": str(death)}
-        finally:
-            worker.close()
 
 
 def _unmeasured(config: Config, error: str) -> Arm:

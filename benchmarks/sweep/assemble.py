@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, fields
 from datetime import datetime
 from typing import Any
 
 from benchmarks.records.record import RunRecord
-from benchmarks.records.schema import Cost, Environment, Ledger
+from benchmarks.records.schema import Cost, Environment, Flag, Ledger
 from benchmarks.sweep.plan import Variant
 
 SECTIONS = ("import", "data", "build", "probe", "first_step", "train", "eval", "measure", "profile", "write")
 _FIELDS = {field.name for field in fields(RunRecord)}
 _UNKNOWN = {
     field.name: None for field in fields(RunRecord) if field.default is MISSING and field.default_factory is MISSING
+}
+
+IN_PROCESS: Flag = {
+    "kind": "in_process",
+    "evidence": "It ran inside the process of the sweep, without the threads and the allocator that a worker is given.",
+    "advice": "Measure again without --in-process before taking its speed and memory for the model's.",
 }
 
 
@@ -60,12 +66,14 @@ def assembled(
     return RunRecord(**{**_UNKNOWN, **found, **known})  # type: ignore[arg-type]
 
 
-def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost:
-    """The model's work for an image, and what a step of the run moves, where the run came so far."""
+def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost | None:
+    """The model's work for an image, where it was counted, and what a step of the run moves, if it came so far."""
+    if variant.forward_flops is None or variant.training_flops is None:
+        return None
     return {
-        "forward_gmacs": variant.flops.forward_flops / 2e9,
-        "forward_gflops": variant.flops.forward_flops / 1e9,
-        "training_gflops": variant.flops.training_flops / 1e9,
+        "forward_gmacs": variant.forward_flops / 2e9,
+        "forward_gflops": variant.forward_flops / 1e9,
+        "training_gflops": variant.training_flops / 1e9,
         "step_traffic_bytes": step_traffic_bytes,
     }
 
@@ -89,3 +97,45 @@ def complete_ledger(
     known = sum(value for value in parts.values() if value is not None)
     ledger = {f"{part}_s": value for part, value in parts.items()}
     return Ledger(**ledger, other_s=None if seconds is None else wall_s - known, wall_s=wall_s)  # type: ignore[typeddict-item]
+
+
+def batch_flag(asked: Mapping[str, Any], used: Mapping[str, Any], device: str) -> Flag:
+    """What marks a run that was trained with another batch than was asked for.
+
+    Args:
+        asked: the recipe of the configuration.
+        used: that of the training.
+        device: on which memory ran out.
+    """
+    return {
+        "kind": "batch_changed",
+        "evidence": (
+            f"Memory ran out on {device} at a batch of {asked['batch_size']}: trained with {used['batch_size']} images "
+            f"a step instead, at the learning rate that was asked for ({used['lr']:g})."
+        ),
+        "advice": (
+            "Compare it only with runs of that batch: ask for a --batch-size that fits, with an --lr for it, to have a "
+            "row of its own."
+        ),
+    }
+
+
+def restart_flag(why: str) -> Flag:
+    """What marks a run that its variant's worker would have done, had that not been ended."""
+    return {
+        "kind": "worker_restarted",
+        "evidence": f"{why} A new one did this run: importing, and compiling where that is done, were paid again.",
+        "advice": (
+            "Its speed and accuracy are as good as others'; don't compare its wall time with theirs, or sweep fewer "
+            "variants at a time."
+        ),
+    }
+
+
+def changed_flag(changed: Sequence[str]) -> Flag:
+    """What marks a run whose model left something of its process changed."""
+    return {
+        "kind": "process_changed",
+        "evidence": f"The run left its process changed, and that was ended after it: {', '.join(changed)}.",
+        "advice": "Have the model put back what it changes: under settings of its own it is compared with no other.",
+    }

@@ -1,31 +1,35 @@
-"""From options to a plan: which variants are run, checked as a whole before the first one starts."""
+"""What a sweep is about to do, found out by workers: no model and no plug-in is loaded here, where it could end all."""
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Sequence
+import importlib.metadata
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, TypedDict
 
-import torch
-from torch import nn
+import msgspec
 
-from benchmarks.records.record import config_key
 from benchmarks.records.row_labels import variant_labels
-from benchmarks.records.schema import Config, Flag
-from benchmarks.sweep.code_checksum import code_checksum
-from benchmarks.sweep.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track, num_val, recipe_for
-from fmnist_zoo.data.catalog import NUM_CLASSES
-from fmnist_zoo.flops import FlopCount, count_flops
-from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
-from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
-from fmnist_zoo.spec import nearest, option_types
-from fmnist_zoo.training.device import check_engine, resolve_device
-from fmnist_zoo.training.modules import check_loss, trainable
-from fmnist_zoo.training.precision import check_precision
+from benchmarks.records.schema import Config, Flag, Status
+from benchmarks.sweep.config import PRESETS, Measures, RunConfig
+from benchmarks.sweep.display import Display
+from benchmarks.workers.client import Serving
+from benchmarks.workers.slot import InProcess, Slots
 
-MOST_SEEDS = 1000
-NUM_IMAGES = 60_000  # of the training split, in each of the three datasets
+LIMIT_S = 300.0
+"""For a model to be built and tried, unless --timeout says another: on a busy machine the largest of timm's take a
+while."""
+WORKLOAD = "benchmarks.sweep.trial:Trials"
+"""What a worker does for a plan."""
+PLUGIN_GROUP = "fmnist_zoo.models"
+
+
+class Failure(TypedDict):
+    """How a model failed before its first run, as fields of a record."""
+
+    status: Status
+    error: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -37,20 +41,27 @@ class Variant:
         key: of the configuration, the same in every sweep: `benchmarks.records.record.config_key`.
         label: what distinguishes it within the plan.
         family: of the model.
-        num_params: of the model.
-        flops: of the model for one image, counted here: a process that is timed must not count.
+        plugins: what a worker has to load for the model: `fmnist_zoo.spec.ModelSpec.plugin`.
         flags: go into each of its records.
-        code: `benchmarks.sweep.code_checksum.code_checksum` of the model and its training.
+        num_params: of the model; None where it failed, as the next three.
+        forward_flops: of the model for one image, counted beforehand: a process that is timed must not count.
+        training_flops: the same of forward and backward.
+        code: `benchmarks.sweep.code_checksum.code_checksum` of model and training; where the model failed, of what is
+            known without an instance.
+        failure: why it can't be run.
     """
 
     config: Config
     key: str
     label: str
     family: str
-    num_params: int
-    flops: FlopCount
-    flags: tuple[Flag, ...]
-    code: str
+    plugins: tuple[str, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    num_params: int | None = None
+    forward_flops: int | None = None
+    training_flops: int | None = None
+    code: str | None = None
+    failure: Failure | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,194 +75,170 @@ class Plan:
     deterministic: bool = False
 
 
-@dataclass(frozen=True, kw_only=True, slots=True)
-class _Setting:
-    """What all variants of a plan share."""
-
-    track: Track
-    preset: Preset
-    device: torch.device
-    dataset: str
-    deterministic: bool
-
-
 def make_plan(options: RunConfig) -> Plan:
-    """Expand the axes of the options and check every combination.
+    """A plan made in this process, where a debugger reaches the models, and these reach everything; see `Planner`."""
+    with Planner(options, Display(), lambda: InProcess(WORKLOAD)) as planner:
+        return planner.tried(planner.expanded())
 
-    Raises:
-        ValueError: something is unknown, contradictory or impossible on this device; nothing has been run then.
+
+class Planner(ExitStack):
+    """Has plans made by workers, which end with it: one for all models of this package and of timm, and one a plug-in.
+
+    Args:
+        options: what was asked for.
+        display: told of each model as it is done.
+        new_worker: makes a worker process, or what stands in its place.
+        limit_s: for each model; None for no limit.
     """
-    for path in options.plugin:
-        load_plugin(path)
-    names = select_models(options.models)
-    device = resolve_device(options.device)
-    preset = ("standard" if device.type == "cuda" else "quick") if options.preset == "auto" else options.preset
-    track = _track(names) if options.track == "auto" else options.track
-    measures = PRESETS[preset]
-    if options.measure:
-        measures = replace(measures, measure=options.measure)
-    seeds = measures.seeds if options.seeds is None else options.seeds
-    if not names:
-        raise ValueError("--models names no model; give at least one, such as mlp")
-    if not 1 <= seeds <= MOST_SEEDS:
-        raise ValueError(f"--seeds {seeds} must lie between 1 and {MOST_SEEDS}")
-    if options.checkpoint_every is not None and options.checkpoint_every < 1:
-        raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
-    model_axes = _model_axes(names, options)
-    setting = _Setting(
-        track=track, preset=preset, device=device, dataset=options.dataset, deterministic=options.deterministic
-    )
-    variants = [
-        _variant(name, model_options, recipe, execution, setting)
-        for name in names
-        for model_options in model_axes[name]
-        for recipe in _recipes(name, track, measures, options)
-        for execution in itertools.product(options.precision, options.engine)
-    ]
-    unique = list({variant.key: variant for variant in variants}.values())
-    labels = variant_labels([variant.config for variant in unique])
-    return Plan(
-        variants=tuple(replace(variant, label=label) for variant, label in zip(unique, labels, strict=True)),
-        seeds=tuple(range(seeds)),
-        measures=measures,
-        device=str(device),
-        deterministic=options.deterministic,
-    )
 
+    def __init__(
+        self, options: RunConfig, display: Display, new_worker: Callable[[], Serving], *, limit_s: float | None = None
+    ) -> None:
+        super().__init__()
+        # Absolute: a plug-in may go to another folder.
+        folder = options.data_dir and options.data_dir.absolute()
+        self._options = replace(options, data_dir=folder, plugin=tuple(path.absolute() for path in options.plugin))
+        self._display, self._limit_s = display, limit_s
+        self._workers = self.enter_context(Slots(new_worker, "cpu"))
 
-def _track(names: Sequence[str]) -> Track:
-    """Tutorial nets alone are run as their tutorials do; everything else on equal terms."""
-    return "published" if all("tutorials" in get_spec(name).tags for name in names) else "equal"
+    def expanded(self) -> Plan:
+        """The plan before its models are tried: the axes expanded and every combination checked.
 
+        An installed plug-in that ends the process which imports it is left out with a warning.
 
-def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict[str, str]]]:
-    """The combinations of option values for each model, from --set and --activation."""
-    axes: dict[str, dict[str, list[str]]] = {name: {} for name in names}
-    for text in options.set:
-        target, equals, value = text.partition("=")
-        model, dot, option = target.rpartition(".")
-        if not (equals and dot and option):
-            raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
-        if model not in axes:
-            raise ValueError(f"--set {text!r}: --models doesn't run {model!r}{nearest(model, names)}")
-        axes[model].setdefault(option, []).append(value)
-    for name in names:
-        # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they
-        # are.
-        if options.activation and "activation" in (option_types(get_spec(name).build) or {}):
-            axes[name].setdefault("activation", []).extend(options.activation)
-    return {
-        name: [dict(zip(axis, values, strict=True)) for values in itertools.product(*axis.values())]
-        for name, axis in axes.items()
-    }
-
-
-def _recipes(name: str, track: Track, measures: Measures, options: RunConfig) -> list[Recipe]:
-    """The recipe of a model with every combination of the fields that the command line sets."""
-    axes: dict[str, list[Any]] = {
-        field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)
-    }
-    for field, parse in (("budget", Budget.parse), ("augmentation", Augmentation.parse)):
-        if field in axes:
-            axes[field] = [parse(text) for text in axes[field]]
-    spec = get_spec(name)
-    changes = [dict(zip(axes, values, strict=True)) for values in itertools.product(*axes.values())]
-    return [replace(recipe_for(spec, track, measures, change.get("optimizer"))[0], **change) for change in changes]
-
-
-def _variant(
-    name: str,
-    model_options: dict[str, str],
-    recipe: Recipe,
-    execution: tuple[Precision | Literal["auto"], Engine | Literal["auto"]],
-    setting: _Setting,
-) -> Variant:
-    """One combination, checked: the model is built once, and its parameters counted."""
-    spec, (precision, engine) = get_spec(name), execution
-    held_out = num_val(setting.track)
-    if recipe.batch_size > NUM_IMAGES - held_out:
-        raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
-    if precision != "auto":
-        check_precision(precision, setting.device)
-    if engine != "auto":
-        check_engine(engine, setting.device)
-    if setting.deterministic:
-        if recipe.budget.kind == "seconds":
-            raise ValueError(
-                f"--deterministic doesn't go with budget {recipe.budget}, whose steps are counted by a clock; use "
-                "epochs:N or flops:N"
+        Raises:
+            ValueError: something is unknown, contradictory or impossible on this device, or a plug-in file fails.
+        """
+        leave_out: list[str] = []
+        installed = importlib.metadata.entry_points(group=PLUGIN_GROUP).names
+        home = "all plug-ins" if installed or self._options.plugin else ""
+        options = msgspec.to_builtins(self._options, enc_hook=str)
+        while True:
+            last: dict[str, Any] = {}
+            job = {"task": "expand", "options": options, "leave_out": leave_out}
+            found = self._ask(job, home, last.update)
+            plugin = last.get("plugin")
+            if found["status"] == "ok":
+                break
+            if plugin not in installed or plugin in leave_out:
+                raise ValueError(f"{f'plug-in {plugin}' if plugin else 'models'} can't be imported: {found['error']}")
+            leave_out.append(plugin)
+            self._display.warn(
+                f"the installed plug-in {plugin} is left out, since it can't be imported: {found['error']}"
             )
-        # What a measurement decides is another thing another time.
-        precision = "fp32" if precision == "auto" else precision
-        engine = "eager" if engine == "auto" else engine
-    model = _built(name, model_options, recipe)
-    _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset], recipe.optimizer)
-    config: Config = {
-        "model": name,
-        "model_options": spec.changed(model_options),
-        "track": setting.track,
-        "preset": setting.preset,
-        "precision": precision,
-        "engine": engine,
-        "device": setting.device.type,
-        "dataset": setting.dataset,
-        "num_train": NUM_IMAGES - held_out,
-        "num_val": held_out,
-        "recipe": recipe.as_dict(),
-    }
-    if setting.deterministic:
-        config["deterministic"] = True
-    num_params = sum(parameter.numel() for parameter in model.parameters())
-    flags: tuple[Flag, ...] = ({"kind": "recipe", "evidence": flag, "advice": None},) if flag else ()
-    return Variant(
-        config=config,
-        key=config_key(config),
-        label=name,
-        family=spec.family,
-        num_params=num_params,
-        flops=_counted(name, model),
-        flags=flags,
-        code=code_checksum(spec.build, model),
-    )
-
-
-def _counted(name: str, model: nn.Module) -> FlopCount:
-    try:
-        return count_flops(model)
-    except Exception as error:
-        raise ValueError(
-            f"the FLOPs of {name} can't be counted: {type(error).__name__}: {error} (they are counted without data, on "
-            "torch's meta device: its forward pass may not look at the values of a tensor, as .item() does)"
-        ) from error
-
-
-def _built(name: str, model_options: dict[str, str], recipe: Recipe) -> nn.Module:
-    """The model, after one forward pass; ValueError where it could never be trained."""
-    images = torch.linspace(-1.0, 1.0, 2 * 28 * 28).view(2, 1, 28, 28)
-    try:
-        model = create_model(name, **model_options)
-        with torch.inference_mode():
-            logits = model.eval()(images)
-            alone = model(images[:1])
-    except ValueError:  # of an option, which it names
-        raise
-    except (Exception, SystemExit) as error:
-        raise ValueError(f"{name} can't be built and run: {type(error).__name__}: {error}") from error
-    given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
-    if given != (2, NUM_CLASSES):
-        raise ValueError(f"{name} turns 2 images into {given}; it must give logits (2, {NUM_CLASSES})")
-    if logits.isnan().any():
-        raise ValueError(f"{name} gives logits that are no numbers (NaN) before any training")
-    if not torch.allclose(logits[:1], alone, rtol=1e-3, atol=1e-3):
-        raise ValueError(
-            f"{name} gives an image other logits alone than beside another one, in evaluation mode: it must classify "
-            "each by itself (is a normalisation without running statistics in it?)"
+        for sentence in found["warnings"]:
+            self._display.warn(sentence)
+        labels = variant_labels([fields["config"] for fields in found["variants"]])
+        measures = PRESETS[found["preset"]]
+        return Plan(
+            variants=tuple(
+                replace(msgspec.convert(fields, Variant), label=label)
+                for fields, label in zip(found["variants"], labels, strict=True)
+            ),
+            seeds=tuple(range(found["seeds"])),
+            measures=replace(measures, measure=self._options.measure or measures.measure),
+            device=found["device"],
+            deterministic=self._options.deterministic,
         )
-    if not trainable(model):
-        raise ValueError(f"{name} has no parameter to train")
-    if recipe.batch_size == 1 and any(
-        isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
-    ):
-        raise ValueError(f"batch_size 1 doesn't go with the batch normalisation of {name}; give at least 2")
-    check_loss(model, recipe)
-    return model
+
+    def tried(self, plan: Plan) -> Plan:
+        """The same with what is known of each model once it was built and run; one that fails is a failure of its own.
+
+        Raises:
+            ValueError: a model refuses the options that it was given.
+        """
+        unlike: dict[str, list[Variant]] = {}
+        for variant in plan.variants:
+            unlike.setdefault(_with_options(variant), []).append(variant)
+        known = {name: self._try(name, variants) for name, variants in unlike.items()}
+        return replace(
+            plan, variants=tuple(replace(variant, **known[_with_options(variant)]) for variant in plan.variants)
+        )
+
+    def _try(self, name: str, variants: list[Variant]) -> dict[str, Any]:
+        """What is found out about a model, as fields of its variants."""
+        first, fields = variants[0], dict[str, Any]()
+        job = {
+            "task": "try",
+            "model": first.config["model"],
+            "model_options": first.config["model_options"],
+            "recipes": [variant.config["recipe"] for variant in variants],
+            "plugins": first.plugins,
+        }
+        found = self._ask(job, " ".join(first.plugins), fields.update)
+        if found["status"] != "ok":
+            failure = Failure(status=found["status"], error=f"before its first run: {found['error']}")
+            self._display.say(f"{name}: {found['status']} {_first_line(failure['error'])}")
+            return {**fields, "failure": failure}
+        names = ("num_params", "forward_flops", "training_flops", "code")
+        self._display.say(
+            f"{name}: {found['num_params']:,} parameters, {found['forward_flops'] / 2e6:,.4g} million MACs"
+        )
+        return {name: found[name] for name in names}
+
+    def with_precisions_tried(self, plan: Plan) -> Plan:
+        """The same after a few steps in each number format that was asked for; one that is slow gets a warning."""
+        if plan.device != "cpu":
+            return plan
+        found: dict[tuple[str, str], Failure | None] = {}
+        for variant in plan.variants:
+            key = _with_options(variant), variant.config["precision"]
+            if variant.failure is None and key[1] not in ("auto", "fp32") and key not in found:
+                result = self._ask(self._job("precision_cost", variant, plan), " ".join(variant.plugins))
+                found[key] = None
+                if result["status"] != "ok":
+                    found[key] = Failure(status=result["status"], error=result["error"])
+                elif result["sentence"]:
+                    self._display.warn(result["sentence"])
+        return replace(
+            plan,
+            variants=tuple(
+                replace(
+                    variant, failure=variant.failure or found.get((_with_options(variant), variant.config["precision"]))
+                )
+                for variant in plan.variants
+            ),
+        )
+
+    def estimates(self, plan: Plan) -> Iterator[dict[str, Any]]:
+        """For each variant `train_s` of a seed and `how`, by a few steps run now, or how that failed."""
+        for variant in plan.variants:
+            found: Mapping[str, Any] | None = variant.failure
+            if found is None:
+                found = self._ask(self._job("estimate", variant, plan), " ".join(variant.plugins))
+                good = found["status"] == "ok"
+                words = f"about {found['train_s']:,.1f} s a seed" if good else f"failed: {_first_line(found['error'])}"
+                self._display.say(f"{variant.label}: {words}")
+            yield dict(found)
+
+    def _job(self, task: str, variant: Variant, plan: Plan) -> dict[str, Any]:
+        return {
+            "task": task,
+            "config": dict(variant.config),
+            "seed": 0,
+            "device": plan.device,
+            "data_dir": self._options.data_dir and str(self._options.data_dir),
+            "plugins": variant.plugins,
+            "training_flops": variant.training_flops,
+        }
+
+    def _ask(
+        self, job: dict[str, Any], home: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None
+    ) -> dict[str, Any]:
+        """What the worker at home answers, or how it failed; what has failed there does no harm to the next one."""
+        found = self._workers[home].run(job, on_event, timeout_s=self._limit_s)
+        if "refused" in found:
+            raise ValueError(found["refused"])
+        if found["status"] != "ok" and home:
+            self._workers[home].clear()
+        return found
+
+
+def _with_options(variant: Variant) -> str:
+    """The model with the options that were changed, as `mlp hidden=64`."""
+    options = variant.config["model_options"]
+    return " ".join([variant.config["model"], *(f"{name}={value}" for name, value in options.items())])
+
+
+def _first_line(text: str) -> str:
+    return text.strip().partition("\n")[0]

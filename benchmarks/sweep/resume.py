@@ -6,14 +6,17 @@ the versions of what computes, and the hardware. Documentation, tables and how s
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.records.arms import ArmsRecord, arm_groups
 from benchmarks.records.record import Parts, RunRecord, config_key, difference, machine_parts, record_parts
 from benchmarks.records.schema import Environment
+from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.job import CheckpointJob
 from benchmarks.sweep.plan import Plan, Variant
 
 RunKey = tuple[str, int]
@@ -121,15 +124,60 @@ def done_before(
     )
 
 
+class CheckpointFiles:
+    """Where the states of a sweep's runs are kept while they are under way.
+
+    Args:
+        machine_dir: the machine's folder of results.
+        conditions: of the sweep; None where they aren't known, and then nothing is kept.
+        options: what was asked of the sweep.
+        warn: told of a file that can't be removed.
+    """
+
+    def __init__(
+        self,
+        machine_dir: Path,
+        conditions: Circumstances | None,
+        options: RunConfig,
+        warn: Callable[[str], None],
+    ) -> None:
+        self._machine_dir, self._conditions, self._options, self._warn = machine_dir, conditions, options, warn
+
+    def job(self, variant: Variant, seed: int) -> CheckpointJob | None:
+        """What a run is asked to keep; None where it isn't to, and nothing of it is there."""
+        if (path := self._path(variant, seed)) is None:
+            return None
+        if not self._options.resumes:
+            try:
+                path.unlink(missing_ok=True)  # this run begins anew
+            except OSError as error:
+                self._warn(f"the run keeps no checkpoint, since an old one can't be removed: {error}")
+                return None
+        if self._options.checkpoint_every is None and not path.exists():
+            return None
+        return {"path": str(path), "key": path.stem, "every_epochs": self._options.checkpoint_every}
+
+    def forget(self, variant: Variant, record: RunRecord) -> None:
+        """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
+        if record.status in ("ok", "diverged") and (path := self._path(variant, record.seed)) is not None:
+            with contextlib.suppress(OSError):  # the next sweep that resumes tries again
+                path.unlink(missing_ok=True)
+
+    def _path(self, variant: Variant, seed: int) -> Path | None:
+        if self._conditions is None:
+            return None
+        return checkpoint_path(self._machine_dir, self._conditions.parts(variant.key, seed, variant.code))
+
+
 def checkpoint_path(machine_dir: Path, parts: Parts) -> Path:
     """Where the state of a run that is under way is kept."""
     return machine_dir / "checkpoints" / f"{content_key(parts)}.safetensors"
 
 
-def decided(variant: Variant, done: Done) -> dict[str, str | None] | None:
+def decided(variant: Variant, records: Iterable[RunRecord]) -> dict[str, str | None] | None:
     """Precision and engine of the variant's finished runs: what was decided by measurement holds for all its seeds."""
-    for (key, _), record in done.runs.items():
-        if key == variant.key and record.status == "ok" and record.execution is not None:
+    for record in records:
+        if record.config_key == variant.key and record.status == "ok" and record.execution is not None:
             return {name: record.execution[name] for name in ("precision", "engine", "reason")}  # type: ignore[literal-required]
     return None
 
@@ -161,7 +209,7 @@ def _compared(
         if machine_parts(comparison.environment) == machine_parts(conditions.environment)
     }
     found = set[str]()
-    for group in arm_groups([(variant.config, variant.family) for variant in plan.variants]):
+    for group in arm_groups([(one.config, one.family) for one in plan.variants if one.failure is None]):
         planned = {(variant.key, seed) for variant in plan.variants if variant.key in group.keys for seed in plan.seeds}
         if planned <= set(runs) and latest.get(group.key, "") >= max(runs[key].started_at for key in planned):
             found.add(group.key)

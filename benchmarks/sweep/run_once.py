@@ -2,25 +2,54 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from benchmarks.measure.roofline import roofline_path
 from benchmarks.records.record import RunRecord
-from benchmarks.records.schema import Config, Environment, Flag, Status
-from benchmarks.sweep.assemble import complete_ledger
-from benchmarks.sweep.config import RunConfig
+from benchmarks.records.schema import Config, Environment, Flag
+from benchmarks.sweep.assemble import IN_PROCESS, batch_flag, changed_flag, complete_ledger, restart_flag
+from benchmarks.sweep.config import OnOom, RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.sweep.earlier import choice_path
-from benchmarks.sweep.isolation import IN_PROCESS, Isolation, Slot
 from benchmarks.sweep.job import CheckpointJob, Job
 from benchmarks.sweep.plan import Plan, Variant
-from benchmarks.workers.client import WorkerDiedError
+from benchmarks.workers.slot import Slot, Slots
 
 SMALLEST_BATCH = 8
 """No smaller batch is tried. What doesn't fit with 8 images of 784 pixels is too large for another reason."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Isolation:
+    """What runs may do to each other.
+
+    Attributes:
+        timeout_s: seconds for a run, the start of its process included; None for no limit.
+        on_oom: what is done when memory runs out.
+        in_process: no worker processes at all.
+
+    Raises:
+        ValueError: the time limit isn't one, or can't be held.
+    """
+
+    timeout_s: float | None = None
+    on_oom: OnOom = "fail"
+    in_process: bool = False
+
+    def __post_init__(self) -> None:
+        if self.timeout_s is None:
+            return
+        if not (math.isfinite(self.timeout_s) and self.timeout_s > 0):
+            raise ValueError(f"--timeout {self.timeout_s:g} must be a positive number of seconds")
+        if self.in_process:
+            raise ValueError(
+                f"--timeout {self.timeout_s:g} doesn't go with --in-process, where nobody could end a run that hangs; "
+                "leave one of them out"
+            )
 
 
 class Attempts:
@@ -63,7 +92,7 @@ class Attempts:
         variant: Variant,
         seed: int,
         name: str,
-        slot: Slot,
+        slots: Slots,
         *,
         decided: dict[str, str | None] | None,
         checkpoint: CheckpointJob | None,
@@ -74,65 +103,72 @@ class Attempts:
             variant: what to run.
             seed: of the run.
             name: its `run_id`.
-            slot: of the variant's worker.
+            slots: of the variants' workers.
             decided: precision and engine of the other seeds.
             checkpoint: of a training with the batch that was asked for.
         """
+        if variant.failure is not None:  # nothing was begun
+            return {**variant.failure, "ledger": complete_ledger(None, None, 0.0)}
         device, asked = self._plan.device, variant.config["recipe"]
         config = with_batch(variant.config, self._fitting.get(variant.key, asked["batch_size"]))
-        tried: list[int] = []
+        tried, alone = dict[int, None](), False
         while True:
-            tried.append(config["recipe"]["batch_size"])
+            tried[config["recipe"]["batch_size"]] = None
             job = self._job(variant, config, seed, name)
             job["decided"], job["checkpoint"] = decided, checkpoint if config == variant.config else None
-            result = self._ask(job, slot)
-            less = halved(config) if self._isolation.on_oom == "halve" else None
-            if result["status"] != "oom" or less is None or self._is_stopping():
+            result = self._ask(job, slots[variant.key])
+            if result["status"] != "oom" or self._is_stopping():
+                break
+            if slots.make_room():
+                alone = True
+                continue
+            if self._isolation.on_oom != "halve" or (less := halved(config)) is None:
                 break
             config = less
             self._display.batch_changed(config["recipe"]["batch_size"])
         if config != variant.config:
-            self._fitting[variant.key] = tried[-1]  # the other seeds of a row are trained like this one
+            # The other seeds of a row are trained like this one.
+            self._fitting[variant.key] = config["recipe"]["batch_size"]
             result["flags"] = [batch_flag(asked, config["recipe"], device), *result.get("flags", [])]
+        if alone:
+            why = "ran out of memory while those of other variants waited for their turn, which were ended for it"
+            result["flags"] = [restart_flag(f"An earlier worker {why}."), *result.get("flags", [])]
         if result["status"] == "oom":
             may_halve = self._isolation.on_oom == "halve"
-            result["error"] = oom_error(result["error"], tried, device, may_halve=may_halve)
+            result["error"] = oom_error(result["error"], list(tried), device, may_halve=may_halve)
         return result
 
     def _ask(self, job: Job, slot: Slot) -> dict[str, Any]:
         """One attempt."""
-        worker, history = slot.worker, list[dict[str, Any]]()
+        history: list[dict[str, Any]] = []
 
         def on_event(event: dict[str, Any]) -> None:
             if "epoch" in event:
                 history.append(event)
             self._display.worker_event(event)
 
-        fresh, started = worker.import_s is None, time.perf_counter()
-        result: dict[str, Any]
-        try:
-            result = worker.run(job, on_event, timeout_s=self._isolation.timeout_s)
-        except WorkerDiedError as death:
-            result = {"status": death.status, "error": str(death), "history": history}
-            slot.clear()
-        else:
-            if result.get("status") not in get_args(Status):
-                result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
-            if result["status"] in ("failed", "oom") and (tail := worker.log_tail()):
-                result["error"] = f"{result['error']}; its last lines:\n{tail}"
+        result = slot.run(job, on_event, timeout_s=self._isolation.timeout_s)
+        result.setdefault("history", history)  # all that is left where the worker died
         # What an earlier process has spent on the same run was spent on it, too.
-        wall_s = time.perf_counter() - started + result.get("carried_s", 0.0)
+        wall_s = result["wall_s"] + result.get("carried_s", 0.0)
         unknown = 0.0 if result["status"] == "ok" else None
-        import_s = worker.import_s if fresh else 0.0
-        result["ledger"] = complete_ledger(result.get("ledger"), import_s, wall_s, unknown=unknown)
-        if self._isolation.in_process:
-            result["flags"] = [IN_PROCESS, *result.get("flags", [])]
-        slot.after(result["status"])
+        result["ledger"] = complete_ledger(result.get("ledger"), result["import_s"], wall_s, unknown=unknown)
+        result["flags"] = [*self._flags(result), *result.get("flags", [])]
         return result
+
+    def _flags(self, result: Mapping[str, Any]) -> Iterator[Flag]:
+        """What there is to say of the process in which an attempt was made."""
+        if self._isolation.in_process:
+            yield IN_PROCESS
+        if why := result["restarted"]:
+            yield restart_flag(f"The worker of the seed before {why}.")
+        if changed := result.get("changed"):
+            yield changed_flag(changed)
 
     def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
         # The model of a plug-in file may change under its name, and another batch may be fastest with another choice.
-        keeps = not self._options.plugin and config == variant.config
+        keeps = not variant.plugins and config == variant.config
+        assert variant.training_flops is not None, "a model that failed beforehand isn't run"
         kept = choice_path(variant.key, self._environment) if keeps else None
         return {
             "task": "run",
@@ -144,12 +180,13 @@ class Attempts:
             "limit_s": self._plan.measures.limit_s,
             "choice": None if kept is None else str(kept),
             "roofline": str(roofline_path(self._environment)),
-            "data_dir": None if self._options.data_dir is None else str(self._options.data_dir),
-            "machine_dir": str(self._machine_dir),
+            # Absolute: a model may go to another folder.
+            "data_dir": None if self._options.data_dir is None else str(self._options.data_dir.absolute()),
+            "machine_dir": str(self._machine_dir.absolute()),
             "weights": f"weights/{name}" if self._options.save_weights else None,
             "profile": self._options.profile,
-            "training_flops": variant.flops.training_flops,
-            "plugins": [str(path) for path in self._options.plugin],
+            "training_flops": variant.training_flops,
+            "plugins": list(variant.plugins),
             "decided": None,
             "checkpoint": None,
         }
@@ -164,27 +201,6 @@ def halved(config: Config) -> Config | None:
 def with_batch(config: Config, batch_size: int) -> Config:
     """The same with another batch size."""
     return {**config, "recipe": {**config["recipe"], "batch_size": batch_size}}
-
-
-def batch_flag(asked: Mapping[str, Any], used: Mapping[str, Any], device: str) -> Flag:
-    """What marks a run that was trained with another batch than was asked for.
-
-    Args:
-        asked: the recipe of the configuration.
-        used: that of the training.
-        device: on which memory ran out.
-    """
-    return {
-        "kind": "batch_changed",
-        "evidence": (
-            f"Memory ran out on {device} at a batch of {asked['batch_size']}: trained with {used['batch_size']} images "
-            f"a step instead, at the learning rate that was asked for ({used['lr']:g})."
-        ),
-        "advice": (
-            "Compare it only with runs of that batch: ask for a --batch-size that fits, with an --lr for it, to have a "
-            "row of its own."
-        ),
-    }
 
 
 def oom_error(message: str, tried: Sequence[int], device: str, *, may_halve: bool) -> str:

@@ -1,15 +1,13 @@
-"""From a plan to records: one worker process a variant, and after each run a record and tables up to date."""
+"""From a plan to records: one worker process a variant, in turn, and after each run a record and tables up to date."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from pathlib import Path
 
 import torch
 
@@ -23,21 +21,20 @@ from benchmarks.report import check_out_dir
 from benchmarks.sweep.assemble import assembled, complete_ledger
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display, SweepPlan
-from benchmarks.sweep.isolation import InProcess, Isolation, Slot
-from benchmarks.sweep.job import CheckpointJob
 from benchmarks.sweep.live_report import Reporting, write_tables
 from benchmarks.sweep.plan import Plan, Variant
-from benchmarks.sweep.resume import Circumstances, Done, checkpoint_path, decided, done_before
-from benchmarks.sweep.run_once import Attempts
+from benchmarks.sweep.resume import CheckpointFiles, Circumstances, Done, decided, done_before
+from benchmarks.sweep.run_once import Attempts, Isolation
 from benchmarks.sweep.safekeeping import Safekeeping
-from benchmarks.workers.client import NewWorker, Serving, Worker
+from benchmarks.workers.client import NewWorker, Serving, Worker, serving
 from benchmarks.workers.server import environment as worker_environment
 from benchmarks.workers.signals import Interrupts
+from benchmarks.workers.slot import InProcess, Slots
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.training.determinism import VARIABLES
 
-WORKER = (sys.executable, "-m", "benchmarks.sweep.worker")
-"""What is started for each variant."""
+WORKLOAD = "benchmarks.sweep.training_run:TrainingRuns"
+"""What a worker of a sweep does."""
 
 
 @dataclass(slots=True)
@@ -62,6 +59,8 @@ class Results:
 class Runner:
     """Carries out a plan, one run after the other, and then compares the arms that it has.
 
+    Seeds take turns: the first of every variant, then the second; a variant's worker waits for its next one.
+
     Args:
         plan: what to run.
         options: what was asked of the sweep.
@@ -84,17 +83,18 @@ class Runner:
         isolation: Isolation = Isolation(),  # noqa: B008  # it is frozen
     ) -> None:
         self.plan, self.options, self.display, self.isolation = plan, options, display, isolation
-        self._command, self._dataset = command, dataset
+        self._command = command
         self._interrupts = Interrupts(display.warn)
         self._new_worker = new_worker or self._usual_worker
         self._variables = VARIABLES if plan.deterministic else {}
         self.environment = self._environment()
-        self._done = Done()
-        self._arm_groups = arm_groups([(variant.config, variant.family) for variant in plan.variants])
+        self._arm_groups = arm_groups([(one.config, one.family) for one in plan.variants if one.failure is None])
         self.machine = machine_folder(options.out, Machine.of(self.environment)).name
         check_out_dir(options.out, self.machine)
         self.store = RecordStore(options.out / self.machine)
         check_writable(self.store.runs_dir, "--out", options.out)
+        self._conditions = None if dataset is None else Circumstances(environment=self.environment, dataset=dataset)
+        self._checkpoints = CheckpointFiles(self.store.machine_dir, self._conditions, options, display.warn)
         self._reporting = Reporting(self._write_tables, display.warn)
         self._safekeeping = Safekeeping(options.out, self.machine, display.warn)
         self._attempts = Attempts(
@@ -115,7 +115,7 @@ class Runner:
         left, and its process at once. With runs in this process the first one breaks off the run. In each case the
         tables have everything that was finished. A result that can't be written where it belongs is put elsewhere.
         """
-        self._done, results = done, Results(records=list(done.runs.values()))
+        results = Results(records=list(done.runs.values()))
         self._attempts.take_over(results.records)
         self.display.sweep_started(self._announced(done))
         with contextlib.nullcontext() if self.isolation.in_process else self._interrupts:
@@ -123,8 +123,7 @@ class Runner:
                 if done.runs or done.again:
                     self.display.say(str(done))
                     self._tidy(done)
-                for variant in self.plan.variants:
-                    self._seeds(variant, deadline, results.records)
+                self._runs(done, deadline, results.records)
                 results.comparisons_complete = self._compare_arms(done, deadline)
             except KeyboardInterrupt:
                 results.interrupted = True
@@ -153,18 +152,30 @@ class Runner:
         num_threads = torch.get_num_threads() if in_process else int(variables["OMP_NUM_THREADS"])
         return environment_of(self.plan.device, num_threads=num_threads, variables=variables)
 
-    def _seeds(self, variant: Variant, deadline: float | None, records: list[RunRecord]) -> None:
-        """The runs of a variant that aren't done yet, in one worker as long as that stays sound."""
-        with Slot(lambda: self._new_worker(self._variables), self.plan.device) as slot:
-            for seed in self.plan.seeds:
-                if (variant.key, seed) not in self._done.runs and not self._is_over(deadline):
-                    record = self._one(variant, seed, slot)
-                    records.append(record)  # at once: it is reported also where the next one is broken off
+    def _to_do(self, done: Done) -> list[tuple[Variant, int]]:
+        """The runs that aren't done yet, in their order."""
+        runs = [(variant, seed) for seed in self.plan.seeds for variant in self.plan.variants]
+        return [(variant, seed) for variant, seed in runs if (variant.key, seed) not in done.runs]
+
+    def _runs(self, done: Done, deadline: float | None, records: list[RunRecord]) -> None:
+        """The runs that aren't done yet, those of a variant in one worker as long as that stays sound."""
+        to_do = self._to_do(done)
+        with Slots(lambda: self._new_worker(self._variables), self.plan.device) as slots:
+            for number, (variant, seed) in enumerate(to_do, 1):
+                if self._is_over(deadline):
+                    return
+                record = self._one(variant, seed, slots, records)
+                records.append(record)  # at once: it is reported also where the next one is broken off
+                later = [variant.key for variant, _ in to_do[number:]]
+                if variant.key not in later:
+                    slots[variant.key].clear()
+                elif later[0] != variant.key:
+                    slots[variant.key].park()
 
     def _usual_worker(self, variables: Mapping[str, str]) -> Serving:
         if self.isolation.in_process:
-            return InProcess()
-        return Worker(command=WORKER, variables=variables, interrupts=self._interrupts)
+            return InProcess(WORKLOAD)
+        return Worker(command=serving(WORKLOAD), variables=variables, interrupts=self._interrupts)
 
     def _is_over(self, deadline: float | None) -> bool:
         return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)
@@ -183,7 +194,7 @@ class Runner:
             environment=self.environment,
             device=self.plan.device,
             data_dir=self.options.data_dir,
-            plugins=self.options.plugin,
+            plugins={variant.config["model"]: variant.plugins for variant in self.plan.variants},
             command=self._command,
             say=self.display.say,
             timeout_s=self.isolation.timeout_s,
@@ -214,9 +225,7 @@ class Runner:
                     "budget": variant.config["recipe"]["budget"],
                     "batch_size": variant.config["recipe"]["batch_size"],
                 }
-                for variant in self.plan.variants
-                for seed in self.plan.seeds
-                if (variant.key, seed) not in done.runs
+                for variant, seed in self._to_do(done)
             ),
             skipped=tuple(done.runs.values()),
             earlier=tuple(self.store.read_all()[0]),
@@ -240,52 +249,26 @@ class Runner:
             ],
         )
 
-    @property
-    def _conditions(self) -> Circumstances | None:
-        if self._dataset is None:
-            return None
-        return Circumstances(environment=self.environment, dataset=self._dataset)
-
     def _tidy(self, done: Done) -> None:
         """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""
         for variant in self.plan.variants:
             for seed in self.plan.seeds:
                 if (record := done.runs.get((variant.key, seed))) is not None:
-                    _forget_checkpoint(self._checkpoint_path(variant, seed), record)
+                    self._checkpoints.forget(variant, record)
         self._reporting.note()
 
-    def _checkpoint_path(self, variant: Variant, seed: int) -> Path | None:
-        if (conditions := self._conditions) is None:
-            return None
-        return checkpoint_path(self.store.machine_dir, conditions.parts(variant.key, seed, variant.code))
-
-    def _checkpoint(self, path: Path | None) -> CheckpointJob | None:
-        """Where the run's state is kept; None where it isn't and none is there."""
-        if path is None:
-            return None
-        if not self.options.resumes:
-            try:
-                path.unlink(missing_ok=True)  # this run begins anew
-            except OSError as error:
-                self.display.warn(f"the run keeps no checkpoint, since an old one can't be removed: {error}")
-                return None
-        if self.options.checkpoint_every is None and not path.exists():
-            return None
-        return {"path": str(path), "key": path.stem, "every_epochs": self.options.checkpoint_every}
-
-    def _one(self, variant: Variant, seed: int, slot: Slot) -> RunRecord:
+    def _one(self, variant: Variant, seed: int, slots: Slots, records: Sequence[RunRecord]) -> RunRecord:
         """One run and its record."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
-        kept_in = self._checkpoint_path(variant, seed)
         self.display.run_started(variant.label, seed)
         result = self._attempts.run(
             variant,
             seed,
             name,
-            slot,
-            decided=decided(variant, self._done),
-            checkpoint=self._checkpoint(kept_in),
+            slots,
+            decided=decided(variant, records),
+            checkpoint=self._checkpoints.job(variant, seed),
         )
         about = {
             "run_id": name, "started_at": started_at, "command": self._command, "environment": self.environment
@@ -299,7 +282,7 @@ class Runner:
             record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
             in_place = self._keep(record)
         if in_place:
-            _forget_checkpoint(kept_in, record)
+            self._checkpoints.forget(variant, record)
         self._reporting.note()
         self.display.run_finished(record)
         return record
@@ -307,10 +290,3 @@ class Runner:
     def _keep(self, record: RunRecord) -> bool:
         """Keep a record; whether it is where it belongs. ValueError where it doesn't fit the schema."""
         return self._safekeeping.keep(record, lambda folder: RecordStore(folder).write(record))
-
-
-def _forget_checkpoint(path: Path | None, record: RunRecord) -> None:
-    """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
-    if path is not None and record.status in ("ok", "diverged"):
-        with contextlib.suppress(OSError):  # the next sweep that resumes tries again
-            path.unlink(missing_ok=True)

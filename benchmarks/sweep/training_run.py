@@ -19,18 +19,18 @@ from benchmarks.measure.memory import forget_peaks, in_use_mib, memory
 from benchmarks.measure.memory_traffic import step_traffic
 from benchmarks.measure.nvml import EnergyMeter
 from benchmarks.measure.roofline import measured_roofline
+from benchmarks.measure.subject import Subject, built_model
 from benchmarks.measure.throughput import latency, step_shares, throughput
 from benchmarks.records.schema import Execution, Roofline
 from benchmarks.records.store import RecordStore
 from benchmarks.sweep.earlier import begun_with, decided, open_checkpoints, remember, remembered, resumed_flag
 from fmnist_zoo.data.datasets import Dataset, load_dataset
-from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.evaluation import evaluate
 from fmnist_zoo.history import EpochStats
 from fmnist_zoo.recipe import Engine, Recipe
-from fmnist_zoo.registry import create_model, load_plugin
-from fmnist_zoo.training.choose import Choice, choose
-from fmnist_zoo.training.device import resolve_device, synchronizer, to_device
+from fmnist_zoo.registry import load_plugins
+from fmnist_zoo.training.choose import Choice
+from fmnist_zoo.training.device import resolve_device, synchronizer
 from fmnist_zoo.training.fit import DivergedError, FitResult, fit, split_dataset
 from fmnist_zoo.training.ledger import Ledger
 from fmnist_zoo.training.precision import precision_notes
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
 
 
 class TrainingRuns:
-    """Runs the jobs of one variant, and keeps what its seeds share: data, roofline, and precision and engine.
+    """What a worker of a sweep does, and keeps for the seeds of a variant: data, roofline, and precision and engine.
 
     Attributes:
         found: what is known of the run at hand, as fields of its record; all that is left of a run that fails.
@@ -54,9 +54,18 @@ class TrainingRuns:
         self._choice: Choice | None = None
         self._roofline: Roofline | None = None
 
+    def __call__(self, job: Any, emit: Emit) -> dict[str, Any]:
+        """Do what a job asks for: to train and measure one `run`, or a part of a comparison of arms."""
+        self.found = {}  # nothing of an earlier run may be taken for this one's
+        if job["task"] == "run":
+            return self.run(job, emit)
+        from benchmarks.sweep.arm_tasks import compare_arms, time_first_step
+
+        return {"arms": compare_arms, "first_step": time_first_step}[job["task"]](job, emit)
+
     def run(self, job: Job, emit: Emit) -> dict[str, Any]:
-        """Carry a job out. Returns the fields of its record that a worker knows."""
-        self.found = {"history": [], "flags": []}  # nothing of an earlier run may be taken for this one's
+        """Train and measure. Returns the fields of its record that a worker knows."""
+        self.found = {"history": [], "flags": []}
         device = resolve_device(job["device"])
         watch, energy = LoadWatch(device), EnergyMeter(device)
         ledger = Ledger(synchronize=synchronizer(device), around={"train": lambda: _both(watch, energy)})
@@ -65,8 +74,7 @@ class TrainingRuns:
             kept = None if job["roofline"] is None else Path(job["roofline"])
             self._roofline = self._roofline or measured_roofline(device, kept)
         self.found["roofline"] = self._roofline
-        for path in job["plugins"]:
-            load_plugin(Path(path))
+        load_plugins(job["plugins"])
         config, recipe = job["config"], Recipe.from_dict(job["config"]["recipe"])
         with ledger.section("data"):
             dataset = self._load(job)
@@ -74,11 +82,10 @@ class TrainingRuns:
             forget_peaks(device)
             baseline_mib = in_use_mib(device)
         with ledger.section("build"):
-            torch.manual_seed(job["seed"])
-            model = to_device(create_model(config["model"], **config["model_options"]), device)
+            model = built_model(config, seed=job["seed"], device=device)
             checkpoints = open_checkpoints(job)
         with _phase("choosing", emit, ledger.section("probe")):
-            choice = self._choose(model, dataset, recipe, job, checkpoints)
+            choice = self._choose(model, dataset, job, checkpoints)
         with ledger.section("measure"):
             forget_peaks(device)
             compiler = CompilerWatch()
@@ -167,25 +174,16 @@ class TrainingRuns:
         }
         return self._dataset
 
-    def _choose(
-        self, model: nn.Module, dataset: Dataset, recipe: Recipe, job: Job, checkpoints: Checkpoints | None
-    ) -> Choice:
+    def _choose(self, model: nn.Module, dataset: Dataset, job: Job, checkpoints: Checkpoints | None) -> Choice:
         """Precision and engine, decided once for all seeds of the variant, also for those of an earlier sweep."""
-        config, device = job["config"], resolve_device(job["device"])
         kept = None if job["choice"] is None else Path(job["choice"])
         choice = begun_with(checkpoints) or self._choice or decided(job["decided"]) or remembered(kept)
         if choice is None:
-            train, _ = split_dataset(dataset, config["num_val"], device)
-            loader = TrainLoader(
-                train, batch_size=recipe.batch_size, augmentation=recipe.augmentation, seed=job["seed"]
-            )
-            scale = PixelScale.of(recipe.input_scaling, dataset)
-            precision = None if config["precision"] == "auto" else config["precision"]
-            engine = None if config["engine"] == "auto" else config["engine"]
-            choice = choose(model, recipe, loader, scale, precision=precision, engine=engine)
+            subject = Subject.of(job["config"], seed=job["seed"], device=job["device"], dataset=dataset, model=model)
+            choice = subject.choose(image_flops=job["training_flops"])
             remember(kept, choice)
         self._choice = choice
-        self.found["execution"] = _execution(choice, device)
+        self.found["execution"] = _execution(choice, resolve_device(job["device"]))
         return choice
 
     def _fit(
@@ -223,6 +221,7 @@ class TrainingRuns:
                 on_epoch=on_epoch,
                 on_steps=lambda steps: emit({"event": "steps", **steps}),
                 checkpoints=checkpoints,
+                image_flops=job["training_flops"],
             )
         for sentence in sorted({str(warning.message).partition("\n")[0] for warning in caught}):
             self._flag("warning", sentence)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
 
@@ -23,25 +22,33 @@ from benchmarks.records.tuning import (
 )
 from benchmarks.sweep.config import PRESETS, recipe_for
 from benchmarks.tune.config import TuneConfig
-from benchmarks.tune.process import TrialProcess
 from benchmarks.tune.search import earlier, search
 from benchmarks.tune.worker import TrialJob
+from benchmarks.workers.client import Serving, Worker, serving
 from benchmarks.workers.server import environment
+from benchmarks.workers.slot import Slot
 from fmnist_zoo.files import check_writable
 from fmnist_zoo.recipe import Budget, Recipe
 from fmnist_zoo.registry import get_spec, load_plugin, select_models
 from fmnist_zoo.training.device import resolve_device
 
-NewTrainer = Callable[[], AbstractContextManager[Callable[[TrialJob], TrialResult]]]
+WORKLOAD = "benchmarks.tune.worker:Trainer"
+"""What a worker of a search does."""
+NUM_VAL = 5000
 
 
-def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialProcess) -> int:
+def trial_worker() -> Worker:
+    """A process for the trials of one model, with the environment that measured runs have."""
+    return Worker(command=serving(WORKLOAD))
+
+
+def tune(options: TuneConfig, command: str, *, new_worker: Callable[[], Serving] = trial_worker) -> int:
     """Search for every model.
 
     Args:
         options: what to search.
         command: the command line, for the record.
-        new_trainer: makes what trains the trials of one model; a fake in tests.
+        new_worker: makes what trains the trials of one model; a fake in tests.
 
     Returns:
         The exit code: 0, or 1 where no trial of some model ended well.
@@ -56,7 +63,8 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
         load_plugin(path)
     models = select_models(options.models)
     recipe = equal_recipe(models[0], options)
-    here = environment_of(str(resolve_device(options.device)), num_threads=None, variables=environment())
+    device = str(resolve_device(options.device))
+    here = environment_of(device, num_threads=None, variables=environment())
     about = _about(options, recipe, command, here)
     folder = machine_folder(options.out, Machine.of(here)) / FOLDER
     check_writable(folder, "--out", options.out)
@@ -73,11 +81,11 @@ def tune(options: TuneConfig, command: str, *, new_trainer: NewTrainer = TrialPr
         print(trial_line(model, trials), flush=True)
 
     for model in models:
-        with new_trainer() as trainer:
+        with Slot(new_worker, device) as slot:
             trials = search(
                 folder / f"{name}.journal",
                 model,
-                train=_trial(trainer, model, recipe, options),
+                train=partial(trained, slot, model, recipe, options),
                 num_trials=options.trials,
                 optimizer=recipe.optimizer,
                 first=(recipe.lr, recipe.weight_decay),
@@ -112,21 +120,22 @@ def _about(options: TuneConfig, recipe: Recipe, command: str, here: Environment)
     }
 
 
-def _trial(
-    trainer: Callable[[TrialJob], TrialResult], model: str, recipe: Recipe, options: TuneConfig
-) -> Callable[[float, float], TrialResult]:
-    """A model's training as a function of rate and decay."""
-
-    def train(lr: float, weight_decay: float) -> TrialResult:
-        return trainer(
-            TrialJob(
-                model=model,
-                recipe=replace(recipe, lr=lr, weight_decay=weight_decay).as_dict(),
-                device=options.device,
-                dataset=options.dataset,
-                data_dir=None if options.data_dir is None else str(options.data_dir),
-                plugins=[str(path) for path in options.plugin],
-            )
-        )
-
-    return train
+def trained(slot: Slot, model: str, recipe: Recipe, options: TuneConfig, lr: float, weight_decay: float) -> TrialResult:
+    """A trial of this rate and decay; whatever happens to its process, it has a result."""
+    job = TrialJob(
+        config={
+            "model": model,
+            "model_options": {},
+            "recipe": replace(recipe, lr=lr, weight_decay=weight_decay).as_dict(),
+            "precision": "auto",
+            "engine": "auto",
+            "dataset": options.dataset,
+            "num_val": NUM_VAL,
+        },
+        device=options.device,
+        data_dir=None if options.data_dir is None else str(options.data_dir),
+        plugins=[str(path) for path in options.plugin],
+    )
+    result = slot.run(job)
+    found = {name: result.get(name) for name in TrialResult.__annotations__}
+    return {**found, "wall_s": result["wall_s"] - (result["import_s"] or 0.0)}  # type: ignore[typeddict-item]

@@ -8,16 +8,15 @@ import os
 import secrets
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable, Mapping
 from multiprocessing.connection import wait
 from typing import Any, Literal, Protocol
 
-import psutil
-
 from benchmarks.workers.log import WorkerLog
 from benchmarks.workers.process_tree import MARK, end_tree, oom_kills
-from benchmarks.workers.server import STACK_SIGNAL, environment
+from benchmarks.workers.server import PARK, STACK_SIGNAL, environment
 from benchmarks.workers.signals import Interrupts
 
 CHUNK_BYTES = 2**16
@@ -27,6 +26,8 @@ END_S = 10.0
 """For a process that has closed its pipe to end: on a busy machine what it has to say takes a while."""
 STACK_S = 1.0
 """For a process that hangs to write down where."""
+PARK_S = 60.0
+"""For a worker to give back what it holds, which takes a fraction of a second."""
 
 
 class WorkerDiedError(RuntimeError):
@@ -45,18 +46,20 @@ class _OverdueError(Exception):
     """A deadline has passed."""
 
 
+OnEvent = Callable[[dict[str, Any]], None]
+"""Told of everything that is answered before a job's result."""
+
+
 class Serving(Protocol):
     """What carries out jobs: a `Worker`, or something in its place. See there for what each does."""
 
     import_s: float | None
 
-    def run(
-        self, job: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
-    ) -> dict[str, Any]: ...
+    def run(self, job: Mapping[str, Any], on_event: OnEvent, *, timeout_s: float | None = None) -> dict[str, Any]: ...
 
-    def log_tail(self) -> str: ...
+    def park(self) -> None: ...
 
-    def resident_mib(self) -> float | None: ...
+    def lives(self) -> bool: ...
 
     def close(self) -> None: ...
 
@@ -65,17 +68,23 @@ NewWorker = Callable[[Mapping[str, str]], Serving]
 """Makes a worker process, given environment variables beside the usual ones; a fake in tests."""
 
 
+def serving(workload: str, *arguments: str) -> tuple[str, ...]:
+    """The command of a worker, for a class named as `MODULE:CLASS` that is made with these arguments."""
+    return (sys.executable, "-m", "benchmarks.workers.server", workload, *arguments)
+
+
 class Worker:
     """A worker process, started at the first job. Of its log the last lines are kept.
 
     Args:
         num_threads: of OpenMP in it, unless a person has set another number; the physical cores if not given.
-        command: what is started.
+        command: what is started; see `serving`.
         variables: further environment variables, which win over the usual ones.
         interrupts: looked at while waiting, where signals are counted and not raised.
 
     Attributes:
-        import_s: seconds from starting the process until it was ready; None until then.
+        import_s: seconds that the last job waited for the process to be ready: 0 where it was so before, None where it
+            never was.
     """
 
     def __init__(
@@ -96,10 +105,8 @@ class Worker:
         self._kills_before: int | None = None
         self.import_s: float | None = None
 
-    def run(
-        self, job: Mapping[str, Any], on_event: Callable[[dict[str, Any]], None], *, timeout_s: float | None = None
-    ) -> dict[str, Any]:
-        """Have one run done. Returns its result; events before it go to `on_event`.
+    def run(self, job: Mapping[str, Any], on_event: OnEvent, *, timeout_s: float | None = None) -> dict[str, Any]:
+        """Have one job done. Returns its result, where it failed with the last lines that it printed.
 
         Args:
             job: what to do, as JSON has it.
@@ -113,6 +120,7 @@ class Worker:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._log.begin()
         self._kills_before = oom_kills()
+        self.import_s = None if self._process is None else 0.0
         try:
             process = self._started(deadline)
             assert process.stdin is not None
@@ -121,6 +129,8 @@ class Worker:
                 process.stdin.flush()
             while (event := self._next_event(deadline)) is not None:
                 if event.pop("event") == "done":
+                    if event.get("status") in ("failed", "oom") and (tail := self.log_tail()):
+                        event["error"] = f"{event.get('error')}; its last lines:\n{tail}"
                     return event
                 on_event(event)
         except _OverdueError:
@@ -131,14 +141,13 @@ class Worker:
         """The last lines that the process printed since it was last asked for something."""
         return self._log.tail()
 
-    def resident_mib(self) -> float | None:
-        """Memory that the process holds now; None where it doesn't live."""
-        if self._process is None:
-            return None
-        try:
-            return psutil.Process(self._process.pid).memory_info().rss / 2**20
-        except psutil.Error:
-            return None
+    def park(self) -> None:
+        """Have the process give back what it can before it waits for its next job. WorkerDiedError where it can't."""
+        self.run(PARK, lambda event: None, timeout_s=PARK_S)
+
+    def lives(self) -> bool:
+        """Whether the process hasn't ended by itself since its last job."""
+        return self._process is None or self._process.poll() is None
 
     def close(self) -> None:
         """End the process, whatever it is doing, and all that it has started."""

@@ -1,11 +1,15 @@
-"""How a process ends: by hand, with everything that it has started, or by the kernel when memory runs out."""
+"""How a process ends: by hand with everything that it has started, with its parent, or by the kernel for its memory."""
 
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import signal
 import subprocess
+import sys
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +22,8 @@ PASSES = 5
 """How often leftovers are looked for: what forks while it is being looked for is found by the next pass."""
 PATIENCE_S = 10.0
 """For a killed process to be gone: one that waits for a device may not be, and nothing can be done about it."""
+PR_SET_PDEATHSIG = 1
+"""Of Linux's prctl(2): the signal that comes when the thread that started this process is gone."""
 
 
 def end_tree(process: subprocess.Popen[bytes], mark: str) -> None:
@@ -65,3 +71,24 @@ def oom_kills() -> int | None:
             if name == "oom_kill":
                 return int(count)
     return None
+
+
+def end_with_parent() -> None:
+    """A worker whose runner was killed has nobody to answer to: end it and its children, even within an epoch.
+
+    Where it is stopped, Linux lets it go on for that; elsewhere it ends as soon as somebody else does.
+    """
+    parent = os.getppid()
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
+    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
+
+
+def _end_after(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    if mark := os.environ.get(MARK):
+        end_marked(mark)  # also what has a session of its own
+    if os.getpgrp() == os.getpid():  # as the runner starts it; by hand it may share the group of a shell's pipeline
+        os.killpg(0, signal.SIGKILL)
+    os._exit(1)

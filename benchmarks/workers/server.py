@@ -1,29 +1,42 @@
-"""The worker's side of a worker process: its environment, its answers, and its end.
+"""The worker's side of a worker process: `python -m benchmarks.workers.server MODULE:CLASS [ARGUMENT...]`.
 
-Jobs come as JSON lines on what standard input was at the start, answers go to what standard output was. Afterwards
-whatever libraries print goes to standard error, and who asks for input gets none.
+The class is made, which imports what it needs, and called for each job. Jobs come as JSON lines on what standard input
+was at the start, answers go to what standard output was. Afterwards whatever libraries print goes to standard error,
+and who asks for input gets none.
 """
 
 from __future__ import annotations
 
-import ctypes
+import contextlib
 import faulthandler
+import importlib
 import json
 import os
 import signal
 import sys
-import threading
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+import traceback
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from typing import Any, TextIO
+
+import psutil
+
+from benchmarks.measure.memory import give_back, is_out_of_memory
+from benchmarks.workers.process_tree import end_with_parent
 
 Emit = Callable[[dict[str, Any]], None]
 
 STACK_SIGNAL = signal.SIGUSR1
 """On it a worker prints where it is: the last that is heard of one that hangs."""
-PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl(2): the signal that comes when the thread that started this process is gone."""
+PARK = {"park": True}
+"""The job of a worker that others take turns with: to give back what it can before it waits for its next one."""
+KEPT_SHARE = 0.25
+"""Of the machine's memory. A worker that holds more after a job gets no further one: what a run has leaked would be
+counted as the next one's, and grow until the system kills something."""
+
+
+class _EndOfJobsError(BaseException):
+    """Nobody asks for anything any more; no workload catches it."""
 
 
 def environment(num_threads: int | None = None) -> dict[str, str]:
@@ -33,8 +46,6 @@ def environment(num_threads: int | None = None) -> dict[str, str]:
     glibc by default gives large blocks back to the system and faults them in again at every step; keeping them
     trained the five families 1.05 to 2 times as fast on two cores of an EPYC. Huge pages spare address translation.
     """
-    import psutil
-
     wanted = {
         "OMP_NUM_THREADS": str(num_threads or psutil.cpu_count(logical=False) or 1),
         "MALLOC_MMAP_THRESHOLD_": str(2**30),
@@ -51,25 +62,152 @@ def training_arithmetic() -> Iterator[None]:
     """Compute as every process that trains does, runs, trials and comparisons alike; afterwards as before.
 
     Denormal numbers are taken for zero: they slow a CPU down and change no result that matters. Threads inherit that
-    from the one that starts them, so it must be in force before torch first computes.
+    from the one that starts them, so it must be in force before torch first computes. A step in `tf32` leaves matrix
+    products rounded to it, which is undone here, too.
     """
     import torch
 
-    before = bool(torch.tensor([1e-40]) * 1 == 0)
+    before, products = bool(torch.tensor([1e-40]) * 1 == 0), torch.get_float32_matmul_precision()
     torch.set_flush_denormal(True)
     try:
         yield
     finally:
         torch.set_flush_denormal(before)
+        torch.set_float32_matmul_precision(products)
 
 
-def serve() -> tuple[TextIO, Emit]:
-    """Begin to serve: from now on this process has answers to give, and ends with the one that has started it.
+class Server:
+    """Answers jobs; called with an event, it sends that before the answer."""
 
-    Returns the jobs, one a line, and the way to answer.
+    def __init__(self) -> None:
+        self._jobs, self._emit = open_jobs(), open_answers()
+
+    def __call__(self, event: dict[str, Any]) -> None:
+        self._emit(event)
+
+    def serve(self, workload: Any) -> None:
+        """Have jobs carried out until there are no more. A job that fails never ends the process by itself."""
+        self({"event": "ready"})
+        with contextlib.suppress(_EndOfJobsError):
+            while True:
+                self._done(_carried_out_or_parked(workload, self._next_job(), self))
+
+    def pause(self, result: Mapping[str, Any]) -> dict[str, Any]:
+        """Answer the job at hand in the middle of the workload's own loop; returns the next one."""
+        self._done({"status": "ok", "error": None, **result})
+        return self._next_job()
+
+    def _done(self, result: Mapping[str, Any]) -> None:
+        self({"event": "done", **result})
+
+    def _next_job(self) -> dict[str, Any]:
+        if not (line := self._jobs.readline()):
+            raise _EndOfJobsError
+        return json.loads(line)
+
+
+def workload(name: str, *arguments: str) -> Any:
+    """An instance of a class that is named as `MODULE:CLASS`."""
+    module, _, of_class = name.partition(":")
+    return getattr(importlib.import_module(module), of_class)(*arguments)
+
+
+def carry_out(
+    workload: Any,
+    job: Any,
+    emit: Emit,
+    *,
+    caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
+) -> dict[str, Any]:
+    """A job's outcome: `status` and `error`, what the workload gave, and what of the process it left `changed`.
+
+    Args:
+        workload: called with the job and `emit`. Where that fails, all that is left is its attribute `found`, if any.
+        job: what to do. `config.deterministic` asks for deterministic algorithms alone.
+        emit: for what is to be told before the outcome.
+        caught: what becomes an outcome, whatever a model does wrong.
     """
-    end_with_parent()
-    return open_jobs(), open_answers()
+    before = process_state()
+    try:
+        with _arithmetic_of(job):
+            result = {"status": "ok", "error": None, **workload(job, emit)}
+    except _EndOfJobsError:
+        raise
+    except caught as error:
+        with contextlib.suppress(Exception):  # standard error may be what the model has closed
+            traceback.print_exc()
+        found = getattr(workload, "found", {})
+        result = {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **found}
+    after = process_state()
+    return {**result, "changed": [name for name in before if after[name] != before[name]]}
+
+
+def _carried_out_or_parked(workload: Any, job: dict[str, Any], emit: Emit) -> dict[str, Any]:
+    if job != PARK:
+        return carry_out(workload, job, emit, caught=(BaseException,))
+    give_back()
+    return {"status": "ok", "error": None}
+
+
+@contextmanager
+def _arithmetic_of(job: Any) -> Iterator[None]:
+    with ExitStack() as stack:
+        if "torch" in sys.modules:  # JAX is compared without it
+            stack.enter_context(training_arithmetic())
+            if job.get("config", {}).get("deterministic"):
+                from fmnist_zoo.training.determinism import deterministic_algorithms
+
+                stack.enter_context(deterministic_algorithms())
+        yield
+
+
+def status_of(error: BaseException) -> str:
+    """`oom`, `diverged` or `failed`."""
+    if "torch" not in sys.modules:
+        return "oom" if isinstance(error, MemoryError) else "failed"
+    from fmnist_zoo.training.fit import DivergedError
+
+    if isinstance(error, DivergedError):
+        return "diverged"
+    return "oom" if is_out_of_memory(error) else "failed"
+
+
+def process_state() -> dict[str, str]:
+    """What a job could leave to the next one in this process, by its name. Looking changes nothing, nor draws numbers.
+
+    States of random generators aren't compared: each run seeds its own.
+    """
+    looks: dict[str, Callable[[], Any]] = {
+        "the current folder": os.getcwd,
+        "standard input": lambda: _file(0),
+        "standard output": lambda: _file(1),
+        "standard error": lambda: _file(2),
+        "how much memory it holds": lambda: (
+            psutil.Process().memory_info().rss > KEPT_SHARE * psutil.virtual_memory().total
+        ),
+    }
+    if (torch := sys.modules.get("torch")) is not None:
+        looks |= {
+            "the default number format": torch.get_default_dtype,
+            "the default device": torch.get_default_device,
+            "the number of threads": torch.get_num_threads,
+            "whether gradients are computed": torch.is_grad_enabled,
+            "whether only deterministic algorithms are used": torch.are_deterministic_algorithms_enabled,
+            "the precision of matrix products": torch.get_float32_matmul_precision,
+        }
+    return {name: _seen(look) for name, look in looks.items()}
+
+
+def _file(descriptor: int) -> tuple[int, int]:
+    status = os.fstat(descriptor)
+    return status.st_dev, status.st_ino
+
+
+def _seen(look: Callable[[], Any]) -> str:
+    try:
+        return str(look())
+    except Exception as error:  # noqa: BLE001  # as where a folder is gone or a file closed: that is what it looks like
+        return repr(error)
 
 
 def open_jobs() -> TextIO:
@@ -103,24 +241,7 @@ def open_answers() -> Emit:
     return emit
 
 
-def end_with_parent() -> None:
-    """A worker whose runner was killed has nobody to answer to: end it and its children, even within an epoch.
-
-    Where it is stopped, Linux lets it go on for that; elsewhere it ends as soon as somebody else does.
-    """
-    parent = os.getppid()
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGCONT)
-    threading.Thread(target=_end_after, args=(parent,), daemon=True).start()
-
-
-def _end_after(parent: int) -> None:
-    while os.getppid() == parent:
-        time.sleep(1.0)
-    from benchmarks.workers.process_tree import MARK, end_marked
-
-    if mark := os.environ.get(MARK):
-        end_marked(mark)  # also what has a session of its own
-    if os.getpgrp() == os.getpid():  # as the runner starts it; by hand it may share the group of a shell's pipeline
-        os.killpg(0, signal.SIGKILL)
-    os._exit(1)
+if __name__ == "__main__":
+    end_with_parent()
+    server = Server()
+    server.serve(workload(*sys.argv[1:]))

@@ -4,38 +4,46 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
 from tabulate import tabulate
-from torch import nn
 
-from fmnist_zoo.checkpoint import load_checkpoint
+from fmnist_zoo.cli.child import ModelFailedError, ModelProcess
 from fmnist_zoo.cli.config import DescribeConfig
-from fmnist_zoo.describe import Layer, WeightStatistics, model_layers, weight_statistics
-from fmnist_zoo.flops import count_flops
-from fmnist_zoo.registry import create_model, get_spec, load_plugin, select_models
-from fmnist_zoo.spec import format_option, nearest
+from fmnist_zoo.spec import format_option, nearest, option_defaults, option_types
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from fmnist_zoo.describe import Layer, WeightStatistics
 
 
-def describe_text(options: DescribeConfig) -> str:
-    """Every model that was asked for; ValueError where one is unknown or an option doesn't fit."""
-    for path in options.plugin:
-        load_plugin(path)
+def describe_text(options: DescribeConfig) -> tuple[str, int]:
+    """Every model that was asked for, and the exit code: 1 where one of them failed, which then is all it says.
+
+    Raises:
+        ValueError: a model is unknown, or an option doesn't fit.
+    """
     if not options.models:
         raise ValueError("name a model to describe, such as cnn; `python -m fmnist_zoo list` shows all")
     folders = [text for text in options.models if _names_folder(text)]
-    names = select_models([text for text in options.models if text not in folders])
-    changes = _changes(options.set, names)
-    parts = []
-    for name in names:
-        torch.manual_seed(0)
-        own = changes.get(name, {})
-        parts.append(_model_text(name, create_model(name, **own), own, with_values=options.weights))
-    for folder in folders:
-        saved = load_checkpoint(Path(folder))
-        own = saved.config["options"]
-        parts.append(_model_text(saved.config["model"], saved.model, own, with_values=options.weights))
-    return "\n\n\n".join(parts)
+    named = [text for text in options.models if text not in folders]
+    parts, code = list[str](), 0
+    with ModelProcess(options.plugin) as process:
+        names = process.selected(named) if named else []
+        changes = _changes(options.set, names)
+        for name in names:
+            own = changes.get(name, {})
+            try:
+                parts.append(process.call(_model_text, name, own, options.weights))
+            except (ModelFailedError, ValueError) as error:
+                if own and isinstance(error, ValueError):
+                    raise
+                parts.append(f"{name}: failed: {error}")
+                code = 1
+        parts += [process.call(_saved_text, folder, options.weights) for folder in folders]
+        warnings = [f"warning: {sentence}" for sentence in process.warnings]
+    return "\n\n\n".join([*warnings, *parts]), code
 
 
 def layer_table(layers: Sequence[Layer]) -> str:
@@ -74,8 +82,32 @@ def weight_table(statistics: Sequence[WeightStatistics], *, with_values: bool) -
     return tabulate(rows, headers, disable_numparse=True, colalign=align)
 
 
-def _model_text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_values: bool) -> str:
+def _model_text(name: str, changes: Mapping[str, str], with_values: bool) -> str:
+    import torch
+
+    from fmnist_zoo.registry import create_model
+
+    torch.manual_seed(0)
+    return _text(name, create_model(name, **changes), changes, with_values=with_values)
+
+
+def _saved_text(folder: str, with_values: bool) -> str:
+    from fmnist_zoo.checkpoint import load_checkpoint
+
+    saved = load_checkpoint(Path(folder))
+    return _text(saved.config["model"], saved.model, saved.config["options"], with_values=with_values)
+
+
+def _text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_values: bool) -> str:
+    from fmnist_zoo.describe import model_layers, weight_statistics
+    from fmnist_zoo.flops import count_flops
+    from fmnist_zoo.registry import get_spec
+
     spec, cost = get_spec(name), count_flops(model)
+    kinds, values = option_types(spec.build), option_defaults(spec)
+    possible = "any of timm's"
+    if kinds is not None:
+        possible = ", ".join(f"{one}={format_option(values[one])}" for one in kinds if one != "num_classes")
     options = "".join(f" {option}={format_option(value)}" for option, value in changes.items())
     work = (
         f"for one image: {cost.forward_flops / 2e6:,.4g} million MACs forward; forward and backward "
@@ -84,6 +116,7 @@ def _model_text(name: str, model: nn.Module, changes: Mapping[str, str], *, with
     lines = [
         f"{name}{options}: {'by default ' if changes else ''}{spec.summary}",
         f"family {spec.family}; after {spec.reference}",
+        f"options, by default: {possible or 'none'}",
         work,
         "",
         layer_table(model_layers(model)),

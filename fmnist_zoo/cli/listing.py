@@ -8,9 +8,8 @@ from pathlib import Path
 
 from tabulate import tabulate
 
+from fmnist_zoo.cli.child import ModelFailedError, ModelProcess
 from fmnist_zoo.cli.config import ListConfig
-from fmnist_zoo.flops import count_flops
-from fmnist_zoo.registry import create_model, get_spec, list_models, load_plugin, select_models
 
 MISSING = "-"
 RESULTS = Path("results")
@@ -24,22 +23,38 @@ class Recorded:
     how: str
 
 
-def list_text(options: ListConfig) -> str:
-    """The table of models; ValueError where one is unknown or the results can't be read."""
-    for path in options.plugin:
-        load_plugin(path)
-    recorded = best_recorded(options.results)
-    rows = []
-    for name in select_models(options.models) if options.models else list_models():
-        model = create_model(name)
-        num_params = sum(parameter.numel() for parameter in model.parameters())
-        macs = count_flops(model).forward_flops // 2
-        best = recorded.get(name)
-        accuracy = [f"{best.test_top1_pct:.2f}", best.how] if best else [MISSING, MISSING]
-        rows.append([name, get_spec(name).family, f"{num_params:,}", f"{macs:,}", *accuracy])
-    headers = ["model", "family", "parameters", "MACs an image", "best top-1, %", "how (`--results`)"]
-    align = ("left", "left", "right", "right", "right", "left")
-    return tabulate(rows, headers, disable_numparse=True, colalign=align)
+def list_text(options: ListConfig) -> tuple[str, int]:
+    """The table of models, and the exit code: 1 where one of them failed, which its line then says.
+
+    Raises:
+        ValueError: a model is unknown, or the results can't be read.
+    """
+    recorded, rows, code = best_recorded(options.results), list[list[str]](), 0
+    with ModelProcess(options.plugin) as process:
+        for name in process.selected(options.models):
+            best = recorded.get(name)
+            accuracy = [f"{best.test_top1_pct:.2f}", best.how] if best else [MISSING, MISSING]
+            try:
+                family, num_params, macs, summary = process.call(_facts, name)
+            except (ModelFailedError, ValueError) as error:
+                rows.append([name, MISSING, MISSING, MISSING, *accuracy, f"failed: {error}"])
+                code = 1
+            else:
+                rows.append([name, family, f"{num_params:,}", f"{macs:,}", *accuracy, summary])
+        warnings = [f"warning: {sentence}\n" for sentence in process.warnings]
+    headers = ["model", "family", "parameters", "MACs an image", "best top-1, %", "how (`--results`)", "what it is"]
+    align = ("left", "left", "right", "right", "right", "left", "left")
+    return "".join([*warnings, tabulate(rows, headers, disable_numparse=True, colalign=align)]), code
+
+
+def _facts(name: str) -> tuple[str, int, int, str]:
+    """Family, parameters, multiply-accumulates and summary of a model."""
+    from fmnist_zoo.flops import count_flops
+    from fmnist_zoo.registry import create_model, get_spec
+
+    spec, model = get_spec(name), create_model(name)
+    num_params = sum(parameter.numel() for parameter in model.parameters())
+    return spec.family, num_params, count_flops(model).forward_flops // 2, spec.summary
 
 
 def best_recorded(results: Path | None) -> dict[str, Recorded]:

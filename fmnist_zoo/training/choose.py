@@ -26,7 +26,7 @@ from fmnist_zoo.training.step import TrainingStep
 PROBE_S = 0.3
 """Seconds of measuring for each variant."""
 MIN_SAMPLES = 3
-"""Of each variant, unless they would take ten times PROBE_S: then one has to do."""
+"""Of each variant, unless they would take ten times that: then one has to do."""
 LARGEST_COMPILE_GAIN = 1.3
 """What compiling could at best multiply the speed by on a CPU, and ...
 
@@ -49,6 +49,8 @@ class Choice:
     precision: Precision
     engine: Engine
     reason: str | None
+    step_s: float | None = None
+    """Seconds of a step with it, where that was measured."""
 
 
 @dataclass(slots=True)
@@ -73,6 +75,8 @@ def choose(
     *,
     precision: Precision | None,
     engine: Engine | None,
+    image_flops: int | None = None,
+    probe_s: float = PROBE_S,
 ) -> Choice:
     """Decide what is left open (None) of precision and engine; the model is left as it is.
 
@@ -86,6 +90,8 @@ def choose(
         scale: from pixels to floats.
         precision: given, or None to choose.
         engine: given, or None to choose.
+        image_flops: of training with one image; counted where that matters and they aren't given.
+        probe_s: of measuring for each variant on a CPU.
     """
     device = loader.labels.device
     if precision is not None and engine is not None:
@@ -95,7 +101,7 @@ def choose(
     if device.type == "cuda":
         usual: Precision = "bf16" if has_bf16(device) else "fp16"
         return _default_beside_graph(model, recipe, loader, scale, precision or usual, engine)
-    image_flops = budget_flops(recipe, model)
+    image_flops = image_flops or budget_flops(recipe, model)
     candidates: list[Precision] = [precision] if precision else _cpu_precisions()
     if engine is None and precision is not None and recipe.budget.kind == "seconds":
         return Choice(precision=precision, engine="eager", reason=NOT_IN_SECONDS)
@@ -112,7 +118,7 @@ def choose(
             if precision is not None or name == "fp32":
                 raise
             dropped.append(f"{name} fails: {str(error).splitlines()[0]:.80}")
-    _measure(list(arms.values()), loader)
+    _measure(list(arms.values()), loader, probe_s)
     first = next(iter(arms.values()))
     num_steps = budget_steps(recipe, loader, image_flops, lambda: first.step_s)
     # Set-up isn't compared: it is small without compiling, alike with it, and the first arm's holds the process's own.
@@ -120,10 +126,16 @@ def choose(
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
     evidence += dropped
     chosen: Engine = engine or "eager"
+    step_s = arms[best].step_s
     if engine is None:
         chosen, sentence = _compile_or_not(arms[best], model, recipe, loader, scale, num_steps)
         evidence.append(sentence)
-    return Choice(precision=best, engine=chosen, reason="; ".join(evidence))
+    return Choice(
+        precision=best,
+        engine=chosen,
+        reason="; ".join(evidence),
+        step_s=step_s if chosen == (engine or "eager") else None,
+    )
 
 
 def _default_beside_graph(
@@ -165,8 +177,8 @@ def _arm(
     return _Arm(step, time.perf_counter() - started, [])
 
 
-def _measure(arms: list[_Arm], loader: TrainLoader) -> None:
-    """Samples of each arm in turn, a few steps at a time, until each was measured for PROBE_S."""
+def _measure(arms: list[_Arm], loader: TrainLoader, probe_s: float = PROBE_S) -> None:
+    """Samples of each arm in turn, a few steps at a time, until each was measured for `probe_s`."""
     synchronize = synchronizer(loader.labels.device)
     images, labels = next(loader.chunks(0, 4))
     batch_size = loader.batch_size
@@ -180,8 +192,8 @@ def _measure(arms: list[_Arm], loader: TrainLoader) -> None:
 
     # Not counted: making a later arm has reset the compiler, and what that costs an earlier one isn't its speed.
     slowest_s = max(seconds_per_step(arm, 1) for arm in arms)
-    steps = 1 if slowest_s > PROBE_S else len(labels) // batch_size
-    started, limit_s = time.perf_counter(), PROBE_S * len(arms)
+    steps = 1 if slowest_s > probe_s else len(labels) // batch_size
+    started, limit_s = time.perf_counter(), probe_s * len(arms)
     while (spent_s := time.perf_counter() - started) < limit_s or len(arms[0].samples_s) < MIN_SAMPLES:
         if arms[0].samples_s and spent_s > 10 * limit_s:
             break

@@ -79,6 +79,7 @@ def fit(
     on_epoch: Callable[[EpochStats], None] = lambda stats: None,
     on_steps: Callable[[StepStats], None] = lambda stats: None,
     checkpoints: Checkpoints | None = None,
+    image_flops: int | None = None,
 ) -> FitResult:
     """Train a model in place on a dataset's training split; it ends on the device, with the weights to be evaluated.
 
@@ -98,6 +99,7 @@ def fit(
             the same weights, bit for bit. The ledger goes on too: a budget in seconds has what was left of it. A state
             that can't be used is named in a warning, and the training begins anew; one that can't be written is, too,
             and the training goes on.
+        image_flops: of training with one image; counted where the budget asks for them and they aren't given.
 
     Raises:
         ValueError: recipe, model and device don't fit together.
@@ -112,7 +114,7 @@ def fit(
     with torch.random.fork_rng(devices=[target] if target.type == "cuda" else []):
         torch.manual_seed(seed)
         with ledger.section("first_step"):
-            image_flops = budget_flops(recipe, model)
+            image_flops = image_flops or budget_flops(recipe, model)
             step = TrainingStep(to_device(model, target), recipe, scale=scale, precision=precision, engine=engine)
             step.warm_up(loader.chunks(0, 2))
             validation = None if val is None else Validation(step, val)

@@ -152,7 +152,8 @@ class KilledSweep:
 
     def _kill(self, process: "subprocess.Popen[str]", mode: Mode) -> None:
         below = _children(process.pid)
-        victims = {"all": [process.pid, *below], "parent": [process.pid], "worker": below[:1]}[mode]
+        worker = self.generator.sample(below, min(1, len(below)))  # the one that works, or one that waits for its turn
+        victims = {"all": [process.pid, *below], "parent": [process.pid], "worker": worker}[mode]
         for pid in victims:
             try:
                 os.kill(pid, signal.SIGKILL)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import nn
 
-from benchmarks.measure.arm_timing import Subject, compare, first_step, rounds_within
+from benchmarks.measure.arm_timing import compare, first_step, rounds_within
 from benchmarks.measure.parity import (
     errors,
     first_update,
@@ -21,6 +21,7 @@ from benchmarks.measure.parity import (
     tolerance,
     undisturbed,
 )
+from benchmarks.measure.subject import Subject, built_model
 from benchmarks.records.arms import ArmGroup, ArmsStore, arm_groups
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
@@ -32,6 +33,7 @@ from fmnist_zoo.data.loader import PixelScale, TrainLoader
 from fmnist_zoo.recipe import Augmentation, Engine, Optimizer, Precision, Recipe
 from fmnist_zoo.registry import create_model
 from fmnist_zoo.training.step import TrainingStep
+from tests.benchmarks.fake_workers import FakeWorker
 from tests.benchmarks.test_runner import good_result
 
 CPU = torch.device("cpu")
@@ -70,25 +72,16 @@ def test_what_is_chosen_by_itself_or_alone_is_not_compared() -> None:
     assert groups(arms_plan(precision=("auto", "bf16"))) == [] == groups(arms_plan(precision=("bf16",)))
 
 
-class FakeWorker:
-    """Answers a script of results by task, and notes what it was asked."""
+def answering(
+    answers: dict[str, Any], log: list[tuple[str, Mapping[str, str]]], variables: Mapping[str, str]
+) -> FakeWorker:
+    """A worker that answers a script of results by task, and notes what it was asked."""
 
-    def __init__(self, answers: dict[str, Any], log: list[tuple[str, Mapping[str, str]]], variables: Mapping[str, str]):
-        self.import_s: float | None = 0.0
-        self._answers, self._log, self._variables = answers, log, variables
+    def answer(job: dict[str, Any]) -> dict[str, Any]:
+        log.append((job["task"], variables))
+        return answers[job["task"]](job)
 
-    def run(self, job: dict[str, Any], on_event: Any, *, timeout_s: float | None = None) -> dict[str, Any]:
-        self._log.append((job["task"], self._variables))
-        return self._answers[job["task"]](job)
-
-    def log_tail(self) -> str:
-        return ""
-
-    def resident_mib(self) -> float | None:
-        return None
-
-    def close(self) -> None:
-        pass
+    return FakeWorker(answer)
 
 
 def arm_answer(job: dict[str, Any]) -> dict[str, Any]:
@@ -122,7 +115,7 @@ def arms_runner(plan: Plan, out: Path, answers: dict[str, Any], log: list[Any]) 
         Display(),
         command="run",
         dataset="5f1c0e",
-        new_worker=lambda variables: FakeWorker({"run": good_result, **answers}, log, variables),  # type: ignore[arg-type, return-value]
+        new_worker=lambda variables: answering({"run": good_result, **answers}, log, variables),
     )
 
 
@@ -322,19 +315,34 @@ def test_dropout_of_all_kinds_is_off_in_a_comparison() -> None:
     assert [model[0].p, model[1].dropout, model[2].drop_prob, model[3].p] == [0.0, 0.0, 0.0, 0.0]
 
 
+def test_a_configuration_gives_whoever_asks_the_same_model_images_and_choice(small: Dataset) -> None:
+    config: dict[str, Any] = {**arms_plan(precision=("auto",)).variants[0].config, "num_val": 500}
+    first, second = (Subject.of(config, seed=seed, device="cpu", dataset=small) for seed in (3, 4))
+    again = built_model(config, seed=3, device=CPU)
+    assert all(map(torch.equal, first.model.state_dict().values(), again.state_dict().values()))
+    assert not all(map(torch.equal, first.model.state_dict().values(), second.model.state_dict().values()))
+    assert Subject.of(config, seed=3, device=CPU, dataset=small, model=again).model is again
+    assert len(first.loader.labels) == 1500 and first.recipe == Recipe.from_dict(config["recipe"])
+    assert (first.precision, first.engine) == (None, "eager")
+    assert Subject.of(config | {"engine": "auto"}, seed=3, device="cpu", dataset=small).choose(engine="eager").reason
+    step = first.step("fp32", "eager")
+    assert step.model is not first.model and step.scale == first.scale
+
+
 @pytest.mark.slow
 def test_a_second_process_finds_what_the_first_has_compiled(tmp_path: Path) -> None:
     """The real thing: two new processes, one cache folder; counters say whether the cache was hit."""
     from benchmarks.sweep.arms import ArmSweep
-    from benchmarks.sweep.runner import WORKER
-    from benchmarks.workers.client import Worker
+    from benchmarks.sweep.runner import WORKLOAD
+    from benchmarks.workers.client import Worker, serving
     from tests.benchmarks.sample_records import make_environment
 
     plan = arms_plan(precision=("fp32",), engine=("eager", "compile"), set=("mlp.hidden=16",))
     (group,) = groups(plan)
     sweep = ArmSweep(
-        lambda variables: Worker(1, command=WORKER, variables=variables),
-        environment=make_environment(), device="cpu", data_dir=None, plugins=(), command="run", say=lambda text: None,
+        lambda variables: Worker(1, command=serving(WORKLOAD), variables=variables),
+        environment=make_environment(), device="cpu", data_dir=None, plugins={"mlp": ()}, command="run",
+        say=lambda text: None,
     )  # fmt: skip
     cold, warm = sweep._first_steps(group.configs[1], group)
     assert cold is not None and warm is not None

@@ -9,12 +9,11 @@ import pytest
 from benchmarks.records.record import RunRecord, config_key
 from benchmarks.sweep.assemble import assembled
 from benchmarks.sweep.plan import Variant
-from fmnist_zoo.flops import FlopCount
 from tests.benchmarks.sample_records import make_config, make_environment, make_flags
 
 VARIANT = Variant(
     config=make_config(), key=config_key(make_config()), label="mlp lr=0.1", family="mlp", num_params=7,
-    flops=FlopCount(forward_flops=2000, training_flops=6000), flags=tuple(make_flags("Of the plan.")), code="c0de",
+    forward_flops=2000, training_flops=6000, flags=tuple(make_flags("Of the plan.")), code="c0de",
 )  # fmt: skip
 ENDED = {"status": "ok", "error": None, "ledger": {"wall_s": 3.0}}
 OF_THE_SWEEP = {

@@ -85,8 +85,8 @@ def cache(tmp_path_factory: pytest.TempPathFactory, fashion_mnist: Dataset, roof
 class Sweep:
     """A sweep in a process of its own, with signals as a terminal gives them to a program."""
 
-    def __init__(self, plugin: Path, out: Path, cache: Path) -> None:
-        words = ["--models", "waits", "--plugin", str(plugin), "--seeds", "3", "--out", str(out), *TINY]
+    def __init__(self, plugin: Path, out: Path, cache: Path, *models: str) -> None:
+        words = ["--models", *models, "waits", "--plugin", str(plugin), "--seeds", "3", "--out", str(out), *TINY]
         numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
         before = {number: signal.signal(number, signal.SIG_DFL) for number in numbers}
         self._folder = plugin.parent
@@ -123,8 +123,11 @@ class Sweep:
         return (self._folder / "log.txt").read_text()
 
     def end(self) -> int:
-        """The exit code; none of the processes that were seen may be left."""
+        """The exit code; none of the processes that were seen may be left, but for a moment after a kill."""
         code = self._process.wait(60)
+        deadline = time.monotonic() + 30 * (code == -signal.SIGKILL)
+        while any(map(_lives, self.family)) and time.monotonic() < deadline:
+            time.sleep(0.05)
         assert self.family and not [process for process in self.family if _lives(process)]
         self._log.close()
         return int(code)
@@ -172,6 +175,23 @@ def test_twice_ends_it_at_once_and_loses_nothing_that_was_finished(plugin: Path,
     records, page = records_of(tmp_path / "out")
     assert [(record.seed, record.status) for record in records] == [(0, "ok")] and records[0].run_id in page
     assert "1 of 1 runs ok" in sweep.output() and "Traceback" not in sweep.output()
+
+
+@pytest.mark.parametrize("kill", [False, True])
+def test_however_it_ends_no_worker_is_left_waiting_for_its_turn(
+    kill: bool, plugin: Path, tmp_path: Path, cache: Path
+) -> None:
+    sweep = Sweep(plugin, tmp_path / "out", cache, "tutorial_mlp_128_64")
+    sweep.wait_for_run()
+    workers = [process for process in sweep.family if any("benchmarks.workers" in word for word in process.cmdline())]
+    assert len(workers) == 2  # one has done its first seed
+    if not kill:
+        sweep.send(signal.SIGINT)
+        sweep.says("the run at hand is finished first")
+    sweep.send(signal.SIGKILL if kill else signal.SIGINT)
+    assert sweep.end() == (-signal.SIGKILL if kill else INTERRUPTED)
+    records, _ = records_of(tmp_path / "out")
+    assert [(record.model, record.seed) for record in records] == [("tutorial_mlp_128_64", 0)]
 
 
 @pytest.mark.usefixtures("own_registry")

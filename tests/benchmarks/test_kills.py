@@ -14,9 +14,9 @@ import tyro
 from benchmarks.measure.roofline import roofline_path
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.display import Display
-from benchmarks.sweep.isolation import InProcess
 from benchmarks.sweep.plan import make_plan
-from benchmarks.sweep.runner import Runner
+from benchmarks.sweep.runner import WORKLOAD, Runner
+from benchmarks.workers.slot import InProcess
 from fmnist_zoo.files import TEMPORARY, remove_leftovers
 from tests.benchmarks.kills import MODES, KilledSweep, Mode, accuracy_table, outcome
 
@@ -48,7 +48,9 @@ def alone(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def never_killed(out: Path, *options: str) -> Runner:
     """The same sweep, carried out in this process."""
     plan = make_plan(tyro.cli(RunConfig, args=[*OPTIONS, *options, "--device", "cpu", "--deterministic"]))
-    runner = Runner(plan, RunConfig(out=out), Display(), command="run", new_worker=lambda variables: InProcess())
+    runner = Runner(
+        plan, RunConfig(out=out), Display(), command="run", new_worker=lambda variables: InProcess(WORKLOAD)
+    )
     runner.run()
     return runner
 

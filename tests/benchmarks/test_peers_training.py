@@ -14,7 +14,7 @@ from benchmarks.peers.arms import ARMS, ArmName
 from benchmarks.peers.inputs import write_inputs
 from benchmarks.peers.process import ArmEpoch, ArmProcess
 from benchmarks.peers.task import Task
-from benchmarks.workers.client import WorkerDiedError
+from benchmarks.workers.slot import JobError
 from fmnist_zoo import create_model
 from fmnist_zoo.data import Dataset
 
@@ -91,14 +91,15 @@ def test_an_arm_that_ends_is_reported_with_its_last_words(inputs: Inputs) -> Non
     task = Task(arm="torch", folder=inputs.folder, batch_size=50, epochs=1, device="nonsense")
     process = ArmProcess(task, inputs.val_labels, 1)
     try:
-        with pytest.raises(WorkerDiedError, match="nonsense"):
+        with pytest.raises(JobError, match="nonsense"):
             process.epoch()
     finally:
         process.close()
 
 
 def test_the_process_of_an_arm_begins_without_any_framework() -> None:
-    code = "import sys, benchmarks.peers.worker; print([n for n in ('torch', 'jax', 'keras') if n in sys.modules])"
+    modules = "benchmarks.peers.worker, benchmarks.workers.server"
+    code = f"import sys, {modules}; print([n for n in ('torch', 'jax', 'keras') if n in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
 

@@ -5,13 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from torch import nn
 
-from benchmarks.run import main
 from benchmarks.sweep.config import EQUAL, RunConfig
 from benchmarks.sweep.plan import Plan, make_plan
-from fmnist_zoo.registry import get_spec, register_model
+from fmnist_zoo.registry import get_spec
 
 
 def plan(**options: Any) -> Plan:
@@ -125,7 +122,6 @@ def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None
         ({"models": ("mlp",), "set": ("mlp.num_classes=20",)}, "must give logits"),
         ({"models": ("mlp",), "batch_size": (1,)}, "batch normalisation of mlp"),
         ({"models": ("timm/resnet18",), "set": ("timm/resnet18.pretrained=True",)}, "trained from scratch"),
-        ({"models": ("timm/resnet18",), "set": ("timm/resnet18.name=3",)}, "can't be built and run"),
         ({"clip_grad_norm": (0.0,)}, "clip_grad_norm 0.0 must be above 0"),
         ({"budget": ("5",)}, "epochs:N"),
         ({"lr": (-1.0,)}, "lr -1.0"),
@@ -147,23 +143,6 @@ def test_nonsense_is_refused_before_anything_runs(options: dict[str, Any], reaso
         plan(**options)
 
 
-@pytest.mark.usefixtures("own_registry")
-def test_a_model_that_looks_at_the_rest_of_the_batch_is_refused() -> None:
-    class Centred(nn.Module):
-        """Subtracts the batch's mean, in evaluation mode too."""
-
-        def __init__(self) -> None:
-            super().__init__()
-            self.layer = nn.Linear(784, 10)
-
-        def forward(self, images: torch.Tensor) -> torch.Tensor:
-            return self.layer((images - images.mean(0)).flatten(1))
-
-    register_model("centred", family="mlp", summary="", reference="")(Centred)
-    with pytest.raises(ValueError, match="centred gives an image other logits alone than beside another one"):
-        plan(models=("centred",))
-
-
 def test_budgets_that_differ_in_the_last_digit_are_two_variants() -> None:
     assert len(plan(models=("mlp",), budget=("flops:12345678", "flops:12345679")).variants) == 2
 
@@ -174,11 +153,19 @@ BROKEN = {
         "raises can't be built and run: AttributeError",
     ),
     "leaves": ("def forward(self, images): raise SystemExit(0)", "leaves can't be built and run: SystemExit"),
-    "asserts": ("def __init__(self): assert False, 'of its own'", "asserts can't be built and run: .* of its own"),
+    "refuses": ("def __init__(self): raise ValueError('whatever')", "refuses can't be built: whatever"),
     "pair": ("def forward(self, images): return self.layer(images.flatten(1)), 1", "pair turns 2 images into a tuple"),
     "none": (
         "def forward(self, images): return self.layer(images.flatten(1)) * float('nan')",
         "none gives logits .*NaN",
+    ),
+    "centred": (
+        "def forward(self, images): return self.layer((images - images.mean(0)).flatten(1))",
+        "centred gives an image other logits alone than beside another one",
+    ),
+    "fixed": (
+        "def forward(self, images): return self.layer.requires_grad_(False)(images.flatten(1))",
+        "fixed has no parameter to train",
     ),
     "looks": (
         "def forward(self, images): return self.layer(images.flatten(1)) * (1 if images.sum().item() else 2)",
@@ -188,19 +175,22 @@ BROKEN = {
 
 
 @pytest.mark.usefixtures("own_registry")
-@pytest.mark.parametrize("name", BROKEN)
-def test_a_model_that_is_broken_is_named_before_anything_runs(
-    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    method, words = BROKEN[name]
+def test_a_model_that_is_broken_is_a_failure_of_its_own(tmp_path: Path) -> None:
     plugin = tmp_path / "broken.py"
-    plugin.write_text(
-        "from torch import nn\nfrom fmnist_zoo import register_model\n"
-        f"@register_model({name!r}, family='mlp', summary='', reference='')\n"
-        "class Broken(nn.Module):\n"
-        "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(784, 10)\n"
-        f"    {method}\n"
-    )
-    assert main(["--models", "mlp", name, "--plugin", str(plugin), "--out", str(tmp_path / "out")]) == 2
-    error = capsys.readouterr().err
-    assert error.startswith("error: ") and re.search(words, error)
+    plugin.write_text("from torch import nn\nfrom fmnist_zoo import register_model\n")
+    for name, (method, _) in BROKEN.items():
+        with plugin.open("a") as file:
+            file.write(
+                f"@register_model({name!r}, family='mlp', summary='', reference='')\n"
+                "class Broken(nn.Module):\n"
+                "    def __init__(self):\n        super().__init__()\n        self.layer = nn.Linear(784, 10)\n"
+                f"    {method}\n"
+            )
+    made = plan(models=(*BROKEN, "mlp", "timm/resnet18"), set=("timm/resnet18.name=3",), plugin=(plugin,))
+    *broken, good, timm = made.variants
+    for variant in broken:
+        assert variant.failure is not None and variant.failure["status"] == "failed"
+        assert re.search(BROKEN[variant.label][1], variant.failure["error"]), variant.failure
+        assert variant.num_params is None and variant.code is not None and variant.plugins == (str(plugin),)
+    assert good.failure is None and good.num_params == 235_914 and good.plugins == ()
+    assert timm.failure is not None and "can't be built and run: TypeError" in timm.failure["error"]

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from benchmarks.sweep.config import RunConfig
-from benchmarks.sweep.plan import make_plan
-from benchmarks.sweep.precision_cost import slow_precisions
-from fmnist_zoo.data import Dataset
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.plan import WORKLOAD, Plan, Planner
+from benchmarks.workers.slot import InProcess
 from fmnist_zoo.processor import has_bf16
 from fmnist_zoo.registry import register_model
 from tests.fp32_only import Fp32Only
@@ -16,17 +16,29 @@ from tests.fp32_only import Fp32Only
 pytestmark = [pytest.mark.processor, pytest.mark.usefixtures("own_registry")]
 
 
-def sentences(dataset: Dataset, *precisions: str, model: str = "mlp") -> list[str]:
+class Listener(Display):
+    """Keeps what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.warnings: list[str] = []
+
+    def warn(self, text: str) -> None:
+        self.warnings.append(text)
+
+
+def tried(*precisions: str, model: str = "mlp") -> tuple[Plan, list[str]]:
     options = RunConfig(models=(model,), precision=precisions, device="cpu")  # type: ignore[arg-type]
-    return list(slow_precisions(make_plan(options), dataset))
+    with Planner(options, display := Listener(), lambda: InProcess(WORKLOAD)) as planner:
+        return planner.with_precisions_tried(planner.tried(planner.expanded())), display.warnings
 
 
-def test_nothing_is_said_of_fp32_and_of_what_is_chosen_by_measurement(fashion_mnist: Dataset) -> None:
-    assert sentences(fashion_mnist, "fp32", "auto") == []
+def test_nothing_is_said_of_fp32_and_of_what_is_chosen_by_measurement() -> None:
+    assert tried("fp32", "auto")[1] == []
 
 
-def test_an_emulated_format_is_always_named_with_what_it_costs(fashion_mnist: Dataset) -> None:
-    found = sentences(fashion_mnist, "fp32", "bf16", "bf16_weights")
+def test_an_emulated_format_is_always_named_with_what_it_costs() -> None:
+    _, found = tried("fp32", "bf16", "bf16_weights")
     if not has_bf16(torch.device("cpu")):
         assert [text.split(":")[0] for text in found] == ["mlp in bf16", "mlp in bf16_weights"]
         assert all("emulated" in text for text in found)
@@ -36,7 +48,9 @@ def test_an_emulated_format_is_always_named_with_what_it_costs(fashion_mnist: Da
         assert "use --precision fp32 or auto" in text
 
 
-def test_a_format_in_which_torch_cannot_train_the_model_is_refused_by_name(fashion_mnist: Dataset) -> None:
+def test_a_format_in_which_torch_cannot_train_the_model_is_a_failure_that_names_it() -> None:
     register_model("net", family="mlp", summary="", reference="")(Fp32Only)
-    with pytest.raises(ValueError, match=r"can't train net in precision bf16 .*not implemented.*use --precision fp32"):
-        sentences(fashion_mnist, "bf16", model="net")
+    fp32, bf16 = tried("fp32", "bf16", model="net")[0].variants
+    assert fp32.failure is None and bf16.failure is not None
+    words = r"can't train net in precision bf16 .*not implemented.*use --precision fp32"
+    assert re.search(words, bf16.failure["error"])

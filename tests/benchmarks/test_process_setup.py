@@ -12,11 +12,11 @@ from benchmarks.peers.inputs import write_inputs
 from benchmarks.peers.process import ArmProcess
 from benchmarks.peers.task import Task
 from benchmarks.selfcheck.__main__ import worker as selfcheck_worker
-from benchmarks.sweep.runner import WORKER
-from benchmarks.sweep.worker import carry_out
-from benchmarks.tune.process import TrialProcess
-from benchmarks.workers.client import Worker, WorkerDiedError
-from benchmarks.workers.server import environment
+from benchmarks.sweep.runner import WORKLOAD
+from benchmarks.tune.tune import trial_worker
+from benchmarks.workers.client import Worker, serving
+from benchmarks.workers.server import carry_out, environment
+from benchmarks.workers.slot import JobError, Slot
 from fmnist_zoo import create_model
 from fmnist_zoo.data import Dataset
 from tests.benchmarks.test_tune import real_job
@@ -36,35 +36,30 @@ VARIABLES = ("OMP_NUM_THREADS", *(name for name in environment() if name.startsw
 
 
 def run(small: Dataset, folder: Path) -> str:
-    process = Worker(command=WORKER)
-    with pytest.raises(WorkerDiedError) as died:
-        process.run(job(folder), lambda event: None)
-    process.close()
-    return str(died.value)
+    with Slot(lambda: Worker(command=serving(WORKLOAD))) as slot:
+        return str(slot.run(job(folder))["error"])
 
 
 def trial(small: Dataset, folder: Path) -> str:
-    with TrialProcess() as train:
-        return str(train(real_job())["error"])
+    with Slot(trial_worker) as slot:
+        return str(slot.run(real_job())["error"])
 
 
 def selfcheck(small: Dataset, folder: Path) -> str:
-    process = selfcheck_worker()
-    asked = {"model": "mlp", "precision": "fp32", "engine": "eager", "device": "cpu", "data_dir": None}
-    with pytest.raises(WorkerDiedError) as died:
-        process.run({**asked, "comparisons": 1}, lambda event: None)
-    process.close()
-    return str(died.value)
+    with Slot(selfcheck_worker) as slot:
+        return str(
+            slot.run({"config": real_job()["config"], "device": "cpu", "data_dir": None, "comparisons": 1})["error"]
+        )
 
 
 def peer(small: Dataset, folder: Path) -> str:
     write_inputs(folder, small.train, small.test, create_model("tutorial_mlp_128_64"))
     task = Task(arm="fmnist_zoo_fp32", folder=str(folder), batch_size=50, epochs=1)
     process = ArmProcess(task, small.test.labels.numpy())
-    with pytest.raises(WorkerDiedError) as died:
+    with pytest.raises(JobError) as failed:
         process.epoch()
     process.close()
-    return str(died.value)
+    return str(failed.value)
 
 
 @pytest.mark.parametrize("kind", [run, trial, selfcheck, peer])
@@ -94,9 +89,9 @@ def test_a_run_in_this_process_leaves_its_arithmetic_as_it_was() -> None:
         return bool(torch.tensor([1e-40]) * 1 == 0)
 
     class Looks:
-        def run(self, job: Any, emit: Any) -> dict[str, Any]:
+        def __call__(self, job: Any, emit: Any) -> dict[str, Any]:
             return {"flushed": flushed()}
 
     assert not flushed()
-    assert carry_out(Looks(), {"task": "run", "config": {}}, print)["flushed"]  # type: ignore[typeddict-item]
+    assert carry_out(Looks(), {"config": {}}, print)["flushed"]
     assert not flushed()

@@ -17,7 +17,8 @@ from benchmarks.selfcheck.config import SelfcheckConfig
 from benchmarks.selfcheck.measure import portions, steps_per_sample
 from benchmarks.selfcheck.page import page
 from benchmarks.selfcheck.summary import between_processes, is_within_level, within_process
-from benchmarks.workers.client import Worker, WorkerDiedError
+from benchmarks.workers.client import WorkerDiedError
+from tests.benchmarks.fake_workers import FakeWorker as AnyWorker
 from tests.benchmarks.sample_selfcheck import make_rate, make_selfcheck, simulated
 
 
@@ -101,11 +102,11 @@ def test_the_terminal_shows_each_model_and_the_verdict() -> None:
     assert "TOO MANY" in page(make_selfcheck(simulated(20, difference=0.1)))
 
 
-class FakeWorker(Worker):
+class FakeWorker(AnyWorker):
     """A process that measures nothing: arms differ by `difference`, and rates by process."""
 
     def __init__(self, jobs: list[Any], *, difference: float = 0.0, dies: bool = False) -> None:
-        super().__init__(1, command=("false",))
+        super().__init__(dict)
         self.jobs, self.difference, self.dies = jobs, difference, dies
 
     def run(
@@ -115,17 +116,17 @@ class FakeWorker(Worker):
         if self.dies:
             raise WorkerDiedError("the worker process was killed by signal 9")
         if job["comparisons"] is None:
-            return {"train_img_per_s": 100.0 + len(self.jobs), "infer_img_per_s": 1000.0}
+            return {"status": "ok", "train_img_per_s": 100.0 + len(self.jobs), "infer_img_per_s": 1000.0}
         for each in simulated(job["comparisons"], difference=self.difference):
             on_event({name: each[name] for name in ("steps_per_sample", "first_s", "second_s")})  # type: ignore[literal-required]
-        return {"num_threads": 2}
+        return {"status": "ok", "num_threads": 2}
 
 
 def test_models_share_the_comparisons_and_take_turns_with_their_processes(tmp_path: Path) -> None:
     jobs: list[Any] = []
     options = SelfcheckConfig(models=("mlp", "lstm"), comparisons=5, processes=2, device="cpu", out=tmp_path)
     path, found = command.selfcheck(options, "command", new_worker=lambda: FakeWorker(jobs))
-    assert [(job["model"], job["comparisons"]) for job in jobs] == [
+    assert [(job["config"]["model"], job["comparisons"]) for job in jobs] == [
         ("mlp", 3), ("lstm", 3), ("mlp", None), ("lstm", None), ("mlp", None), ("lstm", None),
     ]  # fmt: skip
     assert len(found["within_process"]["comparisons"]) == 6

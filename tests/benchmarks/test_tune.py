@@ -2,8 +2,7 @@
 
 import dataclasses
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +11,11 @@ import pytest
 from benchmarks.records.tuning import TrialResult
 from benchmarks.tune.__main__ import main
 from benchmarks.tune.config import LR_RANGE, WEIGHT_DECAY_RANGE, TuneConfig
-from benchmarks.tune.process import TrialProcess
 from benchmarks.tune.worker import Trainer, TrialJob
+from benchmarks.workers.slot import Slot
 from fmnist_zoo.data import load_dataset
 from fmnist_zoo.recipe import Budget, Recipe
+from tests.benchmarks.fake_workers import FakeWorker
 
 
 def test_without_optuna_one_line_names_the_extra(
@@ -31,8 +31,8 @@ def test_without_optuna_one_line_names_the_extra(
 
 def score(job: TrialJob) -> float:
     """Best at a rate of 0.01 and a decay of 0.05, differently steep by model."""
-    recipe = job["recipe"]
-    steep = 10 if job["model"] == "mlp" else 3
+    recipe = job["config"]["recipe"]
+    steep = 10 if job["config"]["model"] == "mlp" else 3
     return 90.0 - steep * abs(recipe["lr"] - 0.01) - abs(recipe["weight_decay"] - 0.05)
 
 
@@ -44,26 +44,24 @@ def result(top1_pct: float | None, **changes: Any) -> TrialResult:
     return {**values, **changes}  # type: ignore[typeddict-item]
 
 
-class FakeTrainer:
+class FakeTrainer(FakeWorker):
     """Answers at once by a formula; stops like a person with Ctrl-C after so many trials."""
 
     def __init__(self, stop_after: int | None = None, answer: Callable[[TrialJob], TrialResult] | None = None) -> None:
+        super().__init__(self._train)
         self.jobs: list[TrialJob] = []
         self._stop_after, self._answer = stop_after, answer or (lambda job: result(score(job)))
 
-    @contextmanager
-    def __call__(self) -> Iterator[Callable[[TrialJob], TrialResult]]:
-        yield self._train
-
-    def _train(self, job: TrialJob) -> TrialResult:
+    def _train(self, job: TrialJob) -> dict[str, Any]:
         if len(self.jobs) == self._stop_after:
             raise KeyboardInterrupt
         self.jobs.append(job)
-        return self._answer(job)
+        return dict(self._answer(job))
 
 
 def tried(trainer: FakeTrainer) -> list[tuple[str, float, float]]:
-    return [(job["model"], job["recipe"]["lr"], job["recipe"]["weight_decay"]) for job in trainer.jobs]
+    configs = [job["config"] for job in trainer.jobs]
+    return [(config["model"], config["recipe"]["lr"], config["recipe"]["weight_decay"]) for config in configs]
 
 
 def run(out: Path, trainer: FakeTrainer, **options: Any) -> int:
@@ -71,7 +69,7 @@ def run(out: Path, trainer: FakeTrainer, **options: Any) -> int:
     from benchmarks.tune.tune import tune
 
     values: dict[str, Any] = {"models": ("mlp", "cnn"), "trials": 6, "device": "cpu", "out": out, **options}
-    return tune(TuneConfig(**values), "python -m benchmarks.tune", new_trainer=trainer)
+    return tune(TuneConfig(**values), "python -m benchmarks.tune", new_worker=lambda: trainer)
 
 
 def outcome(out: Path) -> dict[str, Any]:
@@ -93,7 +91,9 @@ def test_every_model_has_the_same_number_of_trials_in_the_same_ranges(
         assert float(f"{lr:.2g}") == lr
     assert len(set(tried(trainer))) > 8
     found = outcome(tmp_path)
-    assert (found["train_s"], found["wall_s"]) == (24.0, 36.0)
+    assert found["train_s"] == 24.0
+    trials = [trial for entry in found["models"].values() for trial in entry["trials"]]
+    assert found["wall_s"] == pytest.approx(sum(trial["result"]["wall_s"] for trial in trials))
     assert found["models"]["cnn"]["train_s"] == 12.0 and len(found["models"]["cnn"]["trials"]) == 6
     assert found["recipe"]["optimizer"] == "muon" and "lr" not in found["recipe"]
     assert found["models"]["mlp"]["chosen"] == {"lr": 0.01, "weight_decay": 0.05}
@@ -111,7 +111,10 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
     assert len(outcome(tmp_path / "parts")["models"]["cnn"]["trials"]) == 2
     assert run(tmp_path / "parts", second) == 0
     assert tried(first) + tried(second) == tried(whole)
-    assert outcome(tmp_path / "parts")["models"] == outcome(tmp_path / "whole")["models"]
+    parts, at_once = (outcome(tmp_path / name)["models"] for name in ("parts", "whole"))
+    for entry in (*parts.values(), *at_once.values()):
+        assert entry.pop("wall_s") >= 0.0 and all(trial["result"].pop("wall_s") >= 0.0 for trial in entry["trials"])
+    assert parts == at_once
     again = FakeTrainer()
     assert run(tmp_path / "parts", again) == 0
     assert again.jobs == []
@@ -126,7 +129,9 @@ def test_a_search_that_was_stopped_goes_on_as_if_it_had_not_been(tmp_path: Path)
 def test_a_trial_that_diverges_counts_and_is_never_chosen(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     def answer(job: TrialJob) -> TrialResult:
         failed = result(None, status="diverged", error="DivergedError", val_loss=None, train_s=None)
-        return failed if job["recipe"]["lr"] == 0.01 or job["model"] == "cnn" else result(score(job))
+        return (
+            failed if job["config"]["recipe"]["lr"] == 0.01 or job["config"]["model"] == "cnn" else result(score(job))
+        )
 
     trainer = FakeTrainer(answer=answer)
     assert run(tmp_path, trainer) == 1
@@ -158,10 +163,16 @@ def test_equal_values_are_chosen_by_their_loss(tmp_path: Path) -> None:
 
 def real_job(*, model: str = "tutorial_mlp_256", plugins: tuple[Path, ...] = ()) -> TrialJob:
     return TrialJob(
-        model=model,
-        recipe=Recipe(budget=Budget("flops", 2e9), lr=1e-3).as_dict(),
+        config={
+            "model": model,
+            "model_options": {},
+            "recipe": Recipe(budget=Budget("flops", 2e9), lr=1e-3).as_dict(),
+            "precision": "fp32",
+            "engine": "eager",
+            "dataset": "fashion_mnist",
+            "num_val": 5000,
+        },
         device="cpu",
-        dataset="fashion_mnist",
         data_dir=None,
         plugins=[str(path) for path in plugins],
     )
@@ -171,19 +182,27 @@ def test_a_trial_is_judged_by_the_validation_images_alone() -> None:
     trainer = Trainer()
     dataset = load_dataset("fashion_mnist", progress=False)
     trainer.dataset = dataclasses.replace(dataset, test=None)  # type: ignore[arg-type]  # whatever reads it fails
-    found = trainer(real_job())
+    found = trainer(real_job(), print)
     assert 10 < found["val_top1_pct"] < 90 and found["train_s"] > 0
     assert found["precision"] and found["engine"]
 
 
 def test_a_real_process_trains_and_survives_what_goes_wrong(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    from benchmarks.tune.tune import trained, trial_worker
+
     plugin = tmp_path / "falls.py"
     plugin.write_text("import os\nos._exit(3)\n", encoding="utf-8")
-    with TrialProcess() as train:
-        good = train(real_job())
+    recipe = Recipe(budget=Budget("flops", 2e9))
+    with Slot(trial_worker) as slot:
+
+        def train(model: str = "tutorial_mlp_256", plugins: tuple[Path, ...] = ()) -> TrialResult:
+            return trained(slot, model, recipe, TuneConfig(device="cpu", plugin=plugins), 1e-3, 0.05)
+
+        good = train()
         assert good["status"] == "ok" and good["val_top1_pct"] is not None and good["wall_s"] > 0
-        unknown = train(real_job(model="no_such_net"))
+        unknown = train("no_such_net")
         assert unknown["status"] == "failed" and "no_such_net" in (unknown["error"] or "")
-        dead = train(real_job(plugins=(plugin,)))
+        dead = train(plugins=(plugin,))
         assert dead["status"] == "failed" and dead["val_top1_pct"] is None
-        assert train(real_job())["status"] == "ok"
+        assert train()["status"] == "ok"

@@ -18,10 +18,11 @@ from benchmarks.records.store import RecordStore
 from benchmarks.run import main
 from benchmarks.sweep.config import RunConfig
 from benchmarks.sweep.plan import make_plan
-from benchmarks.sweep.runner import WORKER
-from benchmarks.workers.client import Worker, WorkerDiedError
+from benchmarks.sweep.runner import WORKLOAD
+from benchmarks.workers.client import Worker, WorkerDiedError, serving
 from benchmarks.workers.server import environment
 from fmnist_zoo.checkpoint import load_checkpoint
+from fmnist_zoo.registry import load_plugin
 from tests.benchmarks.test_display_events import events_in
 
 PLUGIN = """
@@ -106,7 +107,7 @@ def job(tmp_path: Path, **changes: Any) -> Any:
 
 @pytest.fixture
 def worker() -> Iterator[Worker]:
-    process = Worker(1, command=WORKER)
+    process = Worker(1, command=serving(WORKLOAD))
     yield process
     process.close()
 
@@ -231,10 +232,12 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
     assert greedy.config["recipe"]["batch_size"] == 1000 and greedy.throughput is not None
     assert greedy.throughput["train_batch_size"] == 500
     assert good.weights is not None and good.metrics is not None
+    load_plugin(plugin)  # which nothing else has done in this process
     checkpoint = load_checkpoint(machine / good.weights)
     assert checkpoint.config["model"] == "moody" and len(checkpoint.config["class_names"]) == 10
     events = events_in(capfd.readouterr().out)
-    assert events[0]["num_runs"] == 9 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
+    assert (events[0]["event"], events[1]["event"]) == ("note", "sweep_started")  # the model was tried before
+    assert events[1]["num_runs"] == 9 and events[-1]["num_runs_ok"] == 3 and events[-1]["exit_code"] == 1
     told = [event for event in events if event.get("seed") == 8]
     assert [event.get("phase", event["event"]) for event in told] == [
         *("run_started", "starting", "choosing", "training", "epoch", "testing", "measuring", "run_finished"),
@@ -261,7 +264,7 @@ def test_events_are_one_json_object_a_line() -> None:
     import subprocess
 
     result = subprocess.run(
-        [sys.executable, "-m", "benchmarks.sweep.worker"],
+        serving(WORKLOAD),
         input="",
         capture_output=True,
         text=True,

@@ -2,10 +2,10 @@
 
     sweep_started  run_started  phase  steps  epoch  run_finished  note  sweep_finished
 
-A sweep that begins says `sweep_started` first and `sweep_finished` last, also after Ctrl-C; each run says `run_started`
-and `run_finished`, and in between its phases, its epochs, and about once a second how far it is within one. Comparisons
-of arms come after the runs, as notes. Errors and what libraries print go to standard error. Bad options end the command
-before any event, with exit code 2.
+Models are tried first, each with a note; then a sweep says `sweep_started`, and `sweep_finished` last, also after
+Ctrl-C; each run says `run_started` and `run_finished`, and in between its phases, its epochs, and about once a second
+how far it is within one. Comparisons of arms come after the runs, as notes. Errors and what libraries print go to
+standard error. Bad options end the command without `sweep_started`, with exit code 2.
 
 The types below are the schema: an event has exactly these fields. Names carry units, times are UTC, and what isn't
 known is null. `schema_version` changes when a field is renamed, removed, or means something else; a field or an event

@@ -14,7 +14,7 @@ from rich.text import Text
 
 from benchmarks.sweep.display.base import Display, RunView, SweepPlan
 from benchmarks.sweep.display.lines import QuietDisplay, print_ending, steps_words
-from fmnist_zoo.cli.output import SteadyConsole, duration, figure, shortened, visible
+from fmnist_zoo.cli.output import SteadyConsole, duration, figure, print_lines, shortened, visible
 
 STYLES = {"ok": "green", "waiting": "dim", "stopped": "dim"} | dict.fromkeys(
     ("oom", "timeout", "diverged", "failed"), "bold red"
@@ -67,6 +67,8 @@ class LiveDisplay(QuietDisplay):
         super().show(event)
         if event["event"] in ("run_started", "note"):
             self._note = event.get("text", "")
+        if event["event"] == "note" and not self.plan.runs:  # models are being tried
+            print_lines(self._console, event["text"])
         waits = event["event"] == "steps" and self._live.auto_refresh  # for the next second: drawing takes its time
         if self._live.is_started and not waits:
             self._live.is_still = False

@@ -184,7 +184,10 @@ def load_plugins(plugins: Collection[str]) -> None:
 
 
 def load_models(
-    *, installed: Collection[str] | None = None, leave_out: Collection[str] = (), say: Callable[[str], object] = len
+    *,
+    installed: Collection[str] | None = None,
+    leave_out: Collection[str] = (),
+    say: Callable[[str], None] = lambda name: None,
 ) -> None:
     """Import every module of fmnist_zoo.models, then the installed plug-ins: importing is what registers.
 

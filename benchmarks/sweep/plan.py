@@ -16,13 +16,13 @@ from benchmarks.sweep.config import PRESETS, Measures, RunConfig
 from benchmarks.sweep.display import Display
 from benchmarks.workers.client import Serving
 from benchmarks.workers.slot import InProcess, Slots
+from fmnist_zoo.registry import PLUGIN_GROUP
 
 LIMIT_S = 300.0
 """For a model to be built and tried, unless --timeout says another: on a busy machine the largest of timm's take a
 while."""
 WORKLOAD = "benchmarks.sweep.trial:Trials"
 """What a worker does for a plan."""
-PLUGIN_GROUP = "fmnist_zoo.models"
 
 
 class Failure(TypedDict):
@@ -229,7 +229,7 @@ class Planner(ExitStack):
         found = self._workers[home].run(job, on_event, timeout_s=self._limit_s)
         if "refused" in found:
             raise ValueError(found["refused"])
-        if found["status"] != "ok" and home:
+        if found["status"] != "ok":
             self._workers[home].clear()
         return found
 

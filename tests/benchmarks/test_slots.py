@@ -1,6 +1,7 @@
 """The protocol of all workers: failures are answers, what a job leaves changed is told, and who waits takes nothing."""
 
 import os
+import signal
 import sys
 import time
 import types
@@ -151,6 +152,17 @@ def test_a_death_is_a_result_like_others_or_an_error_where_one_is_wanted() -> No
         made[-1].alive = False
         assert slot.run({})["restarted"] == "had ended while it waited" and len(made) == 3
         assert slot.run({})["restarted"] is None
+
+
+def test_a_worker_that_is_killed_while_it_waits_costs_no_job() -> None:
+    with Slot(executing) as slot:
+        at_first = slot.run(job("found['pid'] = os.getpid()"))
+        slot.park()
+        os.kill(at_first["pid"], signal.SIGKILL)
+        psutil.wait_procs([psutil.Process(at_first["pid"])], 10)
+        found = slot.run(job("found['pid'] = os.getpid()"))
+    assert found["status"] == "ok" and found["pid"] != at_first["pid"]
+    assert found["restarted"] == "had ended while it waited" and found["import_s"] > 0.0
 
 
 def test_a_worker_that_can_not_even_be_parked_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:

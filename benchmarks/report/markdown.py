@@ -1,8 +1,8 @@
-"""The page of one machine: its tables, what went wrong, and where the numbers come from."""
+"""The pages of one machine: its tables, what went wrong, where the numbers come from, and a page for each detail."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from benchmarks.records.arms import ArmsRecord
@@ -12,17 +12,21 @@ from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.records.tuning import Search
 from benchmarks.report import noise
 from benchmarks.report.arms import arms_section, failures
+from benchmarks.report.details import section_details
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.pictures import Pictures, images
 from benchmarks.report.provenance import hardware_text, headline, provenance
 from benchmarks.report.rows import Row
-from benchmarks.report.section import section_text
-from benchmarks.report.text import escape, shorten
-from benchmarks.report.tuning import tuning_text
+from benchmarks.report.section import conditions_text, section_text
+from benchmarks.report.text import contents, escape, part, shorten
+from benchmarks.report.tuning import trials_text, tuning_text
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
+PAGE = "README.md"
+TRIALS = "trials.md"
+PUBLISHED = "published-elsewhere.md"
 NOT_DRAWN = (
     "Figures are drawn when a sweep has ended, or by `python -m benchmarks.report` with the folder of the results."
 )
@@ -45,14 +49,14 @@ class Material:
     pictures: Pictures | None = field(default_factory=Pictures)
 
 
-def machine_page(
+def machine_pages(
     parts: Sequence[SectionFrames],
     records: Sequence[RunRecord],
     problems: Sequence[Problem],
     findings: PageFindings,
     material: Material,
-) -> str:
-    """The README of a machine's folder, as markdown.
+) -> dict[str, str]:
+    """The README of a machine's folder and the pages that it links to, as markdown by file name.
 
     Args:
         parts: the frames of each section of `records`.
@@ -65,25 +69,34 @@ def machine_page(
     counted = [record for row in rows for record in row.records]
     hardware = max(records, key=lambda record: record.started_at).environment["hardware"]
     failed = failures(material.comparisons, records)
-    blocks = [
-        MARK,
-        f"# Results on {escape(hardware_text(hardware))}",
-        headline(counted),
-        *([NOT_DRAWN] if material.pictures is None else []),
-        *(_section(part, findings, failed, material) for part in parts),
-        *_arms_parts(records, material),
-        *findings.blocks,
-        *tuning_text(material.searches),
+    pages, blocks = dict[str, str](), list[str]()
+    for frames in parts:
+        at = frames.section.conditions
+        found = findings.by_section[at]
+        pictures = material.pictures.by_section.get(at, ()) if material.pictures else ()
+        blocks.append(section_text(frames, found, failed, pictures, selfcheck=material.selfcheck))
+        pages[f"{at.file_name}.md"] = _page(
+            conditions_text(at), section_details(frames, found, failed, pictures), up=True
+        )
+    blocks += [*findings.by_budget, *_arms_parts(records, material), *tuning_text(material.searches, TRIALS)]
+    if material.searches:
+        pages[TRIALS] = _page("All trials of the search", trials_text(material.searches), up=True)
+    if findings.published:
+        blocks.append(f"## What others published\n\n[Beside what was measured here]({PUBLISHED}).")
+        pages[PUBLISHED] = _page("What others published", findings.published, up=True)
+    blocks += [
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
     ]
-    return "\n\n".join(blocks) + "\n"
+    head = [headline(counted), *([NOT_DRAWN] if material.pictures is None else [])]
+    return {PAGE: _page(f"Results on {escape(hardware_text(hardware))}", blocks, head), **pages}
 
 
-def _section(part: SectionFrames, findings: PageFindings, failed: Mapping[str, str], material: Material) -> str:
-    at = part.section.conditions
-    pictures = material.pictures.by_section.get(at, ()) if material.pictures else ()
-    return section_text(part, findings.by_section[at], failed, pictures, selfcheck=material.selfcheck)
+def _page(title: str, blocks: Sequence[str], head: Sequence[str] = (), *, up: bool = False) -> str:
+    """A page with its title, a way back to the machine's where it isn't that, and a list of its parts."""
+    back = [f"[Back to the results]({PAGE})"] if up else []
+    listed = contents(blocks)
+    return "\n\n".join([MARK, f"# {title}", *back, *head, *([listed] if listed else []), *blocks]) + "\n"
 
 
 def _arms_parts(records: Sequence[RunRecord], material: Material) -> list[str]:
@@ -98,7 +111,7 @@ def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
     """Runs that did not end well, and files that are no records; nothing where there are none."""
     lines = [_failure(row, record) for row in rows for record in row.failed]
     lines += [f"- File {escape(problem.name)} was skipped: {escape(shorten(problem.reason))}" for problem in problems]
-    return ["## Problems", "\n".join(lines)] if lines else []
+    return [part("Problems", "\n".join(lines))] if lines else []
 
 
 def _failure(row: Row, record: RunRecord) -> str:

@@ -10,9 +10,12 @@ from statistics import fmean
 from benchmarks.records.record import RunRecord, difference, record_parts
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config
+from benchmarks.report.text import file_name
 
 TRACKS = ("equal", "best", "published")
 BUDGETS = ("epochs", "seconds", "flops")
+USUAL_IMAGES = 60_000
+"""Of training and validation together: most sections have them all, and their files' names don't say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +31,13 @@ class Conditions:
     budget: str | None
     num_train: int
     num_val: int
+
+    @property
+    def file_name(self) -> str:
+        """How the names of the section's files begin: `equal-epochs-5-55000`, with more where that doesn't say all."""
+        dataset = "" if self.dataset == "fashion_mnist" else self.dataset
+        text = "-".join(filter(None, (dataset, self.track, self.budget, str(self.num_train)))).replace(":", "-")
+        return file_name(text, None if self.num_train + self.num_val == USUAL_IMAGES else repr(self))
 
 
 @dataclass(frozen=True, slots=True)

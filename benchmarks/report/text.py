@@ -58,6 +58,11 @@ def code_block(lines: Sequence[str]) -> str:
     return f"{fence}text\n{text}\n{fence}"
 
 
+def details(summary: str, content: str) -> str:
+    """A part that opens on a click; the blank lines make GitHub read markdown inside it."""
+    return f"<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
+
+
 def part(title: str, *blocks: str) -> str:
     """A part of a page below a heading of its own."""
     return "\n\n".join([f"## {title}", *blocks])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import importlib.metadata
 import inspect
 import io
@@ -20,6 +19,7 @@ import tyro
 from tyro.constructors import ConstructorRegistry, StructConstructorSpec, StructFieldSpec, StructTypeInfo
 
 from fmnist_zoo import __version__
+from fmnist_zoo.cli.output import say
 
 T = TypeVar("T")
 
@@ -106,13 +106,17 @@ def _help(module: str, examples: Sequence[str]) -> Generator[None, None, None]:
         with contextlib.redirect_stdout(text):
             yield
     finally:
-        lines = "\n".join(map(str.rstrip, text.getvalue().splitlines()))
-        for line in lines.replace("\n\n  -", "\n  -").splitlines():  # a text that fills its column leaves a blank line
-            indent = "    " if line.startswith("usage:") else ""
-            fill = functools.partial(textwrap.fill, width=HELP_WIDTH, subsequent_indent=indent, break_on_hyphens=False)
-            print(line if line.startswith(" ") else fill(line))
-        print("\nexamples:", *(f"  python -m {module} {example}".rstrip() for example in examples), sep="\n")
-        print("\n--version shows versions; --tyro-write-completion SHELL FILE, completion.")
+        whole = "\n".join(map(str.rstrip, text.getvalue().splitlines()))
+        whole = whole.replace("\n\n  -", "\n  -")  # a text that fills its column leaves a blank line
+        lines = [line if line.startswith(" ") else _wrapped(line) for line in whole.splitlines()]
+        shown = [f"  python -m {module} {example}".rstrip() for example in examples]
+        last = "--version shows versions; --tyro-write-completion SHELL FILE, completion."
+        say("\n".join([*lines, "", "examples:", *shown, "", last]))
+
+
+def _wrapped(line: str) -> str:
+    indent = "    " if line.startswith("usage:") else ""
+    return textwrap.fill(line, HELP_WIDTH, subsequent_indent=indent, break_on_hyphens=False)
 
 
 class _Group(dict[str, Any]):

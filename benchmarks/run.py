@@ -1,8 +1,4 @@
-"""`python -m benchmarks.run`: train, measure, and write the tables.
-
-Exit code: 0 when every run is ok, 1 when one is not or results can't be written, 2 for wrong arguments, 130 after
-Ctrl-C or a signal to end. The first Ctrl-C lets the run at hand finish, the second ends it at once.
-"""
+"""`python -m benchmarks.run`: train, measure, and write the tables."""
 
 from __future__ import annotations
 
@@ -13,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.sweep.config import RunConfig
+from benchmarks.sweep.config import HELP_GROUPS, RunConfig
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
@@ -22,9 +18,18 @@ if TYPE_CHECKING:
     from benchmarks.sweep.plan import Plan
 
 
+EXAMPLES = (
+    "--models all --dry-run",
+    "--models cnn timm/resnet18 --seeds 3",
+    "--models mlp --optimizer sgd adam --lr 1e-2 1e-3",
+    "--models cnn --precision fp32 bf16",
+    "--models all --budget seconds:30 --resume",
+)
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parsed = parse(RunConfig, arguments, "benchmarks.run")
+    parsed = parse(RunConfig, arguments, "benchmarks.run", examples=EXAMPLES, groups=HELP_GROUPS)
     options = parsed.options
     # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
     from fmnist_zoo.data import DataError

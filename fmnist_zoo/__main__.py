@@ -12,11 +12,20 @@ from fmnist_zoo.cli.config import Command, DataConfig, DescribeConfig, ListConfi
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import parse
 
+EXAMPLES = {
+    "list": ("list", "list 'lstm*' timm/resnet18 --results results"),
+    "describe": ("describe cnn", "describe mlp --set mlp.hidden=64-32 --weights"),
+    "data": ("data", "data --dataset kmnist --figures kmnist"),
+    "predict": ("predict --model 'results/*/weights/*cnn*' shoe.jpg", "predict --model WEIGHTS --test-split --json"),
+}
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     about = "Architectures for Fashion-MNIST: list and describe models, look at a dataset, classify pictures."
-    options = parse(Command, arguments, "fmnist_zoo", description=about).options
+    arguments = sys.argv[1:] if arguments is None else arguments
+    examples = EXAMPLES.get(arguments[0] if arguments else "", [lines[0] for lines in EXAMPLES.values()])
+    options = parse(Command, arguments, "fmnist_zoo", description=about, examples=examples).options
     # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
     from fmnist_zoo.data import DataError
 

@@ -12,7 +12,8 @@ from collections.abc import Mapping
 import grimp
 
 LAYERS = (
-    ("stats", "fmnist_zoo"),
+    ("fmnist_zoo",),
+    ("stats",),
     ("records",),
     ("measure", "report"),
     ("workers", "compare"),

@@ -33,12 +33,6 @@ def test_importing_the_package_loads_no_torch() -> None:
     assert result.stdout.strip() == "False"
 
 
-@pytest.mark.parametrize("module", ["benchmarks.run", "benchmarks.reproduce", "benchmarks.report", "benchmarks.peers"])
-def test_every_command_explains_itself(module: str) -> None:
-    result = run("-m", module, "--help")
-    assert result.returncode == 0 and "usage" in result.stdout
-
-
 @pytest.mark.parametrize(
     ("arguments", "hint"),
     [

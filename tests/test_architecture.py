@@ -20,17 +20,6 @@ MODULES = {
     for package in PACKAGES
     for path in sorted((ROOT / package).rglob("*.py"))
 }
-COMMANDS = (
-    "benchmarks.run",
-    "benchmarks.report",
-    "benchmarks.reproduce",
-    "benchmarks.peers",
-    "benchmarks.selfcheck",
-    "benchmarks.compare",
-    "benchmarks.tune",
-    "benchmarks.mistakes",
-    "benchmarks.determinism",
-)
 CLOCK_CALLS = {"now", "utcnow", "today", "time_ns", "perf_counter", "perf_counter_ns", "monotonic", "monotonic_ns"}
 
 
@@ -80,14 +69,6 @@ def loaded_with(module: str) -> set[str]:
     return seen
 
 
-def loaded_by_running(*arguments: str) -> set[str]:
-    """Modules that a real `python -m ...` loads."""
-    command = [sys.executable, "-X", "importtime", "-m", *arguments]
-    result = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-    assert result.returncode == 0, result.stderr[-500:]
-    return set(re.findall(r"^import time:\s+\d+ \|\s+\d+ \|\s+(\S+)$", result.stderr, re.MULTILINE))
-
-
 A_RUN = """
 import sys
 import benchmarks.run, benchmarks.sweep.runner, benchmarks.sweep.training_run
@@ -133,20 +114,6 @@ def test_few_modules_take_part_in_a_run() -> None:
     loaded = {name for name in MODULES if name in result.stdout.split() and MODULES[name].name != "__init__.py"}
     assert {"benchmarks.workers.server", "fmnist_zoo.training.fit", "fmnist_zoo.models.mlp"} <= loaded
     assert len(loaded) <= 85, sorted(loaded)
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_help_is_given_without_torch(command: str) -> None:
-    loaded = loaded_by_running(command, "--help")
-    assert any(within(name, "benchmarks") for name in loaded)
-    assert not {name for name in loaded if within(name, "torch") or within(name, "timm")}
-
-
-@pytest.mark.parametrize("command", [(), ("list",), ("describe",), ("data",), ("predict",)])
-def test_help_of_the_library_is_given_without_torch(command: tuple[str, ...]) -> None:
-    loaded = loaded_by_running("fmnist_zoo", *command, "--help")
-    assert "fmnist_zoo.cli.config" in loaded
-    assert not {name for name in loaded if within(name, "torch") or within(name, "timm") or within(name, "matplotlib")}
 
 
 def test_command_lines_are_read_in_one_place() -> None:

@@ -141,7 +141,9 @@ def test_the_weights_of_a_trained_model_are_its_own(capsys: pytest.CaptureFixtur
     assert fresh == run(capsys, "describe", "mlp", "--weights")[1]  # seed 0
 
 
-@pytest.mark.parametrize("command", [("fmnist_zoo", "list"), ("benchmarks.run", "--list")], ids=" ".join)
+@pytest.mark.parametrize(
+    "command", [("fmnist_zoo", "list"), ("benchmarks.run", "--list"), ("benchmarks.run", "--help")], ids=" ".join
+)
 def test_a_reader_who_has_seen_enough_is_no_error(command: tuple[str, ...]) -> None:
     reading, writing = os.pipe()
     os.close(reading)  # as `head` does, only sooner

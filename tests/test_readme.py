@@ -1,13 +1,19 @@
 """What the documents say can be done."""
 
 import csv
+import json
 import re
+import tomllib
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
+DOCUMENTS = (
+    *("README.md", "CONTRIBUTING.md", "CHANGELOG.md"),
+    *(f"docs/{page.name}" for page in sorted((ROOT / "docs").glob("*.md"))),
+    *(str(page.relative_to(ROOT)) for page in sorted((ROOT / "results").glob("**/*.md"))),
+)
 
 
 def code_lines(document: str) -> list[str]:
@@ -28,11 +34,58 @@ def test_the_main_job_is_one_line_that_starts_from_nothing_but_python() -> None:
     assert any(line.startswith("python3 -m venv .venv && .venv/bin/pip install ") for line in lines)
 
 
+def anchors(text: str) -> set[str]:
+    """What a heading of a page can be linked by, as GitHub makes it."""
+    headings = re.findall(r"^#+ (.+)$", text, re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_to_files_of_the_repository(document: str) -> None:
-    text = (ROOT / document).read_text(encoding="utf-8")
-    targets = re.findall(r"\]\((?!https?:|mailto:|#)([^)#\s]+)", text)
-    assert [target for target in targets if not (ROOT / target).exists()] == []
+def test_links_lead_to_files_and_headings_of_the_repository(document: str) -> None:
+    page = ROOT / document
+    for file, anchor in re.findall(r"\]\((?!https?:|mailto:)([^)#\s]*)#?([^)\s]*)\)", page.read_text(encoding="utf-8")):
+        target = page.parent / file if file else page
+        assert target.exists(), file
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), f"{file}#{anchor}"
+
+
+def test_every_page_of_the_documentation_is_in_its_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text(encoding="utf-8")
+    assert [
+        name for name in DOCUMENTS if name.startswith("docs/") and f"]({name.removeprefix('docs/')})" not in index
+    ] == ["docs/README.md"]
+
+
+def test_the_readme_is_short_and_begins_with_the_results_and_the_two_commands() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert len(text.splitlines()) <= 120
+    assert [line.partition(" &&")[0] for line in code_lines("README.md")][:2] == ["python3 -m venv .venv"] * 2
+    assert text.index("<!-- headline") < text.index("python3 -m venv") < text.index("## What you can ask it")
+    assert text.count("![") == 1
+    questions = text.partition("## What you can ask it")[2].partition("\n## ")[0]
+    assert 5 < sum(line.startswith("| ") for line in questions.splitlines()) - 1 <= 15
+
+
+def test_no_sentence_of_the_readme_has_more_than_three_figures() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    prose = re.sub(r"```.*?```|^\|.*?$|\]\([^)]*\)", "", text, flags=re.MULTILINE | re.DOTALL)
+    sentences = re.split(r"[.?!]\s|\n\n|\n- ", prose)
+    crowded = {
+        sentence: figures for sentence in sentences if len(figures := re.findall(r"(?<![\w.,-])\d", sentence)) > 3
+    }
+    assert crowded == {}
+
+
+def test_the_readme_names_the_versions_and_the_licence_of_the_package() -> None:
+    line = (ROOT / "README.md").read_text(encoding="utf-8").splitlines()[2]
+    package = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    versions = re.findall(r"Python :: (3\.\d+)", "\n".join(package["classifiers"]))
+    torch = next(needed for needed in package["dependencies"] if needed.startswith("torch>="))
+    assert (
+        f"Python {versions[0]} to {versions[-1]}" in line
+        and f"PyTorch {torch.removeprefix('torch>=')} or later" in line
+    )
+    assert f"[{package['license']}](LICENSE)" in line
 
 
 def headline() -> list[list[str]]:
@@ -68,7 +121,7 @@ def test_the_headline_is_what_was_measured() -> None:
 
 
 def test_the_seconds_are_what_was_measured() -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8")
     table = re.search(r"<!-- seconds: (\S+) -->\n(.*?)\n\n", text, re.DOTALL)
     assert table is not None
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2].splitlines()[2:]]
@@ -85,3 +138,18 @@ def test_the_seconds_are_what_was_measured() -> None:
         half = (float(row["test_top1_high_pct"]) - float(row["test_top1_low_pct"])) / 2
         assert top1 == f"{float(row['test_top1_pct']):.2f} ± {half:.2f}" and row["num_seeds"] == "3"
         assert train_img_per_s == f"{float(speed[row['config_key']]):,.0f}"
+
+
+def test_the_other_frameworks_speeds_are_what_was_measured() -> None:
+    """Both tables beside other frameworks: speed in steady state, and the seconds of all epochs with compilation."""
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8").partition("## Beside other frameworks")[2]
+    rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \|$", text.partition("\n## ")[0], re.MULTILINE)
+    peers = json.loads((ROOT / "results" / "amd-epyc-2-cores-unrecorded" / "peers.json").read_text(encoding="utf-8"))
+    small, large = (comparison["arms"] for comparison in peers["comparisons"])
+    order = ("tutorial", "lightning", "keras", "jax", "torch")
+    ratios = [[f"{arms[name]['speed_ratio']['median']:.1f}" for arms in (small, large)] for name in order]
+    seconds = [
+        [f"{sum(arms[name]['epoch_s']):.1f}" for arms in (small, large)]
+        for name in (*order, "fmnist_zoo_fp32", "fmnist_zoo")
+    ]
+    assert [list(figures) for _, *figures in rows] == ratios + seconds

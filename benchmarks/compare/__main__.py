@@ -1,9 +1,4 @@
-"""`python -m benchmarks.compare OLD NEW`: has anything become worse?
-
-For one hardware and one set of configurations, whatever the software: its differences are what the comparison is of.
-Exit code: 0 where nothing regressed, 1 where something did, 2 where the two can't be compared or the arguments are
-wrong.
-"""
+"""`python -m benchmarks.compare OLD NEW`: has anything become worse?"""
 
 from __future__ import annotations
 
@@ -16,6 +11,8 @@ import tyro
 from fmnist_zoo.cli.output import say
 from fmnist_zoo.cli.parse import parse
 
+EXAMPLES = ("old/results results", "old new --fail-on accuracy=0.5,throughput=10%")
+
 
 def compare(
     old: tyro.conf.Positional[Path],
@@ -25,13 +22,17 @@ def compare(
     fail_on: str = "accuracy=0.3,throughput=5%",
     allow: tuple[Literal["hardware", "configs"], ...] = (),
 ) -> int:
-    """Compare two sets of records, and print a summary in markdown.
+    """Compare two sets of results and print a summary in markdown: has anything regressed?
+
+    Both must have the same hardware and configurations; software may differ.
+
+    Exit code: 0 if nothing regressed, 1 if something did, 2 for wrong arguments or if the two can't be compared.
 
     Args:
-        old: results folder, or one machine's, that is held to be right.
-        new: the one in question.
-        fail_on: losses that are too much: points of test top-1, and percent of images per second.
-        allow: compare though hardware or configs differ; rows are then matched by configuration, or by label.
+        old: Reference: a results folder, or that of one machine.
+        new: Results to check against it.
+        fail_on: Largest acceptable losses: points of test top-1, and percent of images per second.
+        allow: Compare although hardware or configs differ, matching rows by configuration or by label.
 
     Returns:
         The exit code: 0, 1 (regressed) or 2 (not comparable).
@@ -57,4 +58,4 @@ def compare(
 
 
 if __name__ == "__main__":
-    sys.exit(parse(compare, None, "benchmarks.compare", description=__doc__).options)
+    sys.exit(parse(compare, None, "benchmarks.compare", examples=EXAMPLES).options)

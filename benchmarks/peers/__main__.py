@@ -36,10 +36,12 @@ FRAMEWORKS = ("torch", "torchvision", "lightning", "keras", "jax", "jaxlib")
 VARIABLES = ("GLIBC_", "JAX_", "KERAS_", "MALLOC_", "MKL_", "OMP_", "XLA_")
 """How the environment variables begin that may decide how fast an arm is, and are written down."""
 
+EXAMPLES = ("", "--arms jax fmnist_zoo --batch-size 64")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code: 0, 1 when an arm died, 2 for what can't be carried out."""
-    options = parse(PeersConfig, arguments, "benchmarks.peers", description=__doc__).options
+    options = parse(PeersConfig, arguments, "benchmarks.peers", examples=EXAMPLES).options
     from fmnist_zoo.data import DataError
 
     try:

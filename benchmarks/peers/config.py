@@ -11,24 +11,29 @@ from benchmarks.peers.arms import ArmName
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PeersConfig:
-    """Train 784-128-64-10 on 55,000 images in several frameworks and by this suite, an epoch of each in turn."""
+    """Train the same net (784-128-64-10) in other frameworks and in this suite, an epoch of each in turn.
+
+    Each arm has a process of its own. Needs the extra `peers` (JAX, Keras, Lightning).
+
+    Exit code: 0, 1 if an arm died, 2 for wrong arguments.
+    """
 
     arms: tuple[ArmName, ...] = get_args(ArmName)
-    """Which; one whose framework isn't installed gets a row that says so."""
+    """Arms to train; one whose framework isn't installed gets a row that says so."""
     epochs: int = 10
-    """The first one is reported apart."""
+    """Epochs of each arm; the first is reported separately."""
     batch_size: tuple[int, ...] = (64, 512)
-    """A table each."""
+    """Images per step; each value gets a table."""
     target: float = 87.0
-    """Validation top-1, in percent, to which the time is given."""
+    """Validation top-1 in percent for the time to accuracy."""
     num_workers: int = 2
-    """Processes of the DataLoader, in the arms that have one."""
+    """Processes of the DataLoader, for arms that have one."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps; JAX takes its default device unless this is cpu."""
     data_dir: Path | None = None
-    """Folder with the four idx files. Default: FMNIST_ZOO_DATA, else found or downloaded."""
+    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
     out: Path = Path("results")
-    """The figures go to peers.json and peers.md in this machine's folder."""
+    """Results folder; peers.json and peers.md go to this machine's folder."""
 
 
 def check(options: PeersConfig, num_train: int) -> None:

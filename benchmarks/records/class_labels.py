@@ -17,11 +17,15 @@ from fmnist_zoo.files import WriteError
 
 
 def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | None = None) -> int:
-    """Add the test labels that the records of a folder need and don't have.
+    """Add missing test labels to a results folder, so that reports can judge predictions without the dataset.
+
+    Runs save them by themselves; only results of early versions lack them.
+
+    Exit code: 0, or 2 if a dataset can't be found or isn't the one of the records.
 
     Args:
-        directory: a results folder, or the folder of one machine in it.
-        data_dir: folder with the dataset's files. Default: found or downloaded.
+        directory: Results folder, or the folder of one machine.
+        data_dir: Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded.
 
     Returns:
         The exit code: 0, or 2 where a dataset can't be had or isn't the one of the records.
@@ -51,4 +55,4 @@ def add_labels(directory: tyro.conf.Positional[Path], /, *, data_dir: Path | Non
 
 
 if __name__ == "__main__":
-    sys.exit(parse(add_labels, None, "benchmarks.labels", description=__doc__).options)
+    sys.exit(parse(add_labels, None, "benchmarks.labels", examples=("results",)).options)

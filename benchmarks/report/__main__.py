@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from benchmarks.report.files import Found
 
 
+EXAMPLES = ("results", "results --pair cnn unet_encoder", "results --html")
+
+
 def report(
     directory: tyro.conf.Positional[Path],
     /,
@@ -28,14 +31,16 @@ def report(
     figures: bool = True,
     html: bool = False,
 ) -> int:
-    """Make README.md, CSV files and figures again from the records, byte for byte.
+    """Make pages, CSV files and figures again from the records, byte for byte.
+
+    Exit code: 0, or 2 for wrong arguments or if there is nothing to report.
 
     Args:
-        directory: a results folder, or the folder of one machine in it.
-        pair: two rows or models: say which is better and how sure that is, and write nothing.
-        pair_figure: with --pair, a file (.svg or .png) for the difference of their confusion matrices.
-        figures: draw the figures of each page, too, which takes longer than all tables.
-        html: write index.html alone, a page to explore that works from disk; needs Plotly (the extra `html`).
+        directory: Results folder, or the folder of one machine.
+        pair: Compare two rows or models: which one is better, and how certain that is. Writes nothing else.
+        pair_figure: With --pair: draw the difference of their confusion matrices into this file (.svg or .png).
+        figures: Skip figures, which take longer than all tables.
+        html: Write only index.html, a page to explore in a browser that works offline. Needs the extra `html`.
 
     Returns:
         The exit code: 0, or 2 where there is nothing to make a report of.
@@ -83,4 +88,4 @@ def _write_html(directory: Path) -> Found:
 
 
 if __name__ == "__main__":
-    sys.exit(parse(report, None, "benchmarks.report", description=__doc__).options)
+    sys.exit(parse(report, None, "benchmarks.report", examples=EXAMPLES).options)

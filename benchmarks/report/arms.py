@@ -13,7 +13,7 @@ from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.report.cells import Frame, by_variant
-from benchmarks.report.text import MISSING, escape, number, significant, table
+from benchmarks.report.text import MISSING, escape, number, protocol, significant, table
 from benchmarks.stats.intervals import mean_t_interval, paired_ratio
 
 MARGIN_PCT = 0.3
@@ -24,14 +24,9 @@ TOST_LEVEL = 0.90
 Schuirmann (1987), A comparison of the two one-sided tests procedure, J. Pharmacokinetics and Biopharmaceutics
 15:657-680."""
 CAPTION = (
-    "Arms of one model were timed in turn in one process, {rounds} rounds; speed-ups are medians of the rounds' "
-    "ratios over fp32 eager, in brackets their 95% interval. Memory: the highest over an arm's own runs, each in a "
-    "process of its own, and its ratio to fp32 eager's. First step: compiling, capturing and warm-up in a new "
-    "process, with an empty and with a filled compiler cache. Break-even: epochs after which that has paid, against "
-    "eager in the same precision. Errors: RMS of one training step's logits and gradients relative to an fp64 "
-    "reference on the same weights and batch. Top-1: difference of test accuracy from fp32 eager in runs with the "
-    "same seeds, points, with the 90% interval; equivalent where that lies within ±0.3 (TOST at "
-    "5%), different where it lies outside, else open: more seeds would tell."
+    "Arms of a model took turns in one process for {rounds} rounds; speed-up, memory ratio and top-1 difference are "
+    "relative to fp32 eager, errors to fp64. Top-1 is equivalent if the 90% interval lies within ±0.3 points, "
+    f"different if it lies outside, else open: more seeds would decide. {protocol('measuring.md#precision-and-engine')}"
 )
 
 
@@ -108,12 +103,12 @@ def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]
     """
     frame = arms_frame(comparisons, records)
     rounds = sorted({len(arm["samples_step_ms"]) for record in comparisons for arm in record.arms if not arm["error"]})
-    parts = [f"## Precision and engine{on}"]
+    caption = CAPTION.format(rounds=" or ".join(map(str, rounds)) or "no")
+    parts = [f"## Precision and engine{on}", caption]
     for label, rows in by_variant(frame).items():
         parts += [f"### {escape(label)}", _table(rows)]
         parts += _notes(rows)
-    caption = CAPTION.format(rounds=" or ".join(map(str, rounds)) or "no")
-    return "\n\n".join([*parts, f"{caption} {floor}"])
+    return "\n\n".join([*parts, floor])
 
 
 def failures(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> dict[str, str]:

@@ -51,8 +51,8 @@ def budgets_text(sections: Sequence[Section], letters: Mapping[Conditions, Mappi
     if not parts:
         return []
     caption = (
-        "The rank of each row among those that every budget has, its mean test top-1 in percent, and its letters in "
-        "the table of that budget: an order among rows that share one is no finding."
+        "Rank among the rows that every budget has, mean test top-1 in percent, and letters in that budget's table. "
+        "Rows with a common letter are not significantly different."
     )
     return ["## The ranking by budget", caption, *parts]
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from benchmarks.records import selfcheck
@@ -17,7 +19,7 @@ from benchmarks.report.arms import arms_frame, by_machine, latest
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings, page_findings
 from benchmarks.report.frames import SectionFrames, csv, section_frames
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import MARK, Material, machine_page
+from benchmarks.report.markdown import MARK, PAGE, Material, machine_pages
 from benchmarks.report.pictures import Pictures
 from benchmarks.report.provenance import CSV_FILES
 from benchmarks.report.rows import Section, sections
@@ -176,7 +178,8 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem], *, figures: bool) -> None:
-    check_page(folder / "README.md")  # first: it says which figures of an earlier report may go
+    check_page(folder / PAGE)  # first: it says which files of an earlier report may go
+    before = _last_pages(folder)
     shown = sections(records)
     counted = [record for section in shown for row in section.rows for record in row.records]
     findings = page_findings(shown, read_answers(RecordStore(folder), counted))
@@ -193,17 +196,39 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
     searches, unread = read_searches(folder)
     problems = [*problems, *faults, *([fault] if fault else []), *unread]
     drawn = [part for part in parts if not part.section.is_past]
-    pictures = _write_figures(folder, drawn, findings, arms.get(shown[0].machine, ())) if figures else None
+    with_arms = arms.get(shown[0].machine, ())
+    pictures = _write_figures(folder, drawn, findings, with_arms, before.values()) if figures else None
     material = Material(comparisons=comparisons, selfcheck=checked, searches=searches, pictures=pictures)
-    _write_page(folder / "README.md", machine_page(parts, records, problems, findings, material))
+    pages = machine_pages(parts, records, problems, findings, material)
+    for name, text in reversed(pages.items()):  # the one that links to the others last
+        _write_page(folder / name, text)
+    for name in before.keys() - pages.keys():
+        (folder / name).unlink(missing_ok=True)
+
+
+def _last_pages(folder: Path) -> dict[str, str]:
+    """The machine's page as it was, and those that links lead to from there, if a report made them."""
+    found, todo = dict[str, str](), [PAGE]
+    while todo:
+        name = todo.pop()
+        with contextlib.suppress(OSError, ValueError):
+            text = read_regular(folder / name, _PAGE_LIMIT_BYTES).decode("utf-8", "replace")
+            if text.startswith(MARK):
+                found[name] = text
+                todo += set(re.findall(r"\]\(([0-9A-Za-z_.-]+\.md)[#)]", text)) - {*found, *todo}
+    return found
 
 
 def _write_figures(
-    folder: Path, parts: Sequence[SectionFrames], findings: PageFindings, comparisons: Sequence[ArmsRecord]
+    folder: Path,
+    parts: Sequence[SectionFrames],
+    findings: PageFindings,
+    comparisons: Sequence[ArmsRecord],
+    before: Iterable[str],
 ) -> Pictures:
     from benchmarks.report.figures.write import write_figures  # matplotlib loads only where figures are drawn
 
-    return write_figures(folder, parts, findings, comparisons)
+    return write_figures(folder, parts, findings, comparisons, before)
 
 
 def _write_page(path: Path, text: str) -> None:

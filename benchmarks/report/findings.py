@@ -22,7 +22,7 @@ FINDINGS_FILES = ("pairs.csv", "scores.csv", "reliability.csv", "time_to_accurac
 class Findings:
     """Of one section: letters by configuration key, frames by the name of their file, and blocks for its page.
 
-    The pairs belong below the accuracy table, the details to the parts that open on a click.
+    The pairs belong to the section on the machine's page, the details to the section's own page.
     """
 
     letters: Mapping[str, str]
@@ -33,10 +33,11 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class PageFindings:
-    """Of all sections of a machine: those of each, and blocks that follow the last."""
+    """Of all sections of a machine: those of each, the ranking by budget, and blocks of what others published."""
 
     by_section: Mapping[Conditions, Findings]
-    blocks: Sequence[str]
+    by_budget: Sequence[str]
+    published: Sequence[str]
 
 
 def page_findings(sections: Sequence[Section], answers: Answers) -> PageFindings:
@@ -44,7 +45,7 @@ def page_findings(sections: Sequence[Section], answers: Answers) -> PageFindings
     found = {section.conditions: section_findings(section, answers) for section in sections}
     current = [section for section in sections if not section.is_past]
     by_budget = budgets_text(current, {conditions: part.letters for conditions, part in found.items()})
-    return PageFindings(found, [*by_budget, *published_text(current)])
+    return PageFindings(found, by_budget, published_text(current))
 
 
 def section_findings(section: Section, answers: Answers) -> Findings:
@@ -53,10 +54,11 @@ def section_findings(section: Section, answers: Answers) -> Findings:
     reasons = answers.reasons([record for row in section.rows for record in row.ok])
     pairs, scores = pairs_frame(section, groups), scores_frame(section, answers)
     fronts, targets = fronts_frame(section, answers), targets_frame(section)
+    pairs_shown, pairs_apart = pairs_text(pairs, groups, reasons, f"{section.conditions.file_name}.md")
     frames = (pairs, scores, reliability_frame(section, answers), targets, fronts)
     return Findings(
         letters(groups),
         dict(zip(FINDINGS_FILES, frames, strict=True)),
-        pairs=pairs_text(pairs, groups, reasons),
-        details=[*fronts_text(fronts), *targets_text(targets), *scores_text(scores, reasons)],
+        pairs=pairs_shown,
+        details=[*pairs_apart, *fronts_text(fronts), *targets_text(targets), *scores_text(scores, reasons)],
     )

@@ -10,7 +10,7 @@ from benchmarks.report.cells import Column, Frame, Over, average, by_variant
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.report.text import MISSING, escape, number, part, protocol, table
 from benchmarks.stats.fronts import PricedRun, front_places
 
 COSTS: Mapping[str, Column] = {
@@ -55,7 +55,7 @@ def _priced(row: Row, answers: Answers, cost_of: Over) -> list[PricedRun]:
 
 
 def fronts_text(frame: Frame) -> list[str]:
-    """A section's table of fronts, closed until clicked; nothing where it has fewer than two rows."""
+    """A section's table of fronts; nothing where it has fewer than two rows."""
     if not frame:
         return []
     shown = [cost for cost in COSTS if any(row["cost"] == cost for row in frame)]
@@ -67,10 +67,10 @@ def fronts_text(frame: Frame) -> list[str]:
     headers = ["model", COLUMNS["test_top1_pct"].axis, *(f"against {COSTS[cost].called}" for cost in shown)]
     text = table(headers, lines)
     caption = (
-        "How probable it is that no other row is both more accurate and cheaper: the share of 2,000 resamples of seeds "
-        "and test images in which the row is on the front; bold where it is on the front of the means as measured."
+        "Probability that no other row is both more accurate and cheaper, over 2,000 resamples of seeds and test "
+        f"images. Bold: on the front of the means as measured. {protocol('measuring.md#fronts')}"
     )
-    return [details("Fronts: the most accuracy for its cost", f"{text}\n\n{caption}")]
+    return [part("Fronts: the most accuracy for its cost", text, caption)]
 
 
 def _cell(row: Mapping[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""The page of one machine: its tables, what went wrong, and where the numbers come from."""
+"""The pages of one machine: its tables, what went wrong, where the numbers come from, and a page for each detail."""
 
 from __future__ import annotations
 
@@ -13,17 +13,22 @@ from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.records.tuning import Search
 from benchmarks.report import noise
 from benchmarks.report.arms import arms_section, by_machine, failures
+from benchmarks.report.details import section_details
 from benchmarks.report.findings import FINDINGS_FILES, PageFindings
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.pictures import Pictures, images
 from benchmarks.report.provenance import headline, provenance
 from benchmarks.report.rows import Row
-from benchmarks.report.section import section_text
-from benchmarks.report.text import details, escape, shorten
-from benchmarks.report.tuning import tuning_text
+from benchmarks.report.section import conditions_text, section_text
+from benchmarks.report.text import contents, escape, part, shorten
+from benchmarks.report.tuning import trials_text, tuning_text
 
 MARK = '<!-- Made from the records by "python -m benchmarks.report": changes made by hand are lost. -->'
 
+PAGE = "README.md"
+TRIALS = "trials.md"
+PUBLISHED = "published-elsewhere.md"
+EARLIER = "earlier-torch.md"
 NOT_DRAWN = (
     "Figures are drawn when a sweep has ended, or by `python -m benchmarks.report` with the folder of the results."
 )
@@ -46,14 +51,14 @@ class Material:
     pictures: Pictures | None = field(default_factory=Pictures)
 
 
-def machine_page(
+def machine_pages(
     parts: Sequence[SectionFrames],
     records: Sequence[RunRecord],
     problems: Sequence[Problem],
     findings: PageFindings,
     material: Material,
-) -> str:
-    """The README of a machine's folder, as markdown.
+) -> dict[str, str]:
+    """The README of a machine's folder and the pages that it links to, as markdown by file name.
 
     Args:
         parts: the frames of each section of `records`.
@@ -67,33 +72,38 @@ def machine_page(
     latest = max(records, key=lambda record: record.started_at)
     arms = by_machine(material.comparisons)
     failed = {machine: failures(comparisons, records) for machine, comparisons in arms.items()}
-    blocks = [
-        MARK,
-        f"# Results on {escape(Machine.of(latest.environment).title)}",
-        headline(counted),
-        *([NOT_DRAWN] if material.pictures is None else []),
-        *(_section(part, findings, failed, material) for part in parts if not part.section.is_past),
-        *_arms_parts(arms, records, material),
-        *findings.blocks,
-        *_past([_section(part, findings, failed, material) for part in parts if part.section.is_past]),
-        *tuning_text(material.searches),
+    pages, blocks, past = dict[str, str](), list[str](), list[str]()
+    for frames in parts:
+        at, wrong = frames.section.conditions, failed.get(frames.section.machine, {})
+        found = findings.by_section[at]
+        pictures = material.pictures.by_section.get(at, ()) if material.pictures else ()
+        text = section_text(frames, found, wrong, pictures, selfcheck=material.selfcheck)
+        (past if frames.section.is_past else blocks).append(text)
+        pages[f"{at.file_name}.md"] = _page(
+            conditions_text(at), section_details(frames, found, wrong, pictures), up=True
+        )
+    blocks += [*findings.by_budget, *_arms_parts(arms, records, material), *tuning_text(material.searches, TRIALS)]
+    if past:
+        blocks.append(f"## Earlier versions of torch\n\n[Their tables]({EARLIER}), not to be mixed with those above.")
+        pages[EARLIER] = _page("Earlier versions of torch", past, up=True)
+    if material.searches:
+        pages[TRIALS] = _page("All trials of the search", trials_text(material.searches), up=True)
+    if findings.published:
+        blocks.append(f"## What others published\n\n[Beside what was measured here]({PUBLISHED}).")
+        pages[PUBLISHED] = _page("What others published", findings.published, up=True)
+    blocks += [
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
     ]
-    return "\n\n".join(blocks) + "\n"
+    head = [headline(counted), *([NOT_DRAWN] if material.pictures is None else [])]
+    return {PAGE: _page(f"Results on {escape(Machine.of(latest.environment).title)}", blocks, head), **pages}
 
 
-def _section(
-    part: SectionFrames, findings: PageFindings, failed: Mapping[Machine, Mapping[str, str]], material: Material
-) -> str:
-    at, wrong = part.section.conditions, failed.get(part.section.machine, {})
-    pictures = material.pictures.by_section.get(at, ()) if material.pictures else ()
-    return section_text(part, findings.by_section[at], wrong, pictures, selfcheck=material.selfcheck)
-
-
-def _past(sections: Sequence[str]) -> list[str]:
-    """What earlier versions of torch gave, closed until clicked; nothing where there was one alone."""
-    return [details(f"Earlier versions of torch: {len(sections)}", "\n\n".join(sections))] if sections else []
+def _page(title: str, blocks: Sequence[str], head: Sequence[str] = (), *, up: bool = False) -> str:
+    """A page with its title, a way back to the machine's where it isn't that, and a list of its parts."""
+    back = [f"[Back to the results]({PAGE})"] if up else []
+    listed = contents(blocks)
+    return "\n\n".join([MARK, f"# {title}", *back, *head, *([listed] if listed else []), *blocks]) + "\n"
 
 
 def _arms_parts(
@@ -111,7 +121,7 @@ def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
     """Runs that did not end well, and files that are no records; nothing where there are none."""
     lines = [_failure(row, record) for row in rows for record in row.failed]
     lines += [f"- File {escape(problem.name)} was skipped: {escape(shorten(problem.reason))}" for problem in problems]
-    return ["## Problems", "\n".join(lines)] if lines else []
+    return [part("Problems", "\n".join(lines))] if lines else []
 
 
 def _failure(row: Row, record: RunRecord) -> str:

@@ -1,4 +1,4 @@
-"""What differences say nothing on a machine, from its A/A check, in a sentence for below a table."""
+"""Which differences mean nothing on a machine, from its A/A check, in a sentence for below a table."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def between_rows(found: Selfcheck | None, machine: Machine) -> str:
     between = found["between_processes"]
     pairs = "1 pair" if between["num_pairs"] == 1 else f"{between['num_pairs']:,} pairs"
     return (
-        f"Noise floor of this machine ({_source(found)}, n = {pairs} of processes): differences between rows below "
+        f"Noise floor of this machine ({_source(found)}, n = {pairs} of processes): differences below "
         f"{_floors(between['train_floor_pct_by_model'])} in training and "
-        f"{_floors(between['infer_floor_pct_by_model'])} in inference say nothing."
+        f"{_floors(between['infer_floor_pct_by_model'])} in inference mean nothing."
     )
 
 
@@ -31,8 +31,9 @@ def between_arms(found: Selfcheck | None, machine: Machine) -> str:
     within = found["within_process"]
     return (
         f"Noise floor of arms that take turns ({_source(found)}, n = {len(within['comparisons']):,} comparisons): "
-        f"ratios within {significant(within['floor_pct'], 2)}% of 1 say nothing; of arms that are the same, "
-        f"{100 * within['false_difference_rate']:.1f}% were found to differ, where the intervals allow 5%."
+        f"ratios within {significant(within['floor_pct'], 2)}% of 1 mean nothing; "
+        f"{100 * within['false_difference_rate']:.1f}% of identical arms were found to differ, "
+        "where the intervals allow 5%."
     )
 
 

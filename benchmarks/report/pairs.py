@@ -11,12 +11,14 @@ from benchmarks.report.answers import Answers
 from benchmarks.report.cells import Frame, differs, is_known
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.report.text import MISSING, escape, number, part, protocol, table
 from benchmarks.report.values import num_test_images
 from benchmarks.stats.pairs import Comparison, Pair, Run, compare_models
 
 PAIRS_SHOWN = 100
 """More of them are in pairs.csv: a page must stay below half a megabyte."""
+PAIRS_ON_PAGE = 10
+"""More of them are on the section's own page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +103,15 @@ def _cells(pair: Pair, first: Row, second: Row) -> dict[str, Any]:
     }
 
 
-def pairs_text(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) -> list[str]:
-    """The pairwise table of a section with its caption; nothing where it has no two rows to compare."""
+def pairs_text(
+    frame: Frame, groups: Sequence[Group], reasons: Sequence[str], details_page: str
+) -> tuple[list[str], list[str]]:
+    """The pairwise table with its caption, for the machine's page, or a link there and the table for that of details.
+
+    Nothing for either where the section has no two rows to compare.
+    """
     if not frame:
-        return []
+        return [], []
     columns = {
         "pair": lambda row: f"{escape(row['variant'])} vs. {escape(row['other_variant'])}",
         "first minus second, points": lambda row: number(row["difference_pct"], 2),
@@ -114,7 +121,7 @@ def pairs_text(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) ->
         "only the first right / only the second": _discordant,
         "McNemar p (Holm)": lambda row: p_text(row["mcnemar_adjusted_p"]),
         "verdict": _verdict,
-        "seeds it would take": _needed,
+        "seeds needed": _needed,
     }
     if differs([row["budget"] for row in frame]):
         columns = {"budget": lambda row: escape(row["budget"]), **columns}
@@ -125,7 +132,9 @@ def pairs_text(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) ->
     if len(lines) > PAIRS_SHOWN:
         text += f"\n\n{len(lines) - PAIRS_SHOWN:,} more pairs are in [pairs.csv](pairs.csv)."
     body = f"{_caption(frame, groups, reasons)}\n\n{text}"
-    return ["### Pairs", body if len(lines) <= 10 else details(f"All {len(lines):,} pairs", body)]
+    if len(lines) <= PAIRS_ON_PAGE:
+        return ["### Pairs", body], []
+    return ["### Pairs", f"[All {len(lines):,} pairs]({details_page}#pairs)"], [part("Pairs", body)]
 
 
 def _caption(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) -> str:
@@ -136,30 +145,16 @@ def _caption(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) -> s
         spread = "; ".join(
             f"{comparison.deviation:.2f} points a run, df {comparison.degrees_of_freedom}" for comparison in pooled
         )
-        sentences.append(
-            f"Over seeds: t interval of the difference blocked by seed, noise pooled over models ({spread}). A seed "
-            "that a model lacks counts for the others (least squares)."
-        )
-    if is_known([row["images_low_pct"] for row in frame]):
-        sentences.append(
-            "Over test images: paired bootstrap, all pairs of the table at once; with several seeds widened by what a "
-            "run gains or loses as a whole."
-        )
+        sentences.append(f"Noise over seeds, pooled over models: {spread}.")
     if is_known([row["differs"] for row in frame]):
-        sentences.append(
-            "Two differ if p, by Holm's method over all pairs, is below 0.05 and the interval over test images leaves "
-            "out 0. Seeds it would take: of each model in all, for 80% power at a true difference of this size."
-        )
+        sentences.append("Two rows differ if p (Holm) is below 0.05 and the interval over test images excludes 0.")
     if not pooled:
-        sentences.append(
-            "One seed each: no verdict, since another seed may turn a difference around; it takes --seeds 3."
-        )
+        sentences.append("One seed each, so no verdict: another seed may reverse a difference (use --seeds 3).")
     if is_known([row["mcnemar_adjusted_p"] for row in frame]):
         sentences.append("McNemar's exact test takes these single runs as they are.")
+    sentences.append(protocol("statistics.md"))
     if reasons and any(row["images_low_pct"] is None for row in frame):
-        sentences.append(
-            f"Without an interval over test images where answers are missing ({escape('; '.join(reasons))})."
-        )
+        sentences.append(f"No interval over test images where answers are missing ({escape('; '.join(reasons))}).")
     return " ".join(sentences)
 
 

@@ -12,9 +12,12 @@ from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord, difference, record_parts
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config
+from benchmarks.report.text import file_name
 
 TRACKS = ("equal", "best", "published")
 BUDGETS = ("epochs", "seconds", "flops")
+USUAL_IMAGES = 60_000
+"""Of training and validation together: most sections have them all, and their files' names don't say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,14 @@ class Conditions:
     num_val: int
     machine: str | None = None
     torch: str | None = None
+
+    @property
+    def file_name(self) -> str:
+        """How the names of the section's files begin: `equal-epochs-5-55000`, with more where that doesn't say all."""
+        dataset = "" if self.dataset == "fashion_mnist" else self.dataset
+        fields = (dataset, self.track, self.budget, str(self.num_train), self.torch, self.machine)
+        text = "-".join(filter(None, fields)).replace(":", "-")
+        return file_name(text, None if self.num_train + self.num_val == USUAL_IMAGES else repr(self))
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from benchmarks.report.cells import Frame, average
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.report.text import MISSING, escape, number, part, protocol, table
 from benchmarks.stats.calibration import NUM_BINS, expected_calibration_error, reliability
 
 
@@ -72,7 +72,7 @@ def _bins(row: Row, answers: Answers) -> list[dict[str, Any]]:
 
 
 def scores_text(frame: Frame, reasons: Sequence[str]) -> list[str]:
-    """The table of a section's scores, closed until clicked; nothing where no run was tested."""
+    """The table of a section's scores; nothing where no run was tested."""
     if not frame:
         return []
     columns = {
@@ -86,13 +86,13 @@ def scores_text(frame: Frame, reasons: Sequence[str]) -> list[str]:
     }
     text = table(list(columns), [[cell(row) for cell in columns.values()] for row in frame])
     caption = (
-        "Means over runs. Macro: over classes alike. NLL: mean negative log-likelihood of the true class. ECE: "
-        f"expected calibration error, the mean gap between confidence and accuracy over {NUM_BINS} bins of equal "
-        "width; its bins are in [reliability.csv](reliability.csv). Above 0 in the last column: surer than right."
+        "Means over runs; macro averages weight all classes equally, and the bins of the ECE are in "
+        "[reliability.csv](reliability.csv). Above 0 in the last column: overconfident. "
+        f"{protocol('measuring.md#calibration')}"
     )
     if reasons:
         caption += f" Without calibration where answers are missing ({escape('; '.join(reasons))})."
-    return [details("Scores beyond top-1: macro averages, likelihood, calibration", f"{text}\n\n{caption}")]
+    return [part("Scores beyond top-1: macro averages, likelihood, calibration", text, caption)]
 
 
 def _percent(row: Mapping[str, Any], name: str) -> str:

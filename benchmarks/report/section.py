@@ -1,13 +1,13 @@
-"""A section of a machine's page: the tables and figures of runs that may be compared with each other."""
+"""A section of a machine's page: the tables and figures of runs that may be compared with each other.
+
+What fewer people read is on a page of the section's own, see `details`.
+"""
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from urllib.parse import quote
 
-from benchmarks.records.record import RunRecord
-from benchmarks.records.row_labels import setting_text, settings
 from benchmarks.records.selfcheck import Selfcheck
 from benchmarks.report import noise, tables
 from benchmarks.report.findings import Findings
@@ -15,8 +15,8 @@ from benchmarks.report.frames import SectionFrames
 from benchmarks.report.pictures import Picture, images
 from benchmarks.report.provenance import hosts_text, roofline_text
 from benchmarks.report.rows import Conditions, Row, Section
-from benchmarks.report.speed import batch_parts, repeats_note, share_parts
-from benchmarks.report.text import MISSING, details, escape, shorten, table
+from benchmarks.report.speed import repeats_note
+from benchmarks.report.text import escape, protocol
 from benchmarks.report.values import T_INTERVAL, WILSON_INTERVAL, interval_kinds, num_test_images
 
 DATASETS = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIST"}
@@ -26,28 +26,13 @@ TRACKS = {
     "published": "each net with its tutorial's recipe",
 }
 
-LEARNING_CAPTION = (
-    "Lines: means over seeds; bands: lowest to highest. Training loss and accuracy are those of the images when they "
-    "were trained on, while the weights changed; validation comes after the epoch, so at first it may look "
-    "like the easier one."
-)
-
-CLASSES_CAPTION = "The best row of each model. A class has few test images: a gap between two markers may be chance."
-
 THROUGHPUT_CAPTION = (
-    "Images per second: steady state after warm-up, median over runs; ± is the 95% interval of the median of a run's "
-    "samples. First step: compilation and warm-up, the longest over runs, and the state of the compiler's cache in the "
-    "first; it is in no throughput. Training and wall seconds: mean over runs. Memory: the highest over runs, and what "
-    "was in use before the model was built."
+    "Images per second in steady state, median over runs; ± is the 95% interval of the median of a run's samples. "
+    "First step and memory: the highest over runs; seconds: means over runs."
 )
-
 COST_CAPTION = (
-    "Counted, not timed: matrix products, convolutions, recurrent layers and attention (1 MAC = 2 FLOPs; training = "
-    "forward and backward). MFU: achieved FLOP/s over those of large matrix products, measured on this device in the "
-    "precision of the row. FLOP/byte: those of a training step over the bytes that it has to move at least (weights, "
-    "gradients, optimizer, batch, and activations saved for the backward pass), so at most that. The bound is the "
-    "lower one of two roofs: matrix products, and copying at that FLOP/byte. Convolutions count their padding, which "
-    "kernels may skip: on small maps a share may exceed 100%. Medians over runs."
+    "Counted, not timed (1 MAC = 2 FLOPs); medians over runs. MFU and the bound relate to what this device was "
+    "measured to do."
 )
 
 
@@ -69,7 +54,7 @@ def section_text(
     *,
     selfcheck: Selfcheck | None = None,
 ) -> str:
-    """Heading, tables, figures, footnotes and the parts that open on a click.
+    """A section of the machine's page: which row is better, how fast and costly each is, and how sure all that is.
 
     Args:
         part: the section's frames.
@@ -79,46 +64,42 @@ def section_text(
         selfcheck: the machine's A/A check, where it was made.
     """
     section = part.section
-    marks, notes = _footnotes(section, failed)
-    learning, classes = images(pictures, "learning"), images(pictures, "classes", "reliability")
+    own_page = f"{section.conditions.file_name}.md"
+    marks, notes = _footnotes(section, failed, own_page)
+    device = roofline_text([record for row in section.rows for record in row.ok])
     blocks = [
         f"## {conditions_text(section.conditions)}",
+        f"[Details]({own_page}): learning curves, scores by class, confusion, every run.",
         "### Accuracy",
         tables.section_table(*part.tables["Accuracy"], marks),
         _accuracy_caption(section, interval_kinds(part.accuracy), lettered=bool(findings.letters)),
         *images(pictures, "accuracy", "fronts"),
-        *findings.pairs,
-        *(["### Learning", LEARNING_CAPTION, *learning] if learning else []),
         "### Throughput",
         tables.section_table(*part.tables["Throughput"], marks),
-        f"{throughput_caption(section)} {noise.between_rows(selfcheck, section.machine)}",
+        f"{throughput_caption(section)} {protocol('measuring.md#throughput')}",
+        " ".join(filter(None, [noise.between_rows(selfcheck, section.machine), device])),
         *images(pictures, "ledger"),
         *_cost_parts(part, marks, pictures),
+        *findings.pairs,
         *notes,
-        *share_parts(section),
-        *images(pictures, "batches"),
-        *batch_parts(section),
-        *(["### Classes and confidence", CLASSES_CAPTION, *classes] if classes else []),
-        *findings.details,
-        *_class_parts(part, pictures),
-        details("Recipe and runs of each row", _runs(section)),
     ]
     return "\n\n".join(blocks)
 
 
 def throughput_caption(section: Section) -> str:
-    """What the numbers of the throughput table are, and what the device was measured to do by the same runs."""
+    """What the numbers of the throughput table are, and on how many machines the runs were made."""
     runs = [record for row in section.rows for record in row.ok]
-    profiled = "Wall seconds of runs with a profile count making it, too." if any(run.profile for run in runs) else None
-    return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, hosts_text(runs), roofline_text(runs)]))
+    profiled = "Wall seconds include making a profile." if any(run.profile for run in runs) else None
+    return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, hosts_text(runs)]))
 
 
 def _cost_parts(part: SectionFrames, marks: Mapping[str, str], pictures: Sequence[Picture]) -> list[str]:
     """The table of cost and roofline with its figure; nothing where nothing was counted."""
     if not part.cost:
         return []
-    shown = images(pictures, "roofline")
-    return ["### Cost and roofline", tables.section_table(*part.tables["Cost"], marks), COST_CAPTION, *shown]
+    table = tables.section_table(*part.tables["Cost"], marks)
+    caption = f"{COST_CAPTION} {protocol('measuring.md#cost-and-roofline')}"
+    return ["### Cost and roofline", table, caption, *images(pictures, "roofline")]
 
 
 def _budget(budget: str) -> str:
@@ -132,47 +113,47 @@ def _budget(budget: str) -> str:
 
 def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool) -> str:
     """What the numbers of the accuracy table are, of those that it has."""
-    sentences = ["Accuracy is that of the last epoch."]
+    kinds_of = ["Top-1 of the last epoch"]
     if T_INTERVAL in kinds:
-        sentences.append("`±` is the 95% t interval of the mean over seeds.")
+        kinds_of.append("`±` is the 95% t interval of the mean over seeds")
     if WILSON_INTERVAL in kinds:
         sizes = sorted({num_test_images(row.ok[0]) for row in section.rows if len(row.ok) == 1})
         images = " or ".join(f"{size:,}" for size in sizes)
-        sentences.append(
-            f"`[low, high]` stands where there is one seed: the 95% binomial (Wilson) interval over its {images} test "
-            "images, which says nothing of the spread between seeds."
-        )
+        kinds_of.append(f"`[low, high]` the 95% binomial (Wilson) interval of a single seed over {images} test images")
+    sentences = [f"{'; '.join(kinds_of)}."]
     if lettered:
-        sentences.append("Rows that share a letter can't be told apart (see the pairs).")
+        sentences.append("Rows with a common letter are not significantly different.")
     if section.conditions.budget == "seconds":
-        sentences.append("Rows of one budget had the same seconds of training, compiling and evaluation not counted.")
+        sentences.append("Rows of one budget had the same training time, excluding compilation and evaluation.")
     if section.conditions.budget is None:
-        sentences.append("Budgets and recipes differ from row to row: this is no ranking of architectures.")
-    return " ".join(sentences)
+        sentences.append("Budgets and recipes differ from row to row, so this is no ranking of architectures.")
+    return " ".join([*sentences, protocol("measuring.md#accuracy")])
 
 
-def _footnotes(section: Section, failed: Mapping[str, str]) -> tuple[dict[str, str], list[str]]:
-    """Marks by configuration key, and the notes they lead to: what flags and fallbacks of a row's runs say.
+def remarks(section: Section, failed: Mapping[str, str]) -> dict[str, dict[str, str | None]]:
+    """Notes in the order of the rows; for each the rows that it marks, by label, with their evidence where it has any.
 
     Flags of a kind share a note: what to do about them, and the evidence of each row's first such run.
     """
-    evidence: dict[str, list[str]] = {}
-    keys: dict[str, list[str]] = defaultdict(list)
+    found: dict[str, dict[str, str | None]] = defaultdict(dict)
     for row in section.rows:
-        key = row.config_key
-        for note, found in _remarks(row, failed.get(key)).items():
-            keys[key].append(note)
-            evidence.setdefault(note, []).extend([f"{row.label}: {found}"] if found else [])
-    numbers = {note: place for place, note in enumerate(evidence, start=1)}
-    marks = {
-        key: f"<sup>{','.join(str(place) for place in sorted(numbers[note] for note in notes))}</sup>"
-        for key, notes in keys.items()
-    }
-    notes = [
-        f"<sup>{numbers[note]}</sup> {escape(' '.join([note, '; '.join(found)]).strip())}"
-        for note, found in evidence.items()
+        for note, evidence in _remarks(row, failed.get(row.config_key)).items():
+            found[note][row.label] = evidence
+    return found
+
+
+def _footnotes(section: Section, failed: Mapping[str, str], own_page: str) -> tuple[dict[str, str], list[str]]:
+    """Marks by configuration key, and the notes they lead to."""
+    notes = remarks(section, failed)
+    marks = {}
+    for row in section.rows:
+        if numbers := [str(place) for place, rows in enumerate(notes.values(), start=1) if row.label in rows]:
+            marks[row.config_key] = f"<sup>{','.join(numbers)}</sup>"
+    lines = [
+        f"<sup>{place}</sup> {escape(note)}" + f" ([evidence]({own_page}#footnotes))" * any(rows.values())
+        for place, (note, rows) in enumerate(notes.items(), start=1)
     ]
-    return marks, ["<br>\n".join(notes)] if notes else []
+    return marks, ["<br>\n".join(lines)] if lines else []
 
 
 def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
@@ -188,42 +169,3 @@ def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
         if record.execution and record.execution["fallback"]:
             remarks[record.execution["fallback"]] = None
     return remarks
-
-
-def _class_parts(part: SectionFrames, pictures: Sequence[Picture]) -> list[str]:
-    """Scores by class and confusion matrices, closed until clicked; nothing where no run was tested."""
-    if not part.per_class:
-        return []
-    scores = [
-        "Recall, % (the accuracy within each class):",
-        tables.class_table(part.per_class, "recall"),
-        "F1, %:",
-        tables.class_table(part.per_class, "f1"),
-    ]
-    matrices = [*images(pictures, "confusion"), tables.confusion_tables(part.confusion)]
-    return [
-        details("Scores by class", "\n\n".join(scores)),
-        details("Confusion matrices", "\n\n".join(matrices)),
-    ]
-
-
-def _runs(section: Section) -> str:
-    """The settings that all rows share, and for each row those that are its own, with a link to each record."""
-    flats = [settings(row.config) for row in section.rows]
-    shared = {name: value for name, value in flats[0].items() if all(flat.get(name) == value for flat in flats)}
-    rows = []
-    for row, flat in zip(section.rows, flats, strict=True):
-        own = ", ".join(setting_text(name, value) for name, value in flat.items() if name not in shared)
-        reasons = dict.fromkeys(record.execution["reason"] for record in row.records if record.execution)
-        choice = shorten("; ".join(filter(None, reasons)))
-        links = ", ".join(map(_links, row.records))
-        rows.append([escape(row.label), escape(own) or MISSING, escape(choice) or MISSING, links])
-    common = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in shared.items())
-    headers = ["model", "its own", "why this precision and engine", "record by seed"]
-    return f"All rows: {escape(common)}.\n\n{table(headers, rows, words=headers)}"
-
-
-def _links(record: RunRecord) -> str:
-    """To a run's record, and to its profile where it has one."""
-    link = f"[{record.seed}](runs/{record.run_id}.json)"
-    return f"{link} ([profile]({quote(record.profile['page'])}))" if record.profile else link

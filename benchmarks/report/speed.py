@@ -7,15 +7,15 @@ from collections.abc import Mapping, Sequence
 from benchmarks.records.schema import BatchPoint, BatchSweep
 from benchmarks.report.columns import STEP_PARTS
 from benchmarks.report.rows import Row, Section
-from benchmarks.report.text import MISSING, details, escape, number, significant, table
+from benchmarks.report.text import MISSING, escape, number, part, significant, table
 from benchmarks.report.values import last_sweep, repeated_ratio
 
 REPEATS_WITHIN = 0.05
 """A run that is made again with the same software should be as fast as before to within this share."""
 
 SHARES_CAPTION = (
-    "Medians of steps whose parts were timed apart, waiting for the device between them; on a GPU they add up to more"
-    " than a step that runs through. Steps that are one unit (captured, or compiled as a whole) have no parts."
+    "Medians of steps whose parts were timed separately, with the device idle in between; on a GPU they add up to more "
+    "than an uninterrupted step. Steps that are one unit (captured, or compiled as a whole) have no parts."
 )
 BATCHES_CAPTION = (
     "Images per second by batch size, in the precision and engine of the row; **bold**: the knee, the smallest batch "
@@ -35,7 +35,7 @@ def repeats_note(row: Row) -> str | None:
 
 
 def share_parts(section: Section) -> list[str]:
-    """The parts of a training step, as a table that opens on a click; nothing where none were timed."""
+    """The parts of a training step, as a table; nothing where none were timed."""
     rows = []
     for row in section.rows:
         parts = [column.of(row) for column in STEP_PARTS]
@@ -45,7 +45,7 @@ def share_parts(section: Section) -> list[str]:
     if not rows:
         return []
     headers = ["model", *(column.axis for column in STEP_PARTS), "together, ms"]
-    return [details("Parts of a training step", f"{table(headers, rows)}\n\n{SHARES_CAPTION}")]
+    return [part("Parts of a training step", table(headers, rows), SHARES_CAPTION)]
 
 
 def swept_rows(section: Section) -> dict[str, BatchSweep]:
@@ -54,14 +54,14 @@ def swept_rows(section: Section) -> dict[str, BatchSweep]:
 
 
 def batch_parts(section: Section) -> list[str]:
-    """Throughput over batch sizes, as tables that open on a click; nothing where none were tried."""
+    """Throughput over batch sizes, as tables; nothing where none were tried."""
     found = swept_rows(section)
     if not found:
         return []
     train = {label: (sweep["train"], sweep["train_knee"]) for label, sweep in found.items()}
     infer = {label: (sweep["infer"], sweep["infer_knee"]) for label, sweep in found.items()}
     blocks = ["Training, img/s:", *_batch_table(train), "Inference, img/s:", *_batch_table(infer), BATCHES_CAPTION]
-    return [details("Throughput by batch size", "\n\n".join(blocks))]
+    return [part("Throughput by batch size", *blocks)]
 
 
 def _batch_table(found: Mapping[str, tuple[Sequence[BatchPoint], int | None]]) -> list[str]:

@@ -9,7 +9,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.report.cells import Frame, by_variant
 from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
-from benchmarks.report.text import MISSING, details, escape, significant, table
+from benchmarks.report.text import MISSING, escape, part, protocol, significant, table
 from benchmarks.stats.targets import Effort, effort
 from fmnist_zoo.history import EpochStats
 
@@ -88,7 +88,7 @@ _SPENT: dict[str, tuple[str, Spent]] = {
 
 
 def targets_text(frame: Frame) -> list[str]:
-    """The table of seconds, and those of FLOPs and energy where they are known, closed until clicked."""
+    """The table of seconds, and those of FLOPs and energy where they are known."""
     if not frame:
         return []
     parts = []
@@ -99,14 +99,13 @@ def targets_text(frame: Frame) -> list[str]:
         return []
     missed = [target for target in TARGETS_PCT if not _hits(frame, target)]
     caption = (
-        "Until the first epoch whose top-1 on the validation images is at least the target, median over seeds, and how "
-        "many of them reached it. A miss counts as later than any hit; `>` stands where half or more missed, and the "
-        "median is known to be above. Compiling and evaluation not counted. Learning rates were annealed for the "
-        "section's budget, so these are times on the way to it."
+        "Until the first epoch whose validation top-1 reaches the target: median over seeds, excluding compilation and "
+        "evaluation, and how many seeds reached it. `>`: half or more missed it, so the median is only known to be "
+        f"above. {protocol('measuring.md#time-to-accuracy')}"
     )
     if missed:
         caption += f" No run reached {', '.join(f'{target:g}%' for target in missed)}."
-    return [details("Time to accuracy", "\n\n".join([caption, *parts]))]
+    return [part("Time to accuracy", caption, *parts)]
 
 
 def _hits(frame: Frame, target: float) -> int:

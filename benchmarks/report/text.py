@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import html
 import re
 from collections.abc import Container, Sequence
 
@@ -59,6 +61,40 @@ def code_block(lines: Sequence[str]) -> str:
 def details(summary: str, content: str) -> str:
     """A part that opens on a click; the blank lines make GitHub read markdown inside it."""
     return f"<details>\n<summary>{summary}</summary>\n\n{content}\n\n</details>"
+
+
+def part(title: str, *blocks: str) -> str:
+    """A part of a page below a heading of its own."""
+    return "\n\n".join([f"## {title}", *blocks])
+
+
+def contents(blocks: Sequence[str], level: int = 2) -> str:
+    """A list of the headings of a level among a page's blocks, each with a link as GitHub makes it."""
+    titles = [found[1] for block in blocks for found in re.finditer(rf"^{'#' * level} (.+)$", block, re.MULTILINE)]
+    plain = [re.sub(r"[^\w -]", "", html.unescape(title).lower()).replace(" ", "-") for title in titles]
+    anchors = [
+        f"{name}-{before}" if (before := plain[:place].count(name)) else name for place, name in enumerate(plain)
+    ]
+    return "\n".join(f"- [{title}](#{anchor})" for title, anchor in zip(titles, anchors, strict=True))
+
+
+def protocol(page: str) -> str:
+    """A link for the end of a caption: to a page of docs/, as seen from a machine's folder in results/."""
+    return f"[How this is measured](../../docs/{page})."
+
+
+def file_name(text: str, identity: str | None = None) -> str:
+    """A text as part of a file's name: itself where it is plain, else with a digest that keeps it apart from others.
+
+    Args:
+        text: a name, of any characters.
+        identity: what it stands for, where the text doesn't say all of it.
+    """
+    plain = re.sub(r"[^0-9A-Za-z_.-]+", "-", text)[:60].strip("-.")
+    if plain == text and identity is None:
+        return plain
+    digest = hashlib.sha256((identity or text).encode("utf-8", "replace")).hexdigest()[:8]
+    return f"{plain}-{digest}"
 
 
 def table(headers: Sequence[str], rows: Sequence[Sequence[str]], *, words: Container[str] = ()) -> str:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Literal
 
 from benchmarks.records.tuning import Search, Trial, TrialResult, best
-from benchmarks.report.text import MISSING, details, escape, number, table
+from benchmarks.report.text import MISSING, escape, number, protocol, table
 
 CAPTION = (
-    "Every model had the same number of trials in the same ranges. They trained on 55,000 images and were judged by "
-    "the other 5,000, with one seed: differences below some 0.5 points are noise, and what is chosen is one of several "
-    "that would do. The test images were not read. The equal track uses what was chosen, on whatever machine it runs."
+    "Same number of trials and same ranges for every model, trained on 55,000 images and validated on the other 5,000 "
+    "with one seed. Differences below about 0.5 points are noise; the test images were not read. "
+    f"{protocol('measuring.md#tuning-of-the-equal-track')}"
 )
 SCORES: dict[Literal["val_top1_pct", "val_loss", "train_top1_pct", "train_s"], tuple[str, int]] = {
     "val_top1_pct": ("validation top-1, %", 2),
@@ -22,14 +22,19 @@ SCORES: dict[Literal["val_top1_pct", "val_loss", "train_top1_pct", "train_s"], t
 """Columns of all trials: their names, and how many decimals they have."""
 
 
-def tuning_text(outcomes: Sequence[Search]) -> list[str]:
-    """A table of what was chosen for each search, and one of all trials; nothing without a search."""
+def tuning_text(outcomes: Sequence[Search], trials_page: str) -> list[str]:
+    """A table of what was chosen for each search, with a link to that of all trials; nothing without a search."""
     if not outcomes:
         return []
-    blocks = ["## Learning rate and weight decay of the equal track", CAPTION]
+    blocks = ["## Learning rate and weight decay of the equal track", f"{CAPTION} [All trials]({trials_page})."]
     for outcome in outcomes:
-        blocks += [_about(outcome), _chosen_table(outcome), details("All trials", _trials_table(outcome))]
+        blocks += [_about(outcome), _chosen_table(outcome)]
     return blocks
+
+
+def trials_text(outcomes: Sequence[Search]) -> list[str]:
+    """A table of all trials for each search."""
+    return [block for outcome in outcomes for block in (_about(outcome), _trials_table(outcome))]
 
 
 def _about(outcome: Search) -> str:

@@ -23,10 +23,12 @@ from fmnist_zoo.files import WriteError, check_writable, replacing, write_atomic
 
 STATE = ".reproduce.json"
 
+EXAMPLES = ("", "--minutes 30 --tar results.tar.gz", "--step tutorial")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line. Exit code: 0 when all is done, 1 when a run isn't ok or time ran out, 2 for bad options."""
-    options = parse(ReproduceConfig, arguments, "benchmarks.reproduce").options
+    options = parse(ReproduceConfig, arguments, "benchmarks.reproduce", examples=EXAMPLES).options
     from fmnist_zoo.data import DataError
 
     try:

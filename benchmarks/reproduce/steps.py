@@ -24,20 +24,25 @@ TIMM_MODELS = ("timm/resnet18", "timm/vit_tiny_patch16_224", "timm/mixer_s32_224
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ReproduceConfig:
-    """Make the committed tables of this repository again on this machine; start it again to go on after a stop."""
+    """Measure everything that the committed tables need, on this machine, the most valuable first.
+
+    Runs that are ok since it began are not repeated: after a stop, the same command continues.
+
+    Exit code: 0 if all is done, 1 if a run isn't ok or time ran out, 2 for wrong arguments, 130 if stopped.
+    """
 
     out: Path = Path("results")
-    """Where records and tables go, in a folder named after the machine."""
+    """Folder for records and tables, in a folder named after the machine."""
     data_dir: Path | None = None
-    """Folder with the four idx files, for a machine without a network."""
+    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
     minutes: float | None = None
-    """Start no new run after so many minutes."""
+    """Start no new run after this many minutes."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     tar: Path | None = None
-    """Leave the machine's records and tables as this one tar file (.tar or .tar.gz), also after a stop."""
+    """Also pack the machine's records and tables into this file (.tar or .tar.gz), even after a stop."""
     step: tuple[str, ...] = ()
-    """Only the steps whose name has one of these words in it, such as tutorial."""
+    """Only steps whose name contains one of these words, such as tutorial."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

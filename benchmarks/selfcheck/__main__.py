@@ -1,9 +1,6 @@
 """`python -m benchmarks.selfcheck`: the same arm against itself, within one process and between fresh ones.
 
-With --what, the cost of deterministic kernels or of worker processes, which is printed alone.
-
-Exit code: 0 when false differences are not above 5% by more than three standard errors, 1 when they are or a process
-died, 2 for wrong arguments, 130 after Ctrl-C.
+The rate of false differences is too high where it is above 5% by more than three standard errors.
 """
 
 from __future__ import annotations
@@ -26,10 +23,12 @@ from fmnist_zoo.files import WriteError
 if TYPE_CHECKING:
     from benchmarks.records.selfcheck import Comparison, ProcessRates, Selfcheck
 
+EXAMPLES = ("--models mlp cnn lstm", "--what determinism --models all", "--what worker-cost")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parsed = parse(SelfcheckConfig, arguments, "benchmarks.selfcheck")
+    parsed = parse(SelfcheckConfig, arguments, "benchmarks.selfcheck", examples=EXAMPLES)
     from fmnist_zoo.data import DataError
 
     try:

@@ -11,31 +11,36 @@ from fmnist_zoo.recipe import Engine, Precision
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SelfcheckConfig:
-    """Measure the same arm against itself: how often is a difference found where there is none, and how large are they?
+    """Measure the same arm against itself: the false-difference rate and the noise floor of this machine.
 
-    The noise floor that follows is printed below the tables: smaller differences say nothing on this machine. With
-    --what, what deterministic kernels or worker processes cost here is measured and printed in its place.
+    The noise floor is shown below the throughput tables; smaller differences mean nothing here. --what measures the
+    cost of deterministic kernels or of worker processes instead, and only prints it.
+
+    Exit code: 0 if false differences are within the expected 5%, 1 if they are not or a process died, 2 for wrong
+    arguments, 130 if stopped.
     """
 
     what: Literal["noise", "determinism", "worker-cost"] = "noise"
-    """determinism: training speed with and without deterministic kernels. worker-cost: two seeds in a new process and
-    in the one at hand, which takes --rounds alone."""
+    """noise: this arm against itself. determinism: training speed with and without deterministic kernels. worker-cost:
+    two seeds in a new process and in the current one, which uses only --rounds, --out and --data-dir."""
     models: tuple[str, ...] = ("mlp", "cnn", "lstm")
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     comparisons: int = 200
-    """Comparisons within one process, at least so many over all models."""
+    """Comparisons within a process, at least, in total over all models."""
     rounds: int = 10
-    """Sweeps of each kind for worker-cost."""
+    """Sweeps of each kind, for --what worker-cost."""
     processes: int = 6
-    """Processes for each model, whose throughput is compared pair by pair."""
+    """Processes per model, whose throughput is compared pair by pair."""
     precision: Precision = "fp32"
+    """Precision of the arm."""
     engine: Engine = "eager"
+    """Engine of the arm."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     data_dir: Path | None = None
     """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
     out: Path = Path("results")
-    """The findings go to selfcheck.json in this machine's folder."""
+    """Results folder; the findings go to selfcheck.json in this machine's folder."""
 
 
 def check(options: SelfcheckConfig) -> None:

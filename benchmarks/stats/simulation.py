@@ -17,6 +17,7 @@ from scipy import stats
 
 from benchmarks.stats.images import NUM_RESAMPLES
 from benchmarks.stats.pairs import ALPHA, Comparison, Run, compare_models
+from fmnist_zoo.cli.parse import parse
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -117,19 +118,26 @@ def _judged(num_sweeps: int, ahead_pct: float, world: World, seed: int) -> Itera
         yield by_seeds, compare_models(models) if some else by_seeds
 
 
-def main() -> None:
-    """Print how often the rule errs where nothing differs, and its power."""
+def main(*, num_sweeps: int = 2000, seed: int = 0) -> None:
+    """Simulate sweeps with known truth: how often the rule for "better" is wrong, and how often it finds a difference.
+
+    Args:
+        num_sweeps: Sweeps without a true difference; a quarter as many with each of four true differences.
+        seed: Seed of the draws.
+    """
+    if num_sweeps < 4:
+        raise SystemExit(f"error: --num-sweeps {num_sweeps} must be at least 4")
     world = World()
-    null = simulate(num_sweeps=2000)
+    null = simulate(num_sweeps=num_sweeps, seed=seed)
     print(
         f"{world.num_models} models x {world.num_seeds} seeds x {world.num_images:,} test images, "
         f"{NUM_RESAMPLES:,} resamples; no model truly better: some pair told apart in {null.num_wrong} of "
         f"{null.num_sweeps:,} sweeps ({null.num_wrong_by_seeds:,} by the seeds alone)"
     )
     for ahead_pct in (0.3, 0.5, 0.7, 1.0):
-        outcome = simulate(num_sweeps=500, ahead_pct=ahead_pct)
+        outcome = simulate(num_sweeps=num_sweeps // 4, ahead_pct=ahead_pct, seed=seed)
         print(f"one model truly {ahead_pct} points ahead: found in {outcome.power:.0%} of its pairs")
 
 
 if __name__ == "__main__":
-    main()
+    parse(main, None, "benchmarks.stats.simulation", examples=("", "--num-sweeps 200"))

@@ -49,99 +49,128 @@ RECIPE_AXES = (
 """Options that each replace one field of the recipe, for every model of the sweep."""
 
 
+HELP_GROUPS = {
+    "sweep": "models",
+    "recipe": "optimizer",
+    "execution": "precision",
+    "measurement": "measure",
+    "resuming": "resume",
+    "output": "out",
+}
+"""Titles of --help, and the option that each begins with."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunConfig:
-    """Train image classifiers on Fashion-MNIST, measure them, and write accuracy and throughput tables.
+    """Train image classifiers, measure them, and write tables of accuracy and throughput.
 
     Options that take several values are axes: each combination becomes a row of its own.
+
+    Exit code: 0 if every run is ok, 1 if one is not or results can't be written, 2 for wrong arguments, 130 if stopped.
+    The first Ctrl-C lets the current run finish, the second ends it at once.
     """
+
+    list: bool = False
+    """List available models and exit."""
+    dry_run: bool = False
+    """List the runs with an estimate of their time, from a few steps of each, and exit."""
 
     models: tuple[str, ...] = ("all",)
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
+    set: tuple[str, ...] = ()
+    """Model options, such as mlp.hidden=256-128-64. Several values of one option are an axis."""
+    activation: tuple[str, ...] = ()
+    """relu, gelu, silu, tanh or sigmoid, for models with that option."""
+    plugin: tuple[Path, ...] = ()
+    """Python files that register more models."""
     preset: Preset | Literal["auto"] = "auto"
-    """quick: 5 epochs, 1 seed (default on a CPU). standard: 20 epochs, 3 seeds (default on CUDA). full: 60 epochs, 5
+    """quick: 5 epochs, 1 seed (auto on a CPU). standard: 20 epochs, 3 seeds (auto on CUDA). full: 60 epochs, 5
     seeds."""
     track: Track | Literal["auto"] = "auto"
-    """equal: one recipe for all, 55,000 images to train and 5,000 to validate (default). best: each model's own recipe,
-    all 60,000 images. published: the recipe of a net's tutorial (default where only tutorial nets are named)."""
+    """equal: one recipe for all models, 55,000 training and 5,000 validation images. best: each model's own recipe, all
+    60,000 images. published: the recipe of a net's tutorial. auto: equal, or published if only tutorial nets are
+    named."""
     budget: tuple[str, ...] = ()
-    """When training ends: epochs:N, seconds:N or flops:N. Default: the preset's epochs; on track published the
+    """When training ends: epochs:N, seconds:N or flops:N. Default: the preset's epochs, on track published the
     tutorial's."""
-    precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
-    """auto: on CUDA bf16 (else fp16) autocast, on a CPU the fastest by measurement that agrees with fp32."""
-    engine: tuple[Engine | Literal["auto"], ...] = ("auto",)
-    """auto: on CUDA compile, on a CPU compile only where it pays for itself within the run. graph: on CUDA, the whole
-    step captured and replayed."""
     seeds: int | None = None
-    """Runs of each variant, with seeds 0 to N-1. Default: the preset's."""
-    batch_size: tuple[int, ...] = ()
-    """Images a step."""
-    lr: tuple[float, ...] = ()
-    """Highest learning rate."""
-    weight_decay: tuple[float, ...] = ()
+    """Runs per variant, with seeds 0 to N-1. Default: the preset's."""
+    dataset: DatasetName = "fashion_mnist"
+    """Dataset to train and test on."""
+    data_dir: Path | None = None
+    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
+
     optimizer: tuple[Optimizer, ...] = ()
+    """Optimizer; muon is Muon for the matrices of hidden layers and AdamW for the rest. Default of every option in this
+    group: the track's recipe."""
+    lr: tuple[float, ...] = ()
+    """Peak learning rate."""
+    weight_decay: tuple[float, ...] = ()
+    """Weight decay, applied to matrices and kernels but not to biases and normalisation weights."""
     momentum: tuple[float, ...] = ()
-    """Of SGD and RMSprop."""
+    """Momentum of SGD and RMSprop."""
+    batch_size: tuple[int, ...] = ()
+    """Images per step."""
     schedule: tuple[Schedule, ...] = ()
+    """Learning-rate schedule over the budget."""
     lr_warmup_fraction: tuple[float, ...] = ()
-    """Share of the budget in which the learning rate rises."""
+    """Share of the budget over which the learning rate rises."""
     loss: tuple[Loss, ...] = ()
+    """Training loss; nll only for models that end in a log-softmax."""
     label_smoothing: tuple[float, ...] = ()
+    """Share of the target spread evenly over all classes."""
     input_scaling: tuple[InputScaling, ...] = ()
+    """Pixel values: unit to [0, 1], symmetric to [-1, 1], standardize to mean 0 and standard deviation 1."""
     augmentation: tuple[str, ...] = ()
     """none, or a list such as shift:2,flip,erase:0.25."""
     ema_decay: tuple[float, ...] = ()
-    """Average the weights over the steps, and evaluate the average."""
+    """Evaluate an exponential moving average of the weights with this decay."""
     clip_grad_norm: tuple[float, ...] = ()
-    activation: tuple[str, ...] = ()
-    """relu, gelu, silu, tanh or sigmoid, for the models that have the option."""
-    set: tuple[str, ...] = ()
-    """Model options: mlp.hidden=256-128-64. The same option with another value makes another row."""
+    """Clip the gradient to this norm."""
+
+    precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
+    """auto: bf16 (else fp16) autocast on CUDA; on a CPU the fastest measured one that agrees with fp32."""
+    engine: tuple[Engine | Literal["auto"], ...] = ("auto",)
+    """auto: compile on CUDA; on a CPU compile if it pays for itself within the run. graph: on CUDA, the whole step as a
+    captured graph."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
-    dataset: DatasetName = "fashion_mnist"
-    data_dir: Path | None = None
-    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
-    out: Path = Path("results")
-    """Where records and tables go, in a folder named after the machine."""
-    save_weights: bool = False
-    """Keep each run's weights (safetensors) and configuration."""
-    measure: tuple[Measure, ...] = ()
-    """Beside throughput, memory and compiling, in place of the preset's: latency; step_shares, the parts of a training
-    step; batch_sizes, the throughput over batch sizes."""
-    profile: bool = False
-    """After each run, write down where the time of a training step goes, and a trace for Perfetto."""
-    plugin: tuple[Path, ...] = ()
-    """Python files that register further models."""
-    resume: bool = False
-    """Go on with a sweep where it stopped: a run that was finished, or failed, with the same code of model and
-    training, data, versions and hardware isn't done again, and one under way goes on from its checkpoint."""
-    retry_failed: bool = False
-    """The same, and do again what failed: implies --resume."""
-    checkpoint_every: int | None = None
-    """Keep the state of the running training after so many epochs, and after the last."""
     deterministic: bool = False
-    """The same bits in each run: only deterministic kernels, and auto means fp32 and eager, nothing measured.
-    `python -m benchmarks.selfcheck --what determinism` tells what that costs."""
-    figures: bool = True
-    """Draw the figures of the machine's page when all is done; tables are written after each run, with or without."""
-    quiet: bool = False
-    """Say only which runs aren't ok or are at chance level, and at the end how many are ok and where the tables are."""
-    json: bool = False
-    """Write events to standard output, one JSON object a line, and nothing else there, --quiet or not;
-    benchmarks/sweep/display/events.py describes them."""
+    """Same bits in every run: deterministic kernels only, and auto means fp32 and eager. `python -m
+    benchmarks.selfcheck --what determinism` measures the cost."""
     timeout: float | None = None
-    """Seconds after which a run that has not ended is ended, with all that it started; its status is then timeout."""
+    """Per-run time limit in seconds; the run and its child processes are killed, and its status is timeout."""
     on_oom: OnOom = "fail"
-    """When memory runs out: fail, or halve the batch until it fits. The learning rate stays; every table marks the
+    """When memory runs out: fail, or halve the batch until it fits. The learning rate stays, and every table marks the
     row."""
     in_process: bool = False
-    """For debugging: train in this process, where a debugger can stop it, and not in one for each variant. A crash then
-    ends the sweep, no --timeout can be set, precisions and engines aren't compared, and no speed can be trusted."""
-    list: bool = False
-    """Show the models that there are, and end."""
-    dry_run: bool = False
-    """Show what would be run, with an estimate of the time from a few steps of each, and end."""
+    """For debugging: train in this process instead of a worker process. Speeds are then not valid, a crash ends the
+    sweep, and neither --timeout nor the comparison of precisions and engines is available."""
+
+    measure: tuple[Measure, ...] = ()
+    """What to measure besides throughput, memory and compile time: latency of a batch, shares of a training step, and
+    throughput over batch sizes. Default: the preset's."""
+    profile: bool = False
+    """Profile a training step after each run, with a trace for Perfetto."""
+
+    resume: bool = False
+    """Skip runs that already finished or failed with the same configuration, code, data, versions and hardware, and
+    continue an interrupted one from its checkpoint."""
+    retry_failed: bool = False
+    """Like --resume, but repeat failed runs."""
+    checkpoint_every: int | None = None
+    """Save the training state every N epochs, and after the last."""
+
+    out: Path = Path("results")
+    """Folder for records and tables, in a folder named after the machine."""
+    save_weights: bool = False
+    """Save each run's weights (safetensors) and configuration."""
+    figures: bool = True
+    """Skip the figures of the results page; tables are written after each run either way."""
+    quiet: bool = False
+    """Print only runs that aren't ok, and a summary at the end."""
+    json: bool = False
+    """Print events as JSON, one object per line, and nothing else (benchmarks/sweep/display/events.py)."""
 
     @property
     def resumes(self) -> bool:

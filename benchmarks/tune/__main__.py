@@ -1,8 +1,4 @@
-"""`python -m benchmarks.tune`: the same number of trials for every model, and the values to put into the registry.
-
-Exit code: 0 when every model has all its trials and one of them is good, 1 where one has none, 2 for wrong arguments,
-130 after Ctrl-C: the same command then goes on.
-"""
+"""`python -m benchmarks.tune`: the same number of trials for every model, and the values to put into the registry."""
 
 from __future__ import annotations
 
@@ -15,10 +11,12 @@ from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
 NO_OPTUNA = "tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
 
+EXAMPLES = ("--models all --trials 8", "--models my_net --plugin my_net.py --optimizer adamw")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parsed = parse(TuneConfig, arguments, "benchmarks.tune")
+    parsed = parse(TuneConfig, arguments, "benchmarks.tune", examples=EXAMPLES)
     if importlib.util.find_spec("optuna") is None:
         print(f"error: {NO_OPTUNA}", file=sys.stderr)
         return 2

@@ -24,26 +24,32 @@ WEIGHT_DECAY_RANGE = (5e-3, 5e-1)
 class TuneConfig:
     """Search learning rate and weight decay of the equal track, with the same number of trials for every model.
 
-    Trains on 55,000 images and judges by the other 5,000; the test split is never read. A search that was stopped goes
-    on where it was, with the same command.
+    Trains on 55,000 images and validates on the other 5,000; the test split is never read. Repeat the command to
+    continue a search that was stopped.
+
+    Exit code: 0 if every model has all its trials and a good one among them, 1 if one has none, 2 for wrong arguments,
+    130 if stopped.
     """
 
     models: tuple[str, ...] = ("all",)
-    """As for benchmarks.run."""
+    """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     trials: int = 8
-    """For each model."""
+    """Trials per model."""
     preset: Preset = "quick"
-    """Its epochs, augmentation and optimizer are those of the equal track that is tuned for."""
+    """Preset to tune for: its epochs, augmentation and optimizer."""
     optimizer: Optimizer | None = None
-    """In place of the preset's."""
+    """Optimizer to tune for. Default: the preset's."""
     budget: str | None = None
-    """epochs:N, seconds:N or flops:N of each trial. Default: the preset's epochs."""
+    """Budget of each trial: epochs:N, seconds:N or flops:N. Default: the preset's epochs."""
     seed: int = 0
-    """Of the search; every trial trains with seed 0."""
+    """Seed of the search; every trial trains with seed 0."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1 or mps."""
     dataset: DatasetName = "fashion_mnist"
+    """Dataset to train and validate on."""
     data_dir: Path | None = None
+    """Folder with the four idx files, gzipped or not. Default: FMNIST_ZOO_DATA, else found or downloaded."""
     out: Path = Path("results")
-    """The search and what it chose go to tuning/ in this machine's folder."""
+    """Results folder; the search and its choice go to tuning/ in this machine's folder."""
     plugin: tuple[Path, ...] = ()
-    """Python files that register further models."""
+    """Python files that register more models."""

@@ -60,7 +60,7 @@ def draw_all(folder: Path) -> Drawings:
     shown = sections(records)
     answers = read_answers(store, [record for section in shown for row in section.rows for record in row.ok])
     parts = [section_frames(section, {row.records[0].config_key: LETTERS for row in section.rows}) for section in shown]
-    found = PageFindings({section.conditions: _findings(section, answers) for section in shown}, [])
+    found = PageFindings({section.conditions: _findings(section, answers) for section in shown}, [], [])
     comparisons = latest(ArmsStore(folder).read_all()[0])
     drawn: list[Drawing] = []
     with looks():

@@ -179,6 +179,13 @@ def write_records(machine_dir: Path, *records: RunRecord) -> None:
         RecordStore(machine_dir).write(record)
 
 
+def report_text(machine_dir: Path) -> str:
+    """All pages that a report made of a machine, its own first."""
+    first = machine_dir / "README.md"
+    pages = [first, *sorted(set(machine_dir.glob("*.md")) - {first})]
+    return "\n".join(page.read_text(encoding="utf-8") for page in pages)
+
+
 def replace_some_part(content: Any, path: Sequence[int], value: Any) -> None:
     """Put a value in the place of a part of parsed JSON: numbers, each of which part to go into, lead there."""
     node = content

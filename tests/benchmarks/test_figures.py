@@ -21,10 +21,11 @@ from benchmarks.report.answers import Answers
 from benchmarks.report.figures.label_placement import Box, LabelArea, around
 from benchmarks.report.figures.roofline import Point, Roofs, roofline_figure, roofline_points, roofline_roofs
 from benchmarks.report.figures.sections import section_sketches
-from benchmarks.report.figures.style import Sketch, file_name, row_looks
+from benchmarks.report.figures.style import Sketch, row_looks
 from benchmarks.report.findings import section_findings
 from benchmarks.report.frames import SectionFrames, section_frames
 from benchmarks.report.rows import sections
+from benchmarks.report.text import file_name
 from fmnist_zoo.plotting.style import (
     _OTHERS,
     COLORS,

@@ -17,6 +17,7 @@ from benchmarks.report.speed import swept_rows
 from fmnist_zoo.plotting.style import MARKERS, OTHER_MARKERS, model_color, model_look
 from tests.benchmarks.figure_texts import clashes, written
 from tests.benchmarks.sample_drawings import LETTERS, Drawing, Drawings, draw_all
+from tests.benchmarks.sample_records import report_text
 
 RESULTS = Path(__file__).parents[2] / "results"
 MOST_BYTES = 50_000
@@ -300,7 +301,7 @@ def test_arms_are_as_fast_as_their_steps_say(drawings: Drawings) -> None:
 
 @pytest.mark.parametrize("page", sorted(RESULTS.glob("*/README.md")), ids=lambda path: path.parent.name)
 def test_a_committed_page_has_all_its_figures_and_they_are_small(page: Path) -> None:
-    shown = set(re.findall(r"\]\((figures/[^)]+)\.svg\)", page.read_text(encoding="utf-8")))
+    shown = set(re.findall(r"\]\((figures/[^)]+)\.svg\)", report_text(page.parent)))
     files = {f"figures/{path.name}" for path in (page.parent / "figures").iterdir()}
     assert shown and files == {f"{name}.{suffix}" for name in shown for suffix in ("svg", "png")}
     assert sum((page.parent / name).stat().st_size for name in files) < MOST_BYTES * len(files)

@@ -24,7 +24,7 @@ from benchmarks.report.rows import sections
 from fmnist_zoo.history import EpochStats
 from fmnist_zoo.plotting.style import looks, new_figure
 from tests.benchmarks.figure_texts import clashes
-from tests.benchmarks.sample_records import make_config, make_record, write_records
+from tests.benchmarks.sample_records import make_config, make_record, report_text, write_records
 from tests.benchmarks.sample_runs import put_runs
 from tests.benchmarks.test_report_arms import EAGER, GOOD, arm, comparison
 
@@ -192,7 +192,7 @@ def test_texts_that_lie_on_each_other_or_leave_the_canvas_are_found() -> None:
 
 
 def page(folder: Path) -> str:
-    return (folder / "README.md").read_text(encoding="utf-8")
+    return report_text(folder)
 
 
 def shown(folder: Path) -> set[str]:
@@ -211,12 +211,12 @@ def test_the_page_shows_what_was_drawn_where_it_belongs(tmp_path: Path) -> None:
     assert files == {"mine.svg"} | {f"{name}.{suffix}" for name in shown(folder) for suffix in ("svg", "png")}
     assert shown(folder) == {f"equal-epochs-5-55000-{name}" for name in WITHOUT_CURVES}
     order = (
-        "accuracy", "accuracy-training-time", "time-to-accuracy", "ledger", "roofline-training", "classes",
+        "accuracy", "accuracy-training-time", "ledger", "roofline-training", "time-to-accuracy", "classes",
         "confusion-cnn",
     )  # fmt: skip
     places = [page(folder).index(f"-55000-{name}.svg") for name in order]
     assert places == sorted(places)
-    closed = page(folder).partition("<summary>Confusion matrices</summary>")[2].partition("</details>")[0]
+    closed = page(folder).partition("## Confusion matrices")[2].partition("\n## ")[0]
     assert (
         closed.count("![Confusion matrix of ") == 2
         and "![Difference of the confusion matrices of cnn and mlp]" in closed

@@ -11,7 +11,7 @@ from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.arms import arms_frame, arms_section, break_even_epochs, equivalence, failures, latest
 from benchmarks.report.findings import page_findings
-from benchmarks.report.markdown import Material, machine_page
+from benchmarks.report.markdown import Material, machine_pages
 from benchmarks.report.rows import sections
 from tests.benchmarks.sample_records import make_config, make_environment, make_record
 from tests.benchmarks.test_report_page import cells
@@ -134,13 +134,13 @@ def test_an_arm_that_fails_is_marked_in_every_table_it_is_in() -> None:
     found = failures([comparison(EAGER, wrong)], records)
     assert set(found) == {wrong["config_key"]} and "Fails parity" in found[wrong["config_key"]]
     shown = sections(records)
-    page = machine_page(
+    page = machine_pages(
         [frames.section_frames(section) for section in shown],
         records,
         [],
         page_findings(shown, Answers()),
         Material(comparisons=[comparison(EAGER, wrong)]),
-    )
+    )["README.md"]
     assert cells(page, "mlp bf16<sup>1</sup>", table=0) and cells(page, "mlp bf16<sup>1</sup>", table=1)
     assert "**fail**" in page and "Fails parity" in page
 

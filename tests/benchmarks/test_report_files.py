@@ -27,7 +27,7 @@ from tests.benchmarks.sample_records import (
     write_records,
 )
 
-MADE = {"README.md", *CSV_FILES, *FINDINGS_FILES}
+MADE = {"README.md", "equal-epochs-5-55000.md", "published-elsewhere.md", *CSV_FILES, *FINDINGS_FILES}
 FIGURES = {
     f"equal-epochs-5-55000-{name}.{suffix}"
     for name in ("time-to-accuracy", "ledger", "roofline-training", "classes", "confusion-cnn")
@@ -69,6 +69,18 @@ def test_after_a_run_its_machine_and_the_index_are_up_to_date(results: Path) -> 
     after = (results / "amd-epyc-2-cores" / "README.md").read_text(encoding="utf-8")
     assert "| lstm " not in before
     assert "| lstm " in after
+
+
+def test_a_page_of_a_section_that_is_no_more_goes_and_other_files_stay(results: Path) -> None:
+    machine = results / "nvidia-h100"
+    other = make_record(make_config(budget="epochs:20"))
+    write_records(machine, other)
+    (machine / "notes.md").write_text("mine", encoding="utf-8")
+    assert report(machine, figures=False) == 0
+    assert made(machine) == MADE | {"equal-epochs-20-55000.md", "notes.md"}
+    (machine / "runs" / f"{other.run_id}.json").unlink()
+    assert report(machine, figures=False) == 0
+    assert made(machine) == MADE | {"notes.md"}
 
 
 def test_a_report_is_made_again_byte_for_byte(results: Path, tmp_path: Path) -> None:

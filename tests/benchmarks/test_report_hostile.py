@@ -25,9 +25,9 @@ from benchmarks.report.arms import arms_frame, arms_section
 from benchmarks.report.frames import csv as csv_text
 from benchmarks.report.noise import between_arms, between_rows
 from benchmarks.report.text import inert, printable
-from benchmarks.report.tuning import tuning_text
+from benchmarks.report.tuning import trials_text, tuning_text
 from fmnist_zoo.files import write_atomically
-from tests.benchmarks.sample_records import make_flags, make_record, replace_some_part, write_records
+from tests.benchmarks.sample_records import make_flags, make_record, replace_some_part, report_text, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck
 from tests.benchmarks.test_report_arms import COMPILED, EAGER, comparison
 from tests.benchmarks.test_report_tuning import about, trial
@@ -105,7 +105,7 @@ class Tags(HTMLParser):
         self.open: list[str] = []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        links = [value or "" for name, value in attrs if name in ("href", "src")]
+        links = [(value or "").removeprefix("../../docs/") for name, value in attrs if name in ("href", "src")]
         others = {name for name, _ in attrs} - {"href", "src", "alt", "style", "class", "start", "title"}
         if tag not in self.OURS or others or any(":" in link or ".." in link for link in links):
             self.foreign.append((tag, attrs))
@@ -126,8 +126,7 @@ def test_no_text_of_a_record_acts_on_a_page_or_a_spreadsheet(
     assert report(tmp_path, figures=attack.startswith("=")) == 0
     printed = capsys.readouterr()
     assert printed.err == ""
-    for page in (machine / "README.md", tmp_path / "README.md"):
-        text = page.read_text(encoding="utf-8")
+    for text in (report_text(machine), (tmp_path / "README.md").read_text(encoding="utf-8")):
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]", text)
         assert "$" not in re.sub(r"(`{3,})text\n.*?\n\1\n", "", text, flags=re.DOTALL)
         tags = Tags()
@@ -268,4 +267,5 @@ def test_other_files_with_any_part_replaced_are_shown_or_named(
         arms_section(comparisons, [RECORD], floor=between_arms(checked, MACHINE))
         csv_text([arms_frame(comparisons, [RECORD])])
     between_rows(checked, MACHINE)
-    tuning_text(searches)
+    tuning_text(searches, "trials.md")
+    trials_text(searches)

@@ -23,10 +23,10 @@ from benchmarks.report import frames
 from benchmarks.report.answers import Answers
 from benchmarks.report.findings import page_findings
 from benchmarks.report.index import index_page
-from benchmarks.report.markdown import Material, machine_page
+from benchmarks.report.markdown import Material, machine_pages
 from benchmarks.report.pictures import Picture, Pictures
 from benchmarks.report.rows import sections
-from benchmarks.report.text import code_block, escape, shorten, significant, table
+from benchmarks.report.text import code_block, contents, escape, shorten, significant, table
 from tests.benchmarks.sample_records import (
     make_config,
     make_cost,
@@ -73,13 +73,14 @@ def fall_back(record: RunRecord) -> None:
 
 def page_of(records: Sequence[RunRecord], problems: Sequence[Problem] = (), answers: Answers | None = None) -> str:
     shown = sections(records)
-    return machine_page(
+    pages = machine_pages(
         [frames.section_frames(section) for section in shown],
         records,
         problems,
         page_findings(shown, answers or Answers()),
         Material(),
     )
+    return "\n".join(pages.values())
 
 
 def check_snapshot(name: str, text: str) -> None:
@@ -256,23 +257,34 @@ def test_figures_stand_in_their_section() -> None:
     records = [make_record(), make_record(make_config(budget="epochs:20"))]
     parts = [frames.section_frames(section) for section in sections(records)]
     picture = Picture(kind="roofline", path="figures/roofline-training.svg", alt="Roofline of [x]")
-    page = machine_page(
+    page = machine_pages(
         parts,
         records,
         [],
         page_findings([part.section for part in parts], Answers()),
         Material(pictures=Pictures({parts[0].section.conditions: [picture]})),
-    )
+    )["README.md"]
     assert page.count("![Roofline of &#91;x&#93;](figures/roofline-training.svg)") == 1
-    assert page.index("![Roofline") < page.index("5 epochs")
+    assert page.index("![Roofline") < page.index("\n## Fashion-MNIST, equal recipe, 5 epochs")
 
 
 def test_a_profile_is_linked_where_there_is_one() -> None:
     names = {"page": "profiles/x.md", "trace": "profiles/x.trace.json.gz"}
     page = page_of([make_record(profile=names), make_record(seed=1)])
     assert re.search(r"\[0\]\(runs/\S+-s0\.json\) \(\[profile\]\(profiles/x\.md\)\), \[1\]\(runs/\S+-s1\.json\)", page)
-    assert "Wall seconds of runs with a profile count making it, too." in page
+    assert "Wall seconds include making a profile." in page
     assert "profile" not in page_of([make_record()])
+
+
+def test_a_page_begins_with_a_list_of_its_parts_in_the_order_in_which_a_reader_asks() -> None:
+    page = page_of(sweep()).partition("\n# ")[2]
+    listed = re.findall(r"^- \[(.+)\]\(#.+\)$", page.partition("\n## ")[0], re.MULTILINE)
+    assert listed == re.findall(r"^## (.+)$", page.partition("\n# ")[0], re.MULTILINE)
+    parts = re.findall(r"^### (.+)$", page.partition("\n## ")[2].partition("\n## ")[0], re.MULTILINE)
+    assert parts == ["Accuracy", "Throughput", "Cost and roofline", "Pairs"]
+    assert (
+        contents(["## A&#42; b-c, d", "### no", "## A b-c d"]) == "- [A&#42; b-c, d](#a-b-c-d)\n- [A b-c d](#a-b-c-d-1)"
+    )
 
 
 def test_flags_are_footnotes_and_each_stands_once() -> None:
@@ -286,7 +298,7 @@ def test_seconds_of_the_best_track_share_a_table() -> None:
     best: dict[str, Any] = {"track": "best", "num_train": 60000, "num_val": 0}
     page = page_of([make_record(make_config(budget=f"seconds:{n}", **best)) for n in ("0.8", "10")])
     assert page.count("## Fashion-MNIST, each model's own recipe, seconds of training, 60,000 training images") == 1
-    assert "| seconds:0.8 |" in page.replace("  ", " ") and "Rows of one budget had the same seconds" in page
+    assert "| seconds:0.8 |" in page.replace("  ", " ") and "Rows of one budget had the same training time" in page
 
 
 def test_sections_are_sets_of_comparable_conditions_the_main_one_first() -> None:

@@ -9,7 +9,7 @@ import pytest
 from benchmarks.records.tuning import FOLDER, About, Trial, read_searches, write_search
 from benchmarks.report import write_report
 from fmnist_zoo.registry import FAMILIES, get_spec
-from tests.benchmarks.sample_records import make_record, write_records
+from tests.benchmarks.sample_records import make_record, report_text, write_records
 
 ROOT = Path(__file__).parents[2]
 
@@ -45,7 +45,7 @@ def machine(tmp_path: Path) -> Path:
 
 def page(machine: Path) -> str:
     write_report(machine.parent, machine.name)
-    return (machine / "README.md").read_text(encoding="utf-8")
+    return report_text(machine)
 
 
 def cells(text: str, *first: str) -> list[str]:
@@ -59,7 +59,8 @@ def test_the_page_shows_what_was_chosen_every_trial_and_the_cost(machine: Path) 
     found = {"mlp": [trial(0.01, 90.0), trial(0.02, 90.5)], "cnn": [failed, failed]}
     write_search(machine / FOLDER / "quick.json", about(), found)
     text = page(machine)
-    chosen, _, trials = text[text.index("## Learning rate and weight decay") :].partition("<summary>All trials")
+    chosen = text.partition("\n## Learning rate and weight decay")[2].partition("\n## ")[0]
+    trials = text.partition("\n# All trials")[2]
     assert "2 trials a model" in chosen and "trained for 25 s and took 60 s" in chosen
     assert cells(chosen, "mlp")[1:] == ["0.02", "0.05", "90.50", "90.00 to 90.50", "25"]
     assert cells(chosen, "cnn")[1:] == ["—", "—", "—", "2 failed", "0"]

@@ -55,8 +55,8 @@ def test_a_damaged_file_is_named_with_the_reason(tmp_path: Path, fault: str) -> 
 def test_sentences_for_tables() -> None:
     found = make_selfcheck()
     assert between_rows(found, MACHINE) == (
-        "Noise floor of this machine (A/A check, 2026-11-24, fp32 eager, n = 1 pair of processes): differences between "
-        "rows below 3.1% (mlp) in training and 4.0% (mlp) in inference say nothing."
+        "Noise floor of this machine (A/A check, 2026-11-24, fp32 eager, n = 1 pair of processes): differences below "
+        "3.1% (mlp) in training and 4.0% (mlp) in inference mean nothing."
     )
     assert "n = 20 comparisons): ratios within " in between_arms(found, MACHINE)
     assert between_rows(None, MACHINE) == between_arms(None, MACHINE) == NOT_MEASURED

@@ -16,10 +16,11 @@ from benchmarks.report.figures.fronts import COSTS, front_figure, priced_rows
 from benchmarks.report.figures.ledger import ledger_figure, ledger_rows
 from benchmarks.report.figures.reliability import reliability_figure
 from benchmarks.report.figures.roofline import roofline_figure, roofline_points, roofline_roofs
-from benchmarks.report.figures.style import Sketch, best_of_each_model, file_name
+from benchmarks.report.figures.style import Sketch, best_of_each_model
 from benchmarks.report.figures.targets import profiles_of, targets_figure
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.history import history_frame
+from benchmarks.report.text import file_name
 
 MOST_MODELS = 10
 """Of a figure of classes, and of sections' confusion matrices: the best row of each, of the best models."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -165,20 +163,6 @@ def quiet(axes: Axes, axis: Literal["x", "y"]) -> None:
     """No ticks and no grid along an axis that has names in place of numbers."""
     axes.grid(visible=False, axis=axis)
     axes.tick_params(axis=axis, length=0)
-
-
-def file_name(text: str, identity: str | None = None) -> str:
-    """A text as part of a file's name: itself where it is plain, else with a digest that keeps it apart from others.
-
-    Args:
-        text: a name, of any characters.
-        identity: what it stands for, where the text doesn't say all of it.
-    """
-    plain = re.sub(r"[^0-9A-Za-z_.-]+", "-", text)[:60].strip("-.")
-    if plain == text and identity is None:
-        return plain
-    digest = hashlib.sha256((identity or text).encode("utf-8", "replace")).hexdigest()[:8]
-    return f"{plain}-{digest}"
 
 
 def is_drawn(value: float | None, *, above: float = 1e-9) -> TypeGuard[float]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from benchmarks.records.arms import ArmsRecord
 from benchmarks.report.figures.arms import arms_sketch
 from benchmarks.report.figures.confusion import confusions, difference_figure
 from benchmarks.report.figures.sections import section_sketches
-from benchmarks.report.figures.style import Sketch, file_name
+from benchmarks.report.figures.style import Sketch
 from benchmarks.report.findings import PageFindings
 from benchmarks.report.frames import SectionFrames, confusion_frame
 from benchmarks.report.pictures import Picture, Pictures
@@ -22,27 +22,30 @@ from fmnist_zoo.files import write_atomically
 from fmnist_zoo.plotting.style import looks, saved
 
 FIGURES = "figures"
-USUAL_IMAGES = 60_000
-"""Of training and validation together: most sections have them all, and their files' names don't say so."""
 
 
 def write_figures(
-    folder: Path, parts: Sequence[SectionFrames], findings: PageFindings, comparisons: Sequence[ArmsRecord]
+    folder: Path,
+    parts: Sequence[SectionFrames],
+    findings: PageFindings,
+    comparisons: Sequence[ArmsRecord],
+    before: Iterable[str] = (),
 ) -> Pictures:
-    """Draw all figures of a machine's page, and remove those of the page before that are no more.
+    """Draw all figures of a machine's pages, and remove those of the pages before that are no more.
 
     Args:
         folder: of the machine.
         parts: the frames of each section.
         findings: what follows from them.
         comparisons: of arms, one for each set of arms.
+        before: the pages of the last report.
     """
     by_section = {}
     for part, prefix, sketches in sketched(parts, findings):
         by_section[part.section.conditions] = [_write(folder, prefix, sketch) for sketch in sketches]
     arms = [_write(folder, "", sketch) for sketch in arms_sketch(comparisons)]
     pictures = Pictures(by_section, arms)
-    _remove_others(folder, {picture.path for shown in [*by_section.values(), arms] for picture in shown})
+    _remove_others(folder, before, {picture.path for shown in [*by_section.values(), arms] for picture in shown})
     return pictures
 
 
@@ -76,22 +79,11 @@ def sketched(
         is_main = main[conditions.dataset, conditions.track] == conditions
         new_models = _models(part) - known if is_main else None
         known |= new_models or set()
-        yield part, f"{_prefix(conditions)}-", section_sketches(part, frames, words, new_models=new_models)
+        yield part, f"{conditions.file_name}-", section_sketches(part, frames, words, new_models=new_models)
 
 
 def _models(part: SectionFrames) -> set[str]:
     return {row.config["model"] for row in part.section.rows if row.ok}
-
-
-def _prefix(conditions: Conditions) -> str:
-    """A name for a section's files: `equal-epochs-5-55000`, with more where that doesn't say all."""
-    dataset = "" if conditions.dataset == "fashion_mnist" else conditions.dataset
-    fields = (
-        dataset, conditions.track, conditions.budget, str(conditions.num_train), conditions.torch, conditions.machine
-    )  # fmt: skip
-    text = "-".join(filter(None, fields)).replace(":", "-")
-    is_usual = conditions.num_train + conditions.num_val == USUAL_IMAGES
-    return file_name(text, None if is_usual else repr(conditions))
 
 
 def _write(folder: Path, prefix: str, sketch: Sketch) -> Picture:
@@ -102,13 +94,9 @@ def _write(folder: Path, prefix: str, sketch: Sketch) -> Picture:
     return Picture(kind=sketch.kind, path=f"{name}.svg", alt=sketch.alt)
 
 
-def _remove_others(folder: Path, paths: set[str]) -> None:
-    """Figures that the last page shows and the next one doesn't; what others put into the folder is left alone."""
-    page = folder / "README.md"
-    if not page.exists():
-        return
-    text = page.read_text(encoding="utf-8", errors="replace")
-    for name in re.findall(rf"\]\(({FIGURES}/[0-9A-Za-z_.-]+)\.svg\)", text):
+def _remove_others(folder: Path, before: Iterable[str], paths: set[str]) -> None:
+    """Figures that the last report shows and the next one doesn't; what others put into the folder is left alone."""
+    for name in re.findall(rf"\]\(({FIGURES}/[0-9A-Za-z_.-]+)\.svg\)", "\n".join(before)):
         if f"{name}.svg" not in paths:
             for suffix in ("svg", "png"):
                 (folder / f"{name}.{suffix}").unlink(missing_ok=True)

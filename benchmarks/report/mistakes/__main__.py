@@ -18,10 +18,12 @@ from fmnist_zoo.cli.parse import parse
 if TYPE_CHECKING:
     from benchmarks.report.rows import Section
 
+EXAMPLES = ("results", "results --class Shirt --figures shirts")
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    options = parse(MistakesConfig, arguments, "benchmarks.mistakes").options
+    options = parse(MistakesConfig, arguments, "benchmarks.mistakes", examples=EXAMPLES).options
     from benchmarks.report.text import without_controls
     from fmnist_zoo.data import DataError
 

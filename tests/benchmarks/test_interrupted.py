@@ -23,6 +23,7 @@ from benchmarks.sweep.runner import Runner
 from fmnist_zoo.cli.parse import INTERRUPTED
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.cache import cache_root
+from tests.benchmarks.sample_records import report_text
 
 PLUGIN = """
 import subprocess, time
@@ -148,7 +149,7 @@ def records_of(out: Path) -> tuple[list[RunRecord], str]:
     (machine,) = (path for path in out.iterdir() if path.is_dir())
     records, problems = RecordStore(machine).read_all()
     assert problems == []
-    return records, (machine / "README.md").read_text()
+    return records, report_text(machine)
 
 
 def test_once_finishes_the_run_at_hand_and_reports(plugin: Path, tmp_path: Path, cache: Path) -> None:

@@ -34,6 +34,7 @@ FIGURES = {
     for suffix in ("svg", "png")
 }
 TOP = Path(__file__).parents[2]
+GPU = make_environment(gpu_name="NVIDIA H100", gpu_memory_gib=79.2, gpu_count=1)
 
 
 @pytest.fixture
@@ -42,8 +43,7 @@ def results(tmp_path: Path) -> Path:
     out = tmp_path / "results"
     write_records(out / "amd-epyc-2-cores", *(make_record(make_config("cnn"), seed=seed) for seed in range(2)))
     write_records(out / "amd-epyc-2-cores", make_record(status="oom", top1_pct=None))
-    gpu = make_environment(gpu_name="NVIDIA H100", gpu_memory_gib=79.2, gpu_count=1)
-    write_records(out / "nvidia-h100", make_record(environment=gpu, flags=make_flags("half of a pair: \ud800")))
+    write_records(out / "nvidia-h100", make_record(environment=GPU, flags=make_flags("half of a pair: \ud800")))
     return out
 
 
@@ -73,7 +73,7 @@ def test_after_a_run_its_machine_and_the_index_are_up_to_date(results: Path) -> 
 
 def test_a_page_of_a_section_that_is_no_more_goes_and_other_files_stay(results: Path) -> None:
     machine = results / "nvidia-h100"
-    other = make_record(make_config(budget="epochs:20"))
+    other = make_record(make_config(budget="epochs:20"), environment=GPU)
     write_records(machine, other)
     (machine / "notes.md").write_text("mine", encoding="utf-8")
     assert report(machine, figures=False) == 0

@@ -53,7 +53,7 @@ def count_flops(model: nn.Module) -> FlopCount:
     shadow = meta_copy(model).train()
     batch = 2  # batch normalisation can't train on one value a channel
     with flop_counter() as forward:
-        logits = shadow(torch.empty(batch, 1, 28, 28, device="meta"))
+        logits = shadow(torch.empty(batch, 1, 28, 28, device="meta", dtype=torch.float32))
     with flop_counter() as backward:
         logits.sum().backward()
     return FlopCount(

@@ -84,7 +84,7 @@ def _failed(error: BaseException, message: str) -> dict[str, Any]:
 
 def _check(name: str, model: nn.Module) -> None:
     """Run a model once, on two images and on one of them alone."""
-    images = torch.linspace(-1.0, 1.0, 2 * 28 * 28).view(2, 1, 28, 28)
+    images = torch.linspace(-1.0, 1.0, 2 * 28 * 28, dtype=torch.float32).view(2, 1, 28, 28)
     with torch.inference_mode():
         logits = model.eval()(images)
         alone = model(images[:1])

@@ -27,7 +27,7 @@ SAID: dict[str, str | None] = {
     "daemonize": "exit code 0",
     "flood": r"not ended after [\d.]+ s.*noise",
     "close_files": "exit code|stopped answering|Bad file descriptor",
-    "widen": "",
+    "widen": None,
 }
 """What each deed leads to, whenever it is done; None where the model gets away with it."""
 GOOD = ("tutorial_mlp_128_64", "good")

@@ -23,7 +23,9 @@ from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError, check_writable
 
 if TYPE_CHECKING:
-    from benchmarks.records.selfcheck import Comparison, ProcessRates, Selfcheck
+    import torch
+
+    from benchmarks.records.selfcheck import Arm, Comparison, ProcessRates, Selfcheck
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -77,29 +79,27 @@ def selfcheck(
     from benchmarks.measure.environment import hardware, machine_name, software
     from benchmarks.measure.machine_details import details
     from benchmarks.records.selfcheck import SCHEMA_VERSION, write
+    from benchmarks.selfcheck.arms import arms
     from benchmarks.selfcheck.summary import between_processes, within_process
-    from fmnist_zoo.recipe import Recipe
 
-    models, device = understood(options)
+    models, torch_device = understood(options)
+    device = str(torch_device)
     found_hardware = hardware(device)
     folder = options.out / machine_name(found_hardware)
     check_writable(folder, "--out", options.out)
+    measured = arms(options, models, torch_device, folder)
     ask = Asking(options, device, new_worker or worker)
-    count = math.ceil(options.comparisons / len(models))
-    comparisons = [one for model in models for one in ask.comparisons(model, count)]
-    # A process of each model in turn: those of one model then lie minutes apart, as the rows of a table do.
-    processes = [ask.rates(model, number) for number in range(options.processes) for model in models]
+    count = math.ceil(options.comparisons / len(measured))
+    comparisons = [one for label, arm in measured.items() for one in ask.comparisons(label, arm, count)]
+    # A process of each arm in turn: those of one arm then lie minutes apart, as the rows of a table do.
+    processes = [
+        ask.rates(label, arm, number) for number in range(options.processes) for label, arm in measured.items()
+    ]
     found: Selfcheck = {
         "schema_version": SCHEMA_VERSION,
         "measured_at": _now(),
         "command": command,
-        "settings": {
-            "models": models,
-            "precision": options.precision,
-            "engine": options.engine,
-            "device": device,
-            "batch_size": Recipe().batch_size,
-        },
+        "settings": {"arms": measured, "device": device},
         "environment": {
             "hardware": found_hardware,
             "software": software(),
@@ -111,19 +111,16 @@ def selfcheck(
     return write(folder, found), found
 
 
-def understood(options: SelfcheckConfig) -> tuple[list[str], str]:
+def understood(options: SelfcheckConfig) -> tuple[list[str], torch.device]:
     """The models and the device that the options mean, once they are known to be there; the images are fetched, too."""
     from fmnist_zoo.data import load_dataset
     from fmnist_zoo.registry import select_models
-    from fmnist_zoo.training.device import check_engine, resolve_device
-    from fmnist_zoo.training.precision import check_precision
+    from fmnist_zoo.training.device import resolve_device
 
     check(options)
     models, device = select_models(options.models), resolve_device(options.device)
-    check_precision(options.precision, device)
-    check_engine(options.engine, device)
     load_dataset("fashion_mnist", root=options.data_dir)
-    return models, str(device)
+    return models, device
 
 
 class Asking:
@@ -137,29 +134,29 @@ class Asking:
         self._options, self._device, self._new_worker = options, device, new_worker
         self.num_threads: int | None = None
 
-    def comparisons(self, model: str, count: int) -> list[Comparison]:
-        """So many comparisons of a model with itself in one process."""
+    def comparisons(self, label: str, arm: Arm, count: int) -> list[Comparison]:
+        """So many comparisons of an arm with itself in one process."""
         from benchmarks.selfcheck.summary import comparison
 
-        _say(f"{model}: {count} comparisons in one process")
+        _say(f"{label}: {count} comparisons in one process")
         found: list[Comparison] = []
-        self.num_threads = self._run(model, count, lambda event: found.append(comparison(model, **event)))[
-            "num_threads"
-        ]
+        done = self._run(arm, count, lambda event: found.append(comparison(label, **event)))
+        self.num_threads = done["num_threads"]
         return found
 
-    def rates(self, model: str, number: int) -> ProcessRates:
-        """A model's throughput in one process; `number` counts them from 0."""
-        _say(f"{model}: throughput in process {number + 1} of {self._options.processes}")
+    def rates(self, label: str, arm: Arm, number: int) -> ProcessRates:
+        """An arm's throughput in one process; `number` counts them from 0."""
+        _say(f"{label}: throughput in process {number + 1} of {self._options.processes}")
         started_at = _now()
-        return {"model": model, "started_at": started_at, **self._run(model, None, lambda event: None)}  # type: ignore[typeddict-item]
+        return {"arm": label, "started_at": started_at, **self._run(arm, None, lambda event: None)}  # type: ignore[typeddict-item]
 
-    def _run(self, model: str, comparisons: int | None, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
+    def _run(self, arm: Arm, comparisons: int | None, on_event: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
         data_dir = self._options.data_dir
         job: SelfcheckJob = {
-            "model": model,
-            "precision": self._options.precision,
-            "engine": self._options.engine,
+            "model": arm["model"],
+            "precision": arm["precision"],
+            "engine": arm["engine"],
+            "recipe": arm["recipe"],
             "device": self._device,
             "data_dir": None if data_dir is None else str(data_dir),
             "comparisons": comparisons,

@@ -46,7 +46,7 @@ class Arm:
     def of(cls, job: SelfcheckJob) -> Arm:
         """The arm that a job names, with the images on its device."""
         dataset = load_dataset("fashion_mnist", root=job["data_dir"], progress=False)
-        device, recipe = resolve_device(job["device"]), Recipe()
+        device, recipe = resolve_device(job["device"]), Recipe.from_dict(job["recipe"])
         return cls(
             model=job["model"],
             precision=job["precision"],  # type: ignore[arg-type]  # the command line has checked it, as the engine

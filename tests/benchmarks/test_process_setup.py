@@ -19,6 +19,7 @@ from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.server import environment
 from fmnist_zoo import create_model
 from fmnist_zoo.data import Dataset
+from fmnist_zoo.recipe import Recipe
 from tests.benchmarks.test_tune import real_job
 from tests.benchmarks.test_worker import job
 
@@ -50,7 +51,8 @@ def trial(small: Dataset, folder: Path) -> str:
 
 def selfcheck(small: Dataset, folder: Path) -> str:
     process = selfcheck_worker()
-    asked = {"model": "mlp", "precision": "fp32", "engine": "eager", "device": "cpu", "data_dir": None}
+    arm = {"model": "mlp", "precision": "fp32", "engine": "eager", "recipe": Recipe().as_dict()}
+    asked = {**arm, "device": "cpu", "data_dir": None}
     with pytest.raises(WorkerDiedError) as died:
         process.run({**asked, "comparisons": 1}, lambda event: None)
     process.close()

@@ -1,0 +1,118 @@
+"""How far processes that do the same lie apart: what the records of both sides and their A/A checks know of an arm.
+
+An arm is a model in a precision and engine with the work of one recipe's step. No arm has another one's drift, and no
+machine another one's.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.compare.limits import Measure
+from benchmarks.compare.matching import Side, machine_key
+from benchmarks.records import selfcheck
+from benchmarks.records.record import RunRecord
+from benchmarks.stats.regressions import drift
+
+Arm = tuple[Hashable, ...]
+Found = tuple[float, int]
+CHECKED = {"training, img/s": "train_img_per_s", "inference, img/s": "infer_img_per_s"}
+"""What A/A checks measure, by the title of the measure."""
+
+
+def read_checks(folders: Sequence[Path]) -> list[selfcheck.Selfcheck]:
+    """The A/A checks of machine folders; one that lies in several counts once.
+
+    Raises:
+        ValueError: a selfcheck.json is damaged: without it more would be decided than the machine allows.
+    """
+    found: dict[str, selfcheck.Selfcheck] = {}
+    for folder in folders:
+        checked, fault = selfcheck.read(folder)
+        if fault is not None:
+            raise ValueError(
+                f"{folder / fault.name}: {fault.reason}; make it again with python -m benchmarks.selfcheck"
+            )
+        if checked is not None:
+            found[json.dumps(checked["between_processes"]["processes"])] = checked
+    return list(found.values())
+
+
+class Drift:
+    """The drift of each arm between processes.
+
+    Args:
+        sides: both, whose records may hold more processes of an arm than the rows that are compared.
+        checks: A/A checks.
+    """
+
+    def __init__(self, sides: Sequence[Side], checks: Sequence[selfcheck.Selfcheck]) -> None:
+        self._checks = checks
+        self._process: dict[str, str] = {}
+        self._runs: list[dict[Hashable, list[RunRecord]]] = []
+        for side in sides:
+            runs: dict[Hashable, list[RunRecord]] = defaultdict(list)
+            first: dict[str, str] = {}
+            for run in sorted(side.records, key=lambda run: (run.started_at, run.run_id)):
+                # The seeds of a variant follow each other in one process, which imports what it needs once.
+                if run.ledger["import_s"] or run.config_key not in first:
+                    first[run.config_key] = run.run_id
+                self._process[run.run_id] = first[run.config_key]
+                if run.status == "ok" and (arm := arm_of(run)):
+                    runs[arm, machine_key(run.environment)].append(run)
+            self._runs.append(runs)
+
+    def processes(self, runs: Sequence[RunRecord], measure: Measure, part: str) -> list[list[float]]:
+        """The logarithms of a measure by process; of runs without it, none."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for run in runs:
+            if value := measure.values(run).get(part):
+                found[self._process[run.run_id]].append(math.log(value))
+        return list(found.values())
+
+    def between(self, sides: Sequence[Sequence[RunRecord]], measure: Measure, part: str) -> Found | None:
+        """Deviation and degrees of freedom between processes of the arm of a row; None where nothing is known of it.
+
+        Of other processes as many runs count as the shortest of the row has: the mean of more drifts less.
+        """
+        num_runs = min(len(process) for runs in sides for process in self.processes(runs, measure, part))
+        groups: list[list[float]] = []
+        keys: set[Hashable] = set()
+        for runs, known in zip(sides, self._runs, strict=True):
+            arms = {(arm_of(run), machine_key(run.environment)) for run in runs}
+            if len(arms) > 1:  # what sets the arms apart is no drift
+                return None
+            keys |= arms
+            by_version: dict[str, list[RunRecord]] = defaultdict(list)
+            for run in known[arms.pop()]:
+                by_version[run.environment["software"]["torch"]].append(run)
+            groups += [
+                [fmean(values[:num_runs]) for values in self.processes(alike, measure, part)]
+                for alike in by_version.values()
+            ]
+        for checked in self._checks if measure.title in CHECKED else ():
+            machine = machine_key(checked["environment"])
+            for label, arm in checked["settings"]["arms"].items():
+                if (_arm(arm["model"], {}, arm["precision"], arm["engine"], arm["recipe"]), machine) in keys:
+                    processes = [one for one in checked["between_processes"]["processes"] if one["arm"] == label]
+                    groups.append([math.log(one[CHECKED[measure.title]]) for one in processes])  # type: ignore[literal-required]
+        return drift(groups)
+
+
+def arm_of(run: RunRecord) -> Arm | None:
+    """What ran: its precision and engine as they were decided, its batch as it fitted; None where that isn't known."""
+    if run.execution is None:
+        return None
+    batch = run.throughput["train_batch_size"] if run.throughput else None
+    recipe = run.config["recipe"] | ({"batch_size": batch} if batch else {})
+    execution = run.execution
+    return _arm(run.model, run.config["model_options"], execution["precision"], execution["engine"], recipe)
+
+
+def _arm(model: str, options: dict[str, object], precision: str, engine: str, recipe: dict[str, object]) -> Arm:
+    return model, json.dumps(options, sort_keys=True), precision, engine, selfcheck.step_work(recipe)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import fmean
 from typing import Literal
 
@@ -30,70 +30,49 @@ Pair = tuple[RunRecord, RunRecord]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One row of one measure: before and now, the change with its interval, and what follows.
+    """One row of one measure: before and now, the loss, and what follows.
 
     Attributes:
-        num_before, num_now: seeds of an accuracy, processes of anything else.
+        num_before, num_now: seeds of an accuracy, processes of anything else; 0 of a mean over rows.
         before, now: the mean, geometric but for accuracy.
-        change, low, high: in points, or in percent of before; the interval lies between two one-sided 95% bounds.
+        loss: the estimate, as it is judged.
         noise: the deviation between seeds' differences in points, or between processes in percent, by which it was
             decided; None where it isn't known.
-        freedom: its degrees of freedom; None likewise, and infinite where test images are all there is.
         p_value: of a loss within the limit, adjusted by Holm's method over all that is judged.
         verdict: `not judged` where the sides are of two machines.
     """
 
     label: str
-    num_before: int
-    num_now: int
-    before: float | None
-    now: float | None
-    change: float
-    low: float | None
-    high: float | None
-    noise: float | None
-    freedom: float | None
-    p_value: float | None
-    verdict: Verdict | Literal["not judged"]
+    num_before: int = 0
+    num_now: int = 0
+    before: float | None = None
+    now: float | None = None
+    loss: Loss
+    noise: float | None = None
+    p_value: float | None = None
+    verdict: Verdict | Literal["not judged"] = "not judged"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """All rows of a measure; the last of accuracy is the mean over them where there are several."""
+    """All rows of a measure; the last of accuracy is the mean over them where there are several.
+
+    Attributes:
+        limit: in points or percent.
+        largest_loss: the same as losses are.
+        in_unit: a loss as a change, in points or in percent of before.
+    """
 
     title: str
     unit: str
     limit: float
+    largest_loss: float
+    in_unit: Callable[[float], float]
     changes: Sequence[Change]
 
     def count(self, verdict: str) -> int:
         """How many rows have a verdict."""
         return sum(change.verdict == verdict for change in self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Row:
-    """What is known of a row before anything is judged; `noise` is in the unit of the loss."""
-
-    label: str
-    before: Sequence[float]
-    now: Sequence[float]
-    loss: Loss
-    noise: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class _Table:
-    """Rows of one measure, their limit as a person gave it and in the unit of a loss, and a loss as a change."""
-
-    title: str
-    unit: str
-    given: float
-    limit: float
-    rows: Sequence[_Row]
-    is_judged: bool
-    changed: Callable[[float], float]
-    shown: Callable[[float], float]
 
 
 def judge(
@@ -114,58 +93,52 @@ def judge(
         drift: of each arm.
     """
     rows = [row for row in matching.rows if row.runs]
-    tables = [_accuracy(rows, answers, limits["accuracy"])]
-    tables += [
-        _measured(rows, measure, limits[measure.limited_by], drift, is_judged=matching.same_machine)
-        for measure in MEASURES
-        if measure.limited_by in limits
+    tables = [
+        _accuracy(rows, answers, limits["accuracy"]),
+        *(_measured(rows, one, limits[one.limited_by], drift) for one in MEASURES if one.limited_by in limits),
     ]
-    judged = [(row, table.limit) for table in tables for row in table.rows if table.is_judged]
-    found = iter(verdicts([row.loss for row, _ in judged], [limit for _, limit in judged]))
-    return [
-        Judgement(
-            title=table.title,
-            unit=table.unit,
-            limit=table.given,
+    judged = tables if matching.same_machine else tables[:1]
+    all_of_them = [(change.loss, one.largest_loss) for one in judged for change in one.changes]
+    found = iter(verdicts([loss for loss, _ in all_of_them], [largest for _, largest in all_of_them]))
+    tables[: len(judged)] = [
+        replace(
+            one,
             changes=[
-                _change(row, table, *(next(found) if table.is_judged else ("not judged", None))) for row in table.rows
+                replace(change, verdict=verdict, p_value=p_value)
+                for change, (verdict, p_value) in zip(one.changes, found, strict=False)
             ],
         )
-        for table in tables
-        if table.rows
+        for one in judged
     ]
+    return [one for one in tables if one.changes]
 
 
-def _change(row: _Row, table: _Table, verdict: Verdict | Literal["not judged"], p_value: float | None) -> Change:
-    bounds = row.loss.interval() if table.is_judged else None
-    low, high = (None, None) if bounds is None else sorted(table.changed(bound) for bound in bounds)
-    return Change(
-        label=row.label,
-        num_before=len(row.before),
-        num_now=len(row.now),
-        before=table.shown(fmean(row.before)) if row.before else None,
-        now=table.shown(fmean(row.now)) if row.now else None,
-        change=table.changed(row.loss.amount),
-        low=low,
-        high=high,
-        noise=None if row.noise is None else abs(table.changed(-row.noise)),
-        freedom=None if row.loss.error is None else row.loss.freedom,
-        p_value=p_value,
-        verdict=verdict,
+def _accuracy(rows: Sequence[MatchedRow], answers: tuple[Answers, Answers], limit: float) -> Judgement:
+    runs = [[(_top1_pct(old), _top1_pct(new)) for old, new in row.runs] for row in rows]
+    losses = paired_losses([[new - old for old, new in pairs] for pairs in runs])
+    losses = losses or [_single_loss(row.runs[0], answers) for row in rows]
+    changes = [
+        Change(
+            label=row.label,
+            num_before=len(pairs),
+            num_now=len(pairs),
+            before=fmean(old for old, _ in pairs),
+            now=fmean(new for _, new in pairs),
+            noise=None if loss.error is None else loss.error * math.sqrt(len(pairs)),
+            loss=loss,
+        )
+        for row, pairs, loss in zip(rows, runs, losses, strict=True)
+    ]
+    if len(rows) > 1:
+        changes.append(Change(label="mean of all", loss=mean_loss(losses)))
+    return Judgement(
+        title="test top-1, %",
+        unit="points",
+        limit=limit,
+        largest_loss=limit,
+        in_unit=lambda loss: -loss,
+        changes=changes,
     )
-
-
-def _accuracy(rows: Sequence[MatchedRow], answers: tuple[Answers, Answers], limit: float) -> _Table:
-    found: list[_Row] = []
-    changes = [[_top1_pct(new) - _top1_pct(old) for old, new in row.runs] for row in rows]
-    losses = paired_losses(changes) or [_single_loss(row.runs[0], answers) for row in rows]
-    for row, loss, several in zip(rows, losses, changes, strict=True):
-        before, now = ([_top1_pct(pair[side]) for pair in row.runs] for side in (0, 1))
-        noise = None if loss.error is None else loss.error * math.sqrt(len(several))
-        found.append(_Row(row.label, before, now, loss, noise))
-    if len(found) > 1:
-        found.append(_Row("mean of all", [], [], mean_loss(losses)))
-    return _Table("test top-1, %", "points", limit, limit, found, True, lambda loss: -loss, lambda mean: mean)
 
 
 def _single_loss(pair: Pair, answers: tuple[Answers, Answers]) -> Loss:
@@ -184,10 +157,10 @@ def _top1_pct(run: RunRecord) -> float:
     return 100 * round(run.metrics["test_top1_pct"] / 100 * size) / size
 
 
-def _measured(rows: Sequence[MatchedRow], measure: Measure, limit: float, drift: Drift, *, is_judged: bool) -> _Table:
+def _measured(rows: Sequence[MatchedRow], measure: Measure, limit: float, drift: Drift) -> Judgement:
     """A measure of the runs that have it in both sets."""
     sign = 1 if measure.more_is_better else -1
-    found: list[_Row] = []
+    changes: list[Change] = []
     for row in rows:
         olds, news = ([pair[side] for pair in row.runs] for side in (0, 1))
         for part in dict.fromkeys(part for run in olds for part in measure.values(run)):
@@ -195,15 +168,21 @@ def _measured(rows: Sequence[MatchedRow], measure: Measure, limit: float, drift:
             if before and now:
                 between = drift.between((olds, news), measure, part)
                 better, worse = ([sign * value for value in side] for side in (before, now))
-                label = f"{row.label}, {part}" if part else row.label
-                found.append(_Row(label, before, now, ratio_loss(better, worse, between), between and between[0]))
-    return _Table(
-        measure.title,
-        "%",
-        limit,
-        measure.limit(limit),
-        found,
-        is_judged,
-        lambda loss: 100 * math.expm1(-sign * loss),
-        math.exp,
+                change = Change(
+                    label=f"{row.label}, {part}" if part else row.label,
+                    num_before=len(before),
+                    num_now=len(now),
+                    before=math.exp(fmean(before)),
+                    now=math.exp(fmean(now)),
+                    noise=None if between is None else 100 * math.expm1(between[0]),
+                    loss=ratio_loss(better, worse, between),
+                )
+                changes.append(change)
+    return Judgement(
+        title=measure.title,
+        unit="%",
+        limit=limit,
+        largest_loss=measure.limit(limit),
+        in_unit=lambda loss: 100 * math.expm1(-sign * loss),
+        changes=changes,
     )

@@ -80,17 +80,16 @@ def _table(judgement: Judgement) -> str:
 def _line(change: Change, judgement: Judgement) -> list[str]:
     points = judgement.unit == "points"
     before, now = (number(value, 2) if points else significant(value, 4) for value in (change.before, change.now))
-    interval = (
-        "" if change.low is None or change.high is None else f" ({_signed(change.low)} to {_signed(change.high)})"
-    )
-    freedom = "images" if change.freedom == math.inf else number(change.freedom)
+    bounds = None if change.verdict == "not judged" else change.loss.interval()
+    interval = f" ({' to '.join(_signed(bound) for bound in sorted(map(judgement.in_unit, bounds)))})" if bounds else ""
+    freedom = "images" if change.loss.freedom == math.inf else number(change.loss.freedom)
     noise = "unknown" if change.noise is None else f"{significant(change.noise, 2)} ({freedom})"
     return [
         escape(change.label),
         f"{change.num_before}, {change.num_now}" if change.num_before else MISSING,
         before,
         now,
-        f"{_signed(change.change)}{interval}",
+        f"{_signed(judgement.in_unit(change.loss.amount))}{interval}",
         noise if change.num_before else MISSING,
         f"{judgement.limit:g}{' ' * points}{judgement.unit}",
         p_text(change.p_value),

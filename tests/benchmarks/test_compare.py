@@ -1,5 +1,6 @@
 """The regression gate: equal sets pass, worse ones fail, and what can't be compared is refused."""
 
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,8 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.compare.__main__ import compare
-from benchmarks.compare.drift import read_checks
-from benchmarks.compare.limits import parse_limits
+from benchmarks.compare.drift import Drift, read_checks
+from benchmarks.compare.limits import MEASURES, parse_limits
+from benchmarks.compare.matching import read_side
 from benchmarks.records import selfcheck
 from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
@@ -152,10 +154,37 @@ def test_runs_of_one_process_count_once_and_other_budgets_tell_its_drift(
     assert printed.startswith("### No regression (not decided: 1") and "Drift unknown: 10 rows" in printed
     assert {row["verdict"] for row in table_of(printed, "training, img/s")} == {"not decided"}
     put_runs(old, {"mlp": 90.3}, budget="epochs:1")
-    edit_all(old, lambda record: slow_down(1.0, wobble=0.01)(record) if "epochs:1" in str(record.config) else None)
+    put_runs(old, {"mlp": 90.3}, budget="epochs:2")
+
+    def measure(record: RunRecord) -> None:
+        if record.config["recipe"]["budget"] != "epochs:5":
+            slow_down(1.0 if "epochs:1" in str(record.config) else 2.0, wobble=0.01)(record)
+        if record.config["recipe"]["budget"] == "epochs:2":  # what another torch did is no drift
+            record.environment = make_environment(torch="2.14.0")
+
+    edit_all(old, measure)
     assert compare(old, new) == 1
     regressed = [row for row in table_of(capsys.readouterr().out, "training, img/s") if "regressed" in row["verdict"]]
     assert [(row["row"], row["processes"]) for row in regressed] == [("mlp equal epochs:5", "1, 1")]
+
+
+def test_drift_is_that_of_as_many_runs_and_of_one_arm(tmp_path: Path) -> None:
+    def run(seed: int, factor: float, *, budget: str, process: bool, precision: str = "bf16") -> RunRecord:
+        found = make_record(make_config(budget=budget), seed=seed, minutes=seed)
+        assert found.throughput is not None and found.execution is not None
+        found.throughput["train_img_per_s"] = math.exp(factor)
+        found.ledger["import_s"], found.execution["precision"] = 2.0 * process, precision
+        return found
+
+    long = [run(seed, factor, budget="epochs:9", process=seed == 0) for seed, factor in enumerate((3.0, 8.0, 9.0))]
+    short, other = run(0, 5.0, budget="epochs:1", process=True), run(1, 7.0, budget="epochs:1", process=True)
+    odd = run(2, 0.0, budget="epochs:1", process=True, precision="fp32")
+    write_records(tmp_path / "m", *long, short, other, odd)
+    side, training = read_side(tmp_path), MEASURES[0]
+    known = Drift((side, side), [])
+    assert known.processes(long, training, "") == [pytest.approx([3.0, 8.0, 9.0])]
+    assert known.between(([short], [other]), training, "") == (pytest.approx(2.0), 4)  # 3, 5 and 7, on both sides
+    assert known.between(([short, odd], [short]), training, "") is None
 
 
 def test_a_single_run_is_judged_by_its_images(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -32,8 +32,8 @@ def compare(
     Args:
         old: results folder, or one machine's, that is held to be right.
         new: the one in question.
-        fail_on: losses that are too much: points of test top-1, and percent of images per second. Judged only
-            where named: latency=10%, memory=10%, first_step=50%.
+        fail_on: losses that are too much: points of test top-1, percent of images per second. Judged where named:
+            latency=10%, memory=10%, first_step=50%.
         strict: fail unless every row is held.
         allow: compare though configs differ; rows are then matched by label.
 

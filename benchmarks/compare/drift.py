@@ -71,7 +71,7 @@ class Drift:
         """The logarithms of a measure by process; of runs without it, none."""
         found: dict[str, list[float]] = defaultdict(list)
         for run in runs:
-            if value := measure.values(run).get(part):
+            if (value := measure.values(run).get(part)) and value > 0:
                 found[self._process[run.run_id]].append(math.log(value))
         return list(found.values())
 
@@ -99,8 +99,12 @@ class Drift:
             machine = machine_key(checked["environment"])
             for label, arm in checked["settings"]["arms"].items():
                 if (_arm(arm["model"], {}, arm["precision"], arm["engine"], arm["recipe"]), machine) in keys:
-                    processes = [one for one in checked["between_processes"]["processes"] if one["arm"] == label]
-                    groups.append([math.log(one[CHECKED[measure.title]]) for one in processes])  # type: ignore[literal-required]
+                    rates = [
+                        one[CHECKED[measure.title]]  # type: ignore[literal-required]
+                        for one in checked["between_processes"]["processes"]
+                        if one["arm"] == label
+                    ]
+                    groups.append([math.log(rate) for rate in rates if rate > 0])
         return drift(groups)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -120,9 +120,9 @@ class _First(TypedDict):
     settings: _FirstSettings
 
 
-def step_work(recipe: Mapping[str, Any]) -> tuple[Hashable, ...]:
-    """What a recipe makes a training step do: equal for two that take as long."""
-    return tuple(recipe.get(name) for name in STEP_WORK)
+def step_work(recipe: Mapping[str, Any]) -> str:
+    """What a recipe makes a training step do, as JSON: equal for two that take as long."""
+    return json.dumps([recipe.get(name) for name in STEP_WORK])
 
 
 def kind_of_all(found: Selfcheck) -> list[str]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from benchmarks.sweep.config import Preset
 from fmnist_zoo.recipe import Engine, Precision
 
 
@@ -20,16 +21,20 @@ class SelfcheckConfig:
     what: Literal["noise", "determinism", "worker-cost"] = "noise"
     """determinism: training speed with and without deterministic kernels. worker-cost: two seeds in a new process and
     in the one at hand, which takes --rounds alone."""
-    models: tuple[str, ...] = ("mlp", "cnn", "lstm")
+    models: tuple[str, ...] = ("all",)
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     comparisons: int = 200
-    """Comparisons within one process, at least so many over all models."""
+    """Comparisons within one process, at least so many over all arms."""
     rounds: int = 10
     """Sweeps of each kind for worker-cost."""
     processes: int = 6
-    """Processes for each model, whose throughput is compared pair by pair."""
-    precision: Precision = "fp32"
-    engine: Engine = "eager"
+    """Processes for each arm, whose throughput is compared pair by pair."""
+    preset: Preset | Literal["auto"] = "auto"
+    """Whose recipe of the equal track is trained: quick (default on a CPU), standard (default on CUDA) or full."""
+    precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
+    """auto: what runs with that recipe last had on this machine, fp32 where none is recorded."""
+    engine: tuple[Engine | Literal["auto"], ...] = ("auto",)
+    """auto: likewise, else eager."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     data_dir: Path | None = None
@@ -48,6 +53,8 @@ def check(options: SelfcheckConfig) -> None:
         raise ValueError(f"--processes {options.processes} must be at least 2: one has nothing to be compared with")
     if not options.models:
         raise ValueError("--models needs a value, such as mlp")
+    if not options.precision or not options.engine:
+        raise ValueError("--precision and --engine need a value each, such as auto")
 
 
 class SelfcheckJob(TypedDict):

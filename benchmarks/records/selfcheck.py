@@ -104,22 +104,6 @@ class Selfcheck(TypedDict):
     between_processes: BetweenProcesses
 
 
-class _Head(TypedDict):
-    schema_version: int
-
-
-class _FirstSettings(TypedDict):
-    models: list[str]
-    precision: str
-    engine: str
-    device: str
-    batch_size: Int64
-
-
-class _First(TypedDict):
-    settings: _FirstSettings
-
-
 def step_work(recipe: Mapping[str, Any]) -> str:
     """What a recipe makes a training step do, as JSON: equal for two that take as long."""
     return json.dumps([recipe.get(name) for name in STEP_WORK])
@@ -142,10 +126,7 @@ def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
     """A machine's A/A check, or None; and where there is a file that isn't one, which and why."""
     path = machine_dir / FILE
     try:
-        text = read_regular(path, JSON_LIMIT_BYTES)
-        if decode(text, _Head)["schema_version"] == 1:
-            text = _converted(text)
-        found = decode(text, Selfcheck)
+        found = decode(read_regular(path, JSON_LIMIT_BYTES), Selfcheck)
     except (FileNotFoundError, NotADirectoryError):
         return None, None
     except (OSError, ValueError) as error:
@@ -154,22 +135,3 @@ def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
         reason = f"measured_at {found['measured_at']!r:.60} is not a UTC time such as 2026-11-24T15:00:00Z"
         return None, Problem(FILE, reason)
     return found, None
-
-
-def _converted(text: bytes) -> bytes:
-    """A file of schema version 1, which knew models in one precision and engine, and trained all by this recipe."""
-    old = decode(text, _First)["settings"]
-    recipe = dict.fromkeys(STEP_WORK) | {
-        "batch_size": old["batch_size"], "input_scaling": "standardize", "loss": "cross_entropy", "optimizer": "adamw",
-        "augmentation": "none",
-    }  # fmt: skip
-    kind = {"precision": old["precision"], "engine": old["engine"], "recipe": recipe}
-
-    def renamed(part: dict[str, Any]) -> dict[str, Any]:
-        return {"arm" if name == "model" else name.replace("_by_model", "_by_arm"): part[name] for name in part}
-
-    found = json.loads(text, object_hook=renamed)
-    arms = {model: {"model": model, **kind} for model in old["models"]}
-    return json.dumps(
-        {**found, "schema_version": SCHEMA_VERSION, "settings": {"arms": arms, "device": old["device"]}}
-    ).encode()

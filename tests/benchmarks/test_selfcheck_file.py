@@ -1,6 +1,5 @@
 """selfcheck.json: read as it was written, named where it is damaged, and its noise floor below the tables."""
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,6 @@ from benchmarks.records.machine import Machine
 from benchmarks.report.__main__ import report
 from benchmarks.report.noise import NOT_MEASURED, between_arms, between_rows
 from benchmarks.selfcheck import __main__ as command
-from fmnist_zoo.recipe import Recipe
 from tests.benchmarks.sample_records import make_config, make_environment, make_record, write_records
 from tests.benchmarks.sample_selfcheck import make_selfcheck
 
@@ -23,24 +21,6 @@ def test_a_check_reads_as_it_was_written(tmp_path: Path) -> None:
     results.write(tmp_path / "machine", found)
     assert results.read(tmp_path / "machine") == (found, None)
     assert command.measured_at(tmp_path / "machine") == "2026-11-24T15:00:00Z"
-
-
-def test_a_file_of_the_first_version_is_read_as_what_it_measured(tmp_path: Path) -> None:
-    found = make_selfcheck()
-    text = json.dumps(found).replace('"arm":', '"model":').replace("_by_arm", "_by_model")
-    settings = {"models": ["mlp"], "precision": "fp32", "engine": "eager", "device": "cpu", "batch_size": 256}
-    (tmp_path / "selfcheck.json").write_text(
-        json.dumps({**json.loads(text), "schema_version": 1, "settings": settings})
-    )
-    read, problem = results.read(tmp_path)
-    assert read is not None and problem is None
-    assert read == {**found, "settings": read["settings"]}
-    arm = read["settings"]["arms"]["mlp"]
-    assert (arm["precision"], arm["engine"]) == ("fp32", "eager")
-    assert results.step_work(arm["recipe"]) == results.step_work(Recipe(optimizer="adamw").as_dict())
-    (tmp_path / "selfcheck.json").write_text('{"schema_version": 1, "settings": {}}', encoding="utf-8")
-    read, problem = results.read(tmp_path)
-    assert read is None and problem is not None and "$.settings has no models" in problem.reason
 
 
 def test_where_there_is_no_check_nothing_is_wrong(tmp_path: Path) -> None:
@@ -55,6 +35,7 @@ DAMAGED: dict[str, tuple[Callable[[str], str], str]] = {
     "something else": (lambda text: "[1, 2]", "is array, not object"),
     "another program's": (lambda text: '{"epochs": 10}', "has no schema_version"),
     "a newer one": (lambda text: text.replace('"schema_version": 2', '"schema_version": 3'), "$.schema_version is 3"),
+    "an older one": (lambda text: text.replace('"schema_version": 2', '"schema_version": 1'), "$.schema_version is 1"),
     "a field is missing": (lambda text: text.replace('"num_pairs"', '"pairs"'), "has no num_pairs"),
     "no number": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": "x"'), "num_pairs is str, not int"),
     "not finite": (lambda text: text.replace('"num_pairs": 1', '"num_pairs": NaN'), "not JSON"),

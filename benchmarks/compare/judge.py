@@ -97,7 +97,7 @@ def judge(
         _accuracy(rows, answers, limits["accuracy"]),
         *(_measured(rows, one, limits[one.limited_by], drift) for one in MEASURES if one.limited_by in limits),
     ]
-    judged = tables if matching.same_machine else tables[:1]
+    judged = tables[:1] if matching.other_machine else tables
     all_of_them = [(change.loss, one.largest_loss) for one in judged for change in one.changes]
     found = iter(verdicts([loss for loss, _ in all_of_them], [largest for _, largest in all_of_them]))
     tables[: len(judged)] = [

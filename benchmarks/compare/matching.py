@@ -63,11 +63,6 @@ class Matching:
     left_out: Sequence[str] = field(default_factory=list)
     other_machine: str | None = None
 
-    @property
-    def same_machine(self) -> bool:
-        """Whether each row has the same machine on both sides."""
-        return self.other_machine is None
-
 
 def read_side(directory: Path) -> Side:
     """Read a results folder, or the folder of one machine in it.

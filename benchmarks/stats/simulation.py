@@ -2,10 +2,10 @@
 
 `python -m benchmarks.stats.simulation` prints both, after the same of the regression gate (`gate_simulation`). The
 made-up sweeps are like real ones of five epochs: Fashion-MNIST at 92.5%, two seeds of a model disagree on some 4.3% of
-the test images and two models on some 6.5 to 7%. It found, for
-five models and five seeds: with no true difference some pair told apart in 110 of 2,000 sweeps (by the seeds alone in
-938); a model that is truly 0.3, 0.5, 0.7 or 1 point ahead of the others is found ahead in 13, 50, 87 and 100% of its
-pairs. What limits it is the 10,000 test images: more seeds change little.
+the test images and two models on some 6.5 to 7%. It found, for five models and five seeds: with no true difference some
+pair told apart in 110 of 2,000 sweeps (by the seeds alone in 938); a model that is truly 0.3, 0.5, 0.7 or 1 point ahead
+of the others is found ahead in 13, 50, 87 and 100% of its pairs. What limits it is the 10,000 test images: more seeds
+change little.
 """
 
 from __future__ import annotations

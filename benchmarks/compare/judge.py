@@ -1,163 +1,153 @@
-"""What became worse by more than is allowed, and whether that is more than chance."""
+"""What became worse by more than is allowed, what surely didn't, and what these runs can't decide."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from statistics import fmean, median
+from statistics import fmean
 from typing import Literal
 
-from benchmarks.compare.limits import Limits, NoiseFloor
-from benchmarks.compare.matching import MatchedRow
+from benchmarks.compare.drift import Drift
+from benchmarks.compare.limits import MEASURES, Measure
+from benchmarks.compare.matching import MatchedRow, Matching
 from benchmarks.records.record import RunRecord
 from benchmarks.report.answers import Answers
 from benchmarks.report.values import num_test_images
-from benchmarks.stats.blocks import holm
-from benchmarks.stats.regressions import common_drop, fewer_right, lower_share, pooled_drops, slower
-
-ALPHA = 0.05
+from benchmarks.stats.regressions import (
+    Loss,
+    Verdict,
+    answers_loss,
+    counts_loss,
+    mean_loss,
+    paired_losses,
+    ratio_loss,
+    verdicts,
+)
 
 Pair = tuple[RunRecord, RunRecord]
-Verdict = Literal["regressed", "not shown", "ok"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One row of one metric: its means before and now, the change, and the evidence that it is a loss.
+    """One row of one measure: before and now, the loss, and what follows.
 
     Attributes:
-        change: in points of accuracy, or in percent of the rate before.
-        p_value: one-sided, adjusted by Holm's method over the rows of the metric; None where there is no evidence to
-            be had either way.
-        verdict: `not shown` is a loss beyond the limit that may be chance.
+        num_before, num_now: seeds of an accuracy, processes of anything else; 0 of a mean over rows.
+        before, now: the mean, geometric but for accuracy.
+        loss: the estimate, as it is judged.
+        noise: the deviation between seeds' differences in points, or between processes in percent, by which it was
+            decided; None where it isn't known.
+        p_value: of a loss within the limit, adjusted by Holm's method over all that is judged.
+        verdict: `not judged` where the sides are of two machines.
     """
 
     label: str
-    num_seeds: int
-    before: float | None
-    now: float | None
-    change: float
-    p_value: float | None
-    verdict: Verdict
+    num_before: int = 0
+    num_now: int = 0
+    before: float | None = None
+    now: float | None = None
+    loss: Loss
+    noise: float | None = None
+    p_value: float | None = None
+    verdict: Verdict | Literal["not judged"] = "not judged"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """All rows of a metric; the last is the mean over them where there are several."""
+    """All rows of a measure; the last of accuracy is the mean over them where there are several.
 
-    metric: str
+    Attributes:
+        limit: in points or percent.
+        largest_loss: the same as losses are.
+        in_unit: a loss as a change, in points or in percent of before.
+    """
+
+    title: str
     unit: str
     limit: float
-    floor: float | None
+    largest_loss: float
+    in_unit: Callable[[float], float]
     changes: Sequence[Change]
 
-    @property
-    def num_regressed(self) -> int:
-        """How many rows became worse by more than the limit and more than chance."""
-        return sum(change.verdict == "regressed" for change in self.changes)
-
-
-@dataclass(frozen=True, slots=True)
-class _Measured:
-    """What a metric has of one row: before and now by seed, the changes to be averaged, and a test for single runs."""
-
-    label: str
-    before: list[float]
-    now: list[float]
-    changes: list[float]
-    single: Callable[[], float | None]
+    def count(self, verdict: str) -> int:
+        """How many rows have a verdict."""
+        return sum(change.verdict == verdict for change in self.changes)
 
 
 def judge(
-    rows: Sequence[MatchedRow], answers: tuple[Answers, Answers], *, limits: Limits, floor: NoiseFloor | None
+    matching: Matching, answers: tuple[Answers, Answers], *, limits: Mapping[str, float], drift: Drift
 ) -> list[Judgement]:
-    """Judge accuracy and throughput of matched rows.
+    """Judge accuracy, and each measure that has a limit, of matched rows.
 
-    A row has regressed if its loss reaches the limit, is above the machine's noise floor, and is significant at 0.05:
-    by a t test over the seeds that both sets have, with the variance pooled over rows and Holm's correction over them;
-    with one seed each by McNemar's test on the answers, or for rates by the samples of the two runs. The mean over all
-    rows is judged with them, so that a loss which all share is found though none is sure by itself.
+    A loss is estimated with its error: of accuracy from the differences of the seeds that both sets have, with the
+    variance pooled over rows, or for single runs from the test images; of anything else from processes, with the
+    drift of that arm on that machine. `benchmarks.stats.regressions` has the model and the tests. The mean accuracy
+    over all rows is judged with them, so that a loss which all share is found though none is sure by itself; that of
+    rates isn't, since the machine's drift is none of independent rows.
 
     Args:
-        rows: from `match`.
+        matching: rows, and whether both sides are of one machine: else only accuracy is judged.
         answers: of the old and of the new set.
-        limits: losses that are too much.
-        floor: of throughput on this machine; None where it isn't known.
+        limits: losses that are too much, by the name of the limit.
+        drift: of each arm.
     """
-    accuracy = [_accuracy(row, answers) for row in rows if row.runs]
-    found = [_judgement("test top-1", "points", accuracy, limits.accuracy, None, lambda mean: mean)]
-    for name in ("train", "infer"):
-        rates = [measured for row in rows if (measured := _rate(row, name)) is not None]
-        noise = None if floor is None else floor.train_pct if name == "train" else floor.infer_pct
-        title = "training, img/s" if name == "train" else "inference, img/s"
-        found.append(_judgement(title, "%", rates, limits.throughput, noise, lambda mean: 100 * (math.exp(mean) - 1)))
-    return [judgement for judgement in found if judgement.changes]
+    rows = [row for row in matching.rows if row.runs]
+    tables = [
+        _accuracy(rows, answers, limits["accuracy"]),
+        *(_measured(rows, one, limits[one.limited_by], drift) for one in MEASURES if one.limited_by in limits),
+    ]
+    judged = tables[:1] if matching.other_machine else tables
+    all_of_them = [(change.loss, one.largest_loss) for one in judged for change in one.changes]
+    found = iter(verdicts([loss for loss, _ in all_of_them], [largest for _, largest in all_of_them]))
+    tables[: len(judged)] = [
+        replace(
+            one,
+            changes=[
+                replace(change, verdict=verdict, p_value=p_value)
+                for change, (verdict, p_value) in zip(one.changes, found, strict=False)
+            ],
+        )
+        for one in judged
+    ]
+    return [one for one in tables if one.changes]
 
 
-def _judgement(
-    metric: str,
-    unit: str,
-    rows: Sequence[_Measured],
-    limit: float,
-    floor: float | None,
-    in_unit: Callable[[float], float],
-) -> Judgement:
-    changes = [row.changes for row in rows]
-    p_values: list[float | None] = [*(pooled_drops(changes) or [row.single() for row in rows]), common_drop(changes)]
-    known = iter(holm([value for value in p_values if value is not None]))
-    adjusted = [None if value is None else next(known) for value in p_values]
-    lines = [
+def _accuracy(rows: Sequence[MatchedRow], answers: tuple[Answers, Answers], limit: float) -> Judgement:
+    runs = [[(_top1_pct(old), _top1_pct(new)) for old, new in row.runs] for row in rows]
+    losses = paired_losses([[new - old for old, new in pairs] for pairs in runs])
+    losses = losses or [_single_loss(row.runs[0], answers) for row in rows]
+    changes = [
         Change(
             label=row.label,
-            num_seeds=len(row.changes),
-            before=fmean(row.before),
-            now=fmean(row.now),
-            change=in_unit(fmean(row.changes)),
-            p_value=p_value,
-            verdict="ok",
+            num_before=len(pairs),
+            num_now=len(pairs),
+            before=fmean(old for old, _ in pairs),
+            now=fmean(new for _, new in pairs),
+            noise=None if loss.error is None else loss.error * math.sqrt(len(pairs)),
+            loss=loss,
         )
-        for row, p_value in zip(rows, adjusted, strict=False)
+        for row, pairs, loss in zip(rows, runs, losses, strict=True)
     ]
     if len(rows) > 1:
-        mean = in_unit(fmean(fmean(row) for row in changes))
-        seeds = sum(map(len, changes))
-        lines.append(
-            Change(
-                label="mean of all",
-                num_seeds=seeds,
-                before=None,
-                now=None,
-                change=mean,
-                p_value=adjusted[-1],
-                verdict="ok",
-            )
-        )
-    judged = [replace(line, verdict=_verdict(line, limit, floor)) for line in lines]
-    return Judgement(metric=metric, unit=unit, limit=limit, floor=floor, changes=judged)
+        changes.append(Change(label="mean of all", loss=mean_loss(losses)))
+    return Judgement(
+        title="test top-1, %",
+        unit="points",
+        limit=limit,
+        largest_loss=limit,
+        in_unit=lambda loss: -loss,
+        changes=changes,
+    )
 
 
-def _verdict(line: Change, limit: float, floor: float | None) -> Verdict:
-    # A floor says how much faster the faster of two equal processes is, a loss how much slower the slower.
-    hidden = 0.0 if floor is None else 100 * (1 - 1 / (1 + floor / 100))
-    if -line.change < max(limit, hidden) - 1e-9:
-        return "ok"
-    return "regressed" if line.p_value is not None and line.p_value < ALPHA else "not shown"
-
-
-def _accuracy(row: MatchedRow, answers: tuple[Answers, Answers]) -> _Measured:
-    before, now = ([_top1_pct(pair[side]) for pair in row.runs] for side in (0, 1))
-    changes = [new - old for old, new in zip(before, now, strict=True)]
-    return _Measured(row.label, before, now, changes, lambda: _fewer_right(row.runs[0], answers))
-
-
-def _fewer_right(pair: Pair, answers: tuple[Answers, Answers]) -> float:
+def _single_loss(pair: Pair, answers: tuple[Answers, Answers]) -> Loss:
     """Evidence from two single runs: image by image where the answers are known, else by the two counts."""
     old, new = (side.by_run.get(run.run_id) for side, run in zip(answers, pair, strict=True))
     if old is not None and new is not None:
-        return fewer_right(old.correct, new.correct)
+        return answers_loss(old.correct, new.correct)
     size = num_test_images(pair[0])
-    return lower_share(*(round(_top1_pct(run) / 100 * size) for run in pair), trials=size)
+    return counts_loss(*(round(_top1_pct(run) / 100 * size) for run in pair), trials=size)
 
 
 def _top1_pct(run: RunRecord) -> float:
@@ -167,27 +157,32 @@ def _top1_pct(run: RunRecord) -> float:
     return 100 * round(run.metrics["test_top1_pct"] / 100 * size) / size
 
 
-def _rate(row: MatchedRow, name: str) -> _Measured | None:
-    """A rate of the runs that measured it in both sets; None where none did."""
-    pairs = [pair for pair in row.runs if _rate_of(pair[0], name) and _rate_of(pair[1], name)]
-    if not pairs:
-        return None
-    before, now = ([_rate_of(pair[side], name) or 0.0 for pair in pairs] for side in (0, 1))
-    changes = [math.log(new / old) for old, new in zip(before, now, strict=True)]
-    return _Measured(
-        row.label, before, now, changes, lambda: slower(_samples(pairs[0][0], name), _samples(pairs[0][1], name))
+def _measured(rows: Sequence[MatchedRow], measure: Measure, limit: float, drift: Drift) -> Judgement:
+    """A measure of the runs that have it in both sets."""
+    sign = 1 if measure.more_is_better else -1
+    changes: list[Change] = []
+    for row in rows:
+        olds, news = ([pair[side] for pair in row.runs] for side in (0, 1))
+        for part in dict.fromkeys(part for run in olds for part in measure.values(run)):
+            before, now = (list(map(fmean, drift.processes(side, measure, part))) for side in (olds, news))
+            if before and now:
+                between = drift.between((olds, news), measure, part)
+                better, worse = ([sign * value for value in side] for side in (before, now))
+                change = Change(
+                    label=f"{row.label}, {part}" if part else row.label,
+                    num_before=len(before),
+                    num_now=len(now),
+                    before=math.exp(fmean(before)),
+                    now=math.exp(fmean(now)),
+                    noise=None if between is None else 100 * math.expm1(between[0]),
+                    loss=ratio_loss(better, worse, between),
+                )
+                changes.append(change)
+    return Judgement(
+        title=measure.title,
+        unit="%",
+        limit=limit,
+        largest_loss=measure.limit(limit),
+        in_unit=lambda loss: 100 * math.expm1(-sign * loss),
+        changes=changes,
     )
-
-
-def _rate_of(run: RunRecord, name: str) -> float | None:
-    if run.throughput is None:
-        return None
-    return run.throughput["train_img_per_s"] if name == "train" else run.throughput["infer_img_per_s"]
-
-
-def _samples(run: RunRecord, name: str) -> list[float]:
-    """A run's samples of a rate, scaled so that their median is the rate that the record gives."""
-    assert run.throughput is not None
-    key = "train_samples_img_per_s" if name == "train" else "infer_samples_img_per_s"
-    samples = run.throughput[key]
-    return [sample * (_rate_of(run, name) or 0.0) / median(samples) for sample in samples] if samples else []

@@ -1,26 +1,77 @@
-"""How much worse is too much: what a person allows, and what the machine's noise hides."""
+"""What is compared, and how much worse is too much."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
-from benchmarks.records import selfcheck
-from benchmarks.records.machine import Machine
+from benchmarks.records.record import RunRecord
+
+DEFAULTS = {"accuracy": 0.3, "throughput": 5.0}
+"""In points of test top-1, and in percent of images per second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Limits:
-    """Losses that count: accuracy in points of test top-1, throughput in percent of images per second."""
+class Measure:
+    """A quantity of a run that the machine's drift moves.
 
-    accuracy: float = 0.3
-    throughput: float = 5.0
+    Attributes:
+        title: with its unit.
+        limited_by: the name of its limit.
+        more_is_better: whether a loss is less of it.
+        values: of a run, by what they are of (a batch size, a state of the compiler's cache): only alike are compared.
+    """
+
+    title: str
+    limited_by: str
+    more_is_better: bool = False
+    values: Callable[[RunRecord], Mapping[str, float | None]]
+
+    def limit(self, percent: float) -> float:
+        """A limit as a logarithm of a ratio."""
+        return -math.log1p(-percent / 100) if self.more_is_better else math.log1p(percent / 100)
 
 
-def parse_limits(text: str) -> Limits:
-    """Read `accuracy=0.3,throughput=5%`; what isn't named keeps its default.
+MEASURES = (
+    Measure(
+        title="training, img/s",
+        limited_by="throughput",
+        more_is_better=True,
+        values=lambda run: {"": run.throughput["train_img_per_s"]} if run.throughput else {},
+    ),
+    Measure(
+        title="inference, img/s",
+        limited_by="throughput",
+        more_is_better=True,
+        values=lambda run: {"": run.throughput["infer_img_per_s"]} if run.throughput else {},
+    ),
+    Measure(
+        title="latency p50, ms",
+        limited_by="latency",
+        values=lambda run: {batch.replace("_", " "): found["p50_ms"] for batch, found in (run.latency or {}).items()},
+    ),
+    Measure(
+        title="peak memory, MiB",
+        limited_by="memory",
+        values=lambda run: {run.memory["kind"]: run.memory["peak_mem_mib"]} if run.memory else {},
+    ),
+    Measure(
+        title="first step, s",
+        limited_by="first_step",
+        values=lambda run: {_cache(run): run.ledger["first_step_s"]},
+    ),
+)
+NAMES = ("accuracy", *dict.fromkeys(measure.limited_by for measure in MEASURES))
+
+
+def _cache(run: RunRecord) -> str:
+    state = run.compilation and run.compilation["cache"]
+    return f"{state} cache" if state else ""
+
+
+def parse_limits(text: str) -> dict[str, float]:
+    """Read `accuracy=0.3,throughput=5%,memory=10%`; accuracy and throughput keep their default where not named.
 
     Raises:
         ValueError: a name or a number isn't understood.
@@ -28,10 +79,11 @@ def parse_limits(text: str) -> Limits:
     values: dict[str, float] = {}
     for part in filter(None, text.split(",")):
         name, _, amount = part.strip().partition("=")
-        if name not in ("accuracy", "throughput") or name in values:
-            raise ValueError(f"--fail-on {part!r}: give accuracy=POINTS and throughput=PERCENT%, each once")
-        if amount.endswith("%") != (name == "throughput"):
-            form = "throughput=5% (a percentage)" if name == "throughput" else "accuracy=0.3 (points, without %)"
+        if name not in NAMES or name in values:
+            percents = ", ".join(f"{name}=PERCENT%" for name in NAMES[1:])
+            raise ValueError(f"--fail-on {part!r}: give accuracy=POINTS, {percents}, each once")
+        if amount.endswith("%") == (name == "accuracy"):
+            form = "accuracy=0.3 (points, without %)" if name == "accuracy" else f"{name}=5% (a percentage)"
             raise ValueError(f"--fail-on {part!r} is not of the form {form}")
         try:
             values[name] = float(amount.removesuffix("%"))
@@ -39,35 +91,4 @@ def parse_limits(text: str) -> Limits:
             values[name] = math.nan
         if not 0 < values[name] < 100:
             raise ValueError(f"--fail-on {part!r}: {amount!r} is not a number above 0 and below 100")
-    return Limits(**values)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class NoiseFloor:
-    """By how much two processes that do the same differ in throughput, in percent; 95% of pairs differ by less."""
-
-    train_pct: float
-    infer_pct: float
-
-
-def noise_floor(folders: Sequence[Path], machines: Collection[Machine]) -> NoiseFloor | None:
-    """The largest noise floor of these machines in these folders, from their A/A check; None where none has one.
-
-    Raises:
-        ValueError: a selfcheck.json is damaged: without its numbers a gate would be stricter than the machine allows.
-    """
-    found: list[NoiseFloor] = []
-    for folder in folders:
-        checked, fault = selfcheck.read(folder)
-        if fault is not None:
-            raise ValueError(
-                f"{folder / fault.name}: {fault.reason}; make it again with python -m benchmarks.selfcheck"
-            )
-        if checked is not None and Machine.of(checked["environment"]) in machines:
-            between = checked["between_processes"]
-            found.append(NoiseFloor(train_pct=between["train_floor_pct"], infer_pct=between["infer_floor_pct"]))
-    if not found:
-        return None
-    return NoiseFloor(
-        train_pct=max(floor.train_pct for floor in found), infer_pct=max(floor.infer_pct for floor in found)
-    )
+    return DEFAULTS | values

@@ -1,4 +1,4 @@
-"""Which runs of two sets may be compared: same hardware, same configuration, same data, same seed."""
+"""Which runs of two sets may be compared: same configuration, same data, same seed, same machine."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.records.store import RecordStore
 from benchmarks.report.answers import Answers, read_answers
 from benchmarks.report.files import machine_folders
 
-Allowed = Literal["hardware", "configs"]
+Allowed = Literal["configs"]
 
 
 class NotComparableError(ValueError):
@@ -53,10 +53,15 @@ class MatchedRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matching:
-    """What is compared, and sentences on what isn't."""
+    """What is compared, and sentences on what isn't.
+
+    Attributes:
+        other_machine: a sentence where the sides are of two machines: only accuracy may be judged then.
+    """
 
     rows: Sequence[MatchedRow]
     left_out: Sequence[str] = field(default_factory=list)
+    other_machine: str | None = None
 
 
 def read_side(directory: Path) -> Side:
@@ -88,14 +93,13 @@ def match(old: Side, new: Side, allowed: Collection[Allowed] = ()) -> Matching:
     Args:
         old: the set that is held to be right.
         new: the one in question.
-        allowed: what may differ: `hardware`, or `configs` (rows are then matched by dataset, track and label).
+        allowed: what may differ: `configs` (rows are then matched by dataset, track and label).
 
     Raises:
-        NotComparableError: nothing is left to compare.
+        NotComparableError: nothing is left to compare, or the sets are of different machines and one is of several.
     """
-    if "hardware" not in allowed:
-        _check_hardware(old, new)
-    before, after = (_latest(side, allowed) for side in (old, new))
+    other_machine = _other_machine(old, new)
+    before, after = (_latest(side, allowed, by_machine=other_machine is None) for side in (old, new))
     common = [key for key in before if key in after]
     if not common:
         raise NotComparableError(
@@ -113,28 +117,33 @@ def match(old: Side, new: Side, allowed: Collection[Allowed] = ()) -> Matching:
             rows.append(found)
     if not rows:
         raise NotComparableError("nothing is left to compare: " + "; ".join(left_out))
-    return Matching(rows=rows, left_out=left_out)
+    return Matching(rows=rows, left_out=left_out, other_machine=other_machine)
 
 
-def _check_hardware(old: Side, new: Side) -> None:
-    if not old.machines & new.machines:
-        names = [" and ".join(sorted(one.title for one in side.machines)) for side in (old, new)]
+def _other_machine(old: Side, new: Side) -> str | None:
+    """A sentence where the two sides have no machine in common."""
+    if old.machines & new.machines:
+        return None
+    names = [" and ".join(sorted(machine.title for machine in side.machines)) for side in (old, new)]
+    if several := [side.name for side in (old, new) if len(side.machines) > 1]:
         raise NotComparableError(
-            f"different hardware: {names[0]} before, {names[1]} now; a difference would be the machine's. "
-            "--allow hardware compares all the same"
+            f"different machines: {names[0]} before, {names[1]} now, and {several[0]} holds several; give one's folder"
         )
+    return (
+        f"Different machines: {names[0]} before, {names[1]} now. Accuracy is judged; speed and memory are only shown, "
+        "since a difference would be the machine's."
+    )
 
 
-def _latest(side: Side, allowed: Collection[Allowed]) -> dict[tuple[object, ...], dict[int, RunRecord]]:
-    """The latest run by seed, by what makes runs comparable; ValueError where two machines would be mixed."""
-    if "hardware" in allowed and len(side.machines) > 1:
-        raise NotComparableError(f"{side.name} holds runs of several machines; with --allow hardware give one's folder")
+def _latest(
+    side: Side, allowed: Collection[Allowed], *, by_machine: bool
+) -> dict[tuple[object, ...], dict[int, RunRecord]]:
+    """The latest run by seed, by what makes runs comparable."""
     found: dict[tuple[object, ...], dict[int, RunRecord]] = defaultdict(dict)
     for record in sorted(side.records, key=lambda record: (record.started_at, record.run_id)):
         config = record.config
         what = (config["dataset"], config["track"], record.variant) if "configs" in allowed else (record.config_key,)
-        where = () if "hardware" in allowed else (Machine.of(record.environment),)
-        found[*what, *where][record.seed] = record
+        found[*what, Machine.of(record.environment) if by_machine else None][record.seed] = record
     return dict(sorted(found.items(), key=lambda entry: _label(entry[1])))
 
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Sequence
 
 from benchmarks.compare.judge import Change, Judgement
-from benchmarks.compare.limits import NoiseFloor
 from benchmarks.compare.matching import Matching, Side
 from benchmarks.records.record import RunRecord
 from benchmarks.report.pairs import p_text
 from benchmarks.report.text import MISSING, details, escape, number, significant, table
 
 ROWS_SHOWN = 12
-"""Of longer tables those within the limit open on a click."""
+"""Of longer tables those that are held open on a click."""
+UNSURE = ("not decided", "not judged")
+EXPLANATION = (
+    "Regressed: surely a loss beyond the limit (p below 0.05 by Holm's method over all rows of this page). Held: the "
+    "90% interval lies within the limit. Not decided: neither; more processes or a quieter machine would tell. "
+    "Accuracy is judged over seeds, for single runs over test images; the rest over processes, as means of logarithms. "
+    "Drift is how far processes of the same arm lie apart on this machine, in both sides' records and its A/A check."
+)
 
-VERDICTS = {"regressed": "**regressed**", "not shown": "beyond the limit, but may be chance", "ok": "ok"}
 
-
-def comparison_page(
-    old: Side, new: Side, matching: Matching, judgements: Sequence[Judgement], floor: NoiseFloor | None
-) -> str:
+def comparison_page(old: Side, new: Side, matching: Matching, judgements: Sequence[Judgement]) -> str:
     """Verdict, a table for each metric, what differs in software, and what was not compared."""
     broken = [f"{row.label}, seed {seed}: {status}" for row in matching.rows for seed, status in row.broken.items()]
     num_runs = sum(len(row.runs) for row in matching.rows)
@@ -28,8 +31,10 @@ def comparison_page(
     blocks = [
         headline(judgements, num_broken=len(broken)),
         f"{escape(old.name)} before, {escape(new.name)} now; {sizes}.",
+        *([escape(matching.other_machine)] if matching.other_machine else []),
         *(_table(judgement) for judgement in judgements),
-        _explanation(judgements, floor),
+        EXPLANATION,
+        *_unknown(judgements),
     ]
     if broken:
         blocks.append("Ended well before, and not now:\n\n" + "\n".join(f"- {escape(line)}" for line in broken))
@@ -41,54 +46,69 @@ def comparison_page(
 
 
 def headline(judgements: Sequence[Judgement], *, num_broken: int) -> str:
-    """The verdict as a heading."""
-    found = [f"{judgement.metric}: {judgement.num_regressed}" for judgement in judgements if judgement.num_regressed]
+    """The verdict as a heading, with how much isn't decided."""
+    found = [f"{one.title}: {one.count('regressed')}" for one in judgements if one.count("regressed")]
     found += [f"runs that fail now: {num_broken}"] if num_broken else []
-    return f"### Regressed ({'; '.join(found)})" if found else "### No regression"
+    rows = sum(len(one.changes) for one in judgements)
+    unsure = [
+        f"{verdict}: {count} of {rows}"
+        for verdict in UNSURE
+        if (count := sum(one.count(verdict) for one in judgements))
+    ]
+    title = "Regressed" if found else "No regression"
+    return f"### {title} ({'; '.join([*found, *unsure])})" if found or unsure else f"### {title}"
 
 
 def _table(judgement: Judgement) -> str:
-    headers = ["row", "seeds", f"{judgement.metric} before", "now", f"change, {judgement.unit}", "p (Holm)", "verdict"]
+    points = judgement.unit == "points"
+    count, noise = ("seeds", "deviation between seeds") if points else ("processes", "drift")
+    headers = [
+        "row", count, f"{judgement.title} before", "now", f"change, {judgement.unit} (90% interval)",
+        f"{noise}, {judgement.unit} (df)", "limit", "p (Holm)", "verdict",
+    ]  # fmt: skip
     changes = judgement.changes
-    if len(changes) <= ROWS_SHOWN:
-        return table(headers, [_line(change, judgement) for change in changes], words=headers[-1:])
-    told = [change for change in changes[:-1] if change.verdict != "ok"] + [changes[-1]]
-    rest = [change for change in changes[:-1] if change.verdict == "ok"]
+    hidden = [change for change in changes if change.verdict == "held" and len(changes) > ROWS_SHOWN]
+    told = [change for change in changes if change not in hidden]
     short, long = (
-        table(headers, [_line(change, judgement) for change in part], words=headers[-1:]) for part in (told, rest)
+        table(headers, [_line(change, judgement) for change in part], words=headers[-1:]) for part in (told, hidden)
     )
-    return f"{short}\n\n{details(f'{len(rest)} rows within the limit', long)}"
+    return "\n\n".join(
+        [short] * bool(told) + [details(f"{judgement.title}: {len(hidden)} rows held", long)] * bool(hidden)
+    )
 
 
 def _line(change: Change, judgement: Judgement) -> list[str]:
     points = judgement.unit == "points"
     before, now = (number(value, 2) if points else significant(value, 4) for value in (change.before, change.now))
+    bounds = None if change.verdict == "not judged" else change.loss.interval()
+    interval = f" ({' to '.join(_signed(bound) for bound in sorted(map(judgement.in_unit, bounds)))})" if bounds else ""
+    freedom = "images" if change.loss.freedom == math.inf else number(change.loss.freedom)
+    noise = "unknown" if change.noise is None else f"{significant(change.noise, 2)} ({freedom})"
     return [
         escape(change.label),
-        number(change.num_seeds),
+        f"{change.num_before}, {change.num_now}" if change.num_before else MISSING,
         before,
         now,
-        f"{change.change:+.2f}",
+        f"{_signed(judgement.in_unit(change.loss.amount))}{interval}",
+        noise if change.num_before else MISSING,
+        f"{judgement.limit:g}{' ' * points}{judgement.unit}",
         p_text(change.p_value),
-        VERDICTS[change.verdict],
+        f"**{change.verdict}**" if change.verdict == "regressed" else change.verdict,
     ]
 
 
-def _explanation(judgements: Sequence[Judgement], floor: NoiseFloor | None) -> str:
-    limits = {judgement.unit: judgement.limit for judgement in judgements}
-    allowed = " and ".join(
-        f"{limit:g} {unit}" if unit == "points" else f"{limit:g}{unit}" for unit, limit in limits.items()
+def _signed(value: float) -> str:
+    return f"{round(value, 2) + 0.0:+.2f}"  # no -0.00
+
+
+def _unknown(judgements: Sequence[Judgement]) -> list[str]:
+    """What would tell the drift of arms of which nothing is known."""
+    unknown = [change for one in judgements for change in one.changes if change.noise is None and change.num_before]
+    text = (
+        f"Drift unknown: {len(unknown)} rows, which can't be decided. It takes two processes of the same model, "
+        "precision, engine and recipe on one side; `python -m benchmarks.selfcheck` times several for the equal track."
     )
-    noise = (
-        "The noise floor of this machine is not known: python -m benchmarks.selfcheck measures it."
-        if floor is None
-        else f"Noise floor of this machine between processes: {significant(floor.train_pct, 2)}% in training, "
-        f"{significant(floor.infer_pct, 2)}% in inference."
-    )
-    return (
-        f"Regressed: a loss of {allowed} or more, above the noise floor, with p below 0.05 (one-sided; over seeds, or "
-        f"for single runs over test images or samples; Holm's method over the rows of a table). {noise}"
-    )
+    return [text] if unknown else []
 
 
 def _software(matching: Matching) -> str:

@@ -4,28 +4,37 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Literal, TypedDict
+from typing import Any, Literal, TypedDict
 
-from benchmarks.records.json_files import Problem, read_json
+from benchmarks.records.json_files import JSON_LIMIT_BYTES, Problem, decode
 from benchmarks.records.record import plain
 from benchmarks.records.schema import Environment, Int64
-from fmnist_zoo.files import write_atomically
+from fmnist_zoo.files import read_regular, write_atomically
 
 FILE = "selfcheck.json"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+STEP_WORK = ("batch_size", "input_scaling", "loss", "optimizer", "augmentation", "ema_decay", "clip_grad_norm")
+"""The fields of a recipe that change what a training step does; the others change numbers alone."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
-class Settings(TypedDict):
-    """What was compared with itself."""
+class Arm(TypedDict):
+    """A model, with what its speed depends on beside the machine."""
 
-    models: list[str]
+    model: str
     precision: str
     engine: str
+    recipe: dict[str, Any]
+
+
+class Settings(TypedDict):
+    """What was compared with itself: arms by their label."""
+
+    arms: dict[str, Arm]
     device: str
-    batch_size: Int64
 
 
 class Comparison(TypedDict):
@@ -34,7 +43,7 @@ class Comparison(TypedDict):
     `low` and `high` bound the 95% interval of the ratio; None where there are too few rounds for one.
     """
 
-    model: str
+    arm: str
     steps_per_sample: Int64
     first_s: list[float]
     second_s: list[float]
@@ -56,13 +65,13 @@ class WithinProcess(TypedDict):
     standard_error: float
     largest_rate: float
     floor_pct: float
-    floor_pct_by_model: dict[str, float]
+    floor_pct_by_arm: dict[str, float]
 
 
 class ProcessRates(TypedDict):
     """Throughput of an arm as one fresh process measured it."""
 
-    model: str
+    arm: str
     started_at: str
     train_img_per_s: float
     infer_img_per_s: float
@@ -71,28 +80,39 @@ class ProcessRates(TypedDict):
 class BetweenProcesses(TypedDict):
     """The same arm in fresh processes one after the other.
 
-    Floors are the 95th percentile over the pairs of processes of one model: the faster over the slower, minus 1, in
-    percent; by model, and over all pairs.
+    Floors are the 95th percentile over the pairs of processes of one arm: the faster over the slower, minus 1, in
+    percent; by arm, and over all pairs.
     """
 
     processes: list[ProcessRates]
     num_pairs: Int64
     train_floor_pct: float
     infer_floor_pct: float
-    train_floor_pct_by_model: dict[str, float]
-    infer_floor_pct_by_model: dict[str, float]
+    train_floor_pct_by_arm: dict[str, float]
+    infer_floor_pct_by_arm: dict[str, float]
 
 
 class Selfcheck(TypedDict):
     """An A/A check. `measured_at` is UTC, `2026-11-24T15:00:00Z`."""
 
-    schema_version: Literal[1]
+    schema_version: Literal[2]
     measured_at: str
     command: str
     settings: Settings
     environment: Environment
     within_process: WithinProcess
     between_processes: BetweenProcesses
+
+
+def step_work(recipe: Mapping[str, Any]) -> str:
+    """What a recipe makes a training step do, as JSON: equal for two that take as long."""
+    return json.dumps([recipe.get(name) for name in STEP_WORK])
+
+
+def kind_of_all(found: Selfcheck) -> list[str]:
+    """Precision and engine where all arms have the same; nothing where they differ, as their labels say then."""
+    kinds = {(arm["precision"], arm["engine"]) for arm in found["settings"]["arms"].values()}
+    return list(*kinds) if len(kinds) == 1 else []
 
 
 def write(machine_dir: Path, found: Selfcheck) -> Path:
@@ -106,7 +126,7 @@ def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
     """A machine's A/A check, or None; and where there is a file that isn't one, which and why."""
     path = machine_dir / FILE
     try:
-        found = read_json(path, Selfcheck)
+        found = decode(read_regular(path, JSON_LIMIT_BYTES), Selfcheck)
     except (FileNotFoundError, NotADirectoryError):
         return None, None
     except (OSError, ValueError) as error:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from benchmarks.records.machine import Machine
-from benchmarks.records.selfcheck import Selfcheck
+from benchmarks.records.selfcheck import Selfcheck, kind_of_all
 from benchmarks.report.text import escape, significant
 
 NOT_MEASURED = "The noise floor of this machine was not measured; `python -m benchmarks.selfcheck` measures it."
@@ -19,8 +19,8 @@ def between_rows(found: Selfcheck | None, machine: Machine) -> str:
     pairs = "1 pair" if between["num_pairs"] == 1 else f"{between['num_pairs']:,} pairs"
     return (
         f"Noise floor of this machine ({_source(found)}, n = {pairs} of processes): differences below "
-        f"{_floors(between['train_floor_pct_by_model'])} in training and "
-        f"{_floors(between['infer_floor_pct_by_model'])} in inference mean nothing."
+        f"{_floors(between['train_floor_pct_by_arm'])} in training and "
+        f"{_floors(between['infer_floor_pct_by_arm'])} in inference mean nothing."
     )
 
 
@@ -37,12 +37,12 @@ def between_arms(found: Selfcheck | None, machine: Machine) -> str:
     )
 
 
-def _floors(by_model: Mapping[str, float]) -> str:
+def _floors(by_arm: Mapping[str, float]) -> str:
     """`11% (cnn), 53% (mlp)`, the lowest first."""
-    floors = sorted(by_model.items(), key=lambda item: item[1])
-    return ", ".join(f"{significant(floor, 2)}% ({escape(model)})" for model, floor in floors)
+    floors = sorted(by_arm.items(), key=lambda item: item[1])
+    return ", ".join(f"{significant(floor, 2)}% ({escape(arm)})" for arm, floor in floors)
 
 
 def _source(found: Selfcheck) -> str:
-    settings = found["settings"]
-    return f"A/A check, {found['measured_at'][:10]}, {escape(settings['precision'])} {escape(settings['engine'])}"
+    kind = escape(" ".join(kind_of_all(found)))
+    return f"A/A check, {found['measured_at'][:10]}{kind and f', {kind}'}"

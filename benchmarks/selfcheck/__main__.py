@@ -21,7 +21,7 @@ from fmnist_zoo.cli.parse import INTERRUPTED, parse
 from fmnist_zoo.files import WriteError
 
 if TYPE_CHECKING:
-    from benchmarks.records.selfcheck import Comparison, ProcessRates, Selfcheck
+    from benchmarks.records.selfcheck import Arm, Comparison, ProcessRates, Selfcheck
 
 EXAMPLES = ("--models mlp cnn lstm", "--what determinism --models all", "--what worker-cost")
 
@@ -76,27 +76,24 @@ def selfcheck(
     """
     from benchmarks.measure.machine_details import environment_of, results_folder
     from benchmarks.records.selfcheck import SCHEMA_VERSION, write
+    from benchmarks.selfcheck.arms import arms
     from benchmarks.selfcheck.summary import between_processes, within_process
-    from fmnist_zoo.recipe import Recipe
 
     models, device = understood(options)
     folder = results_folder(options.out, device)
+    measured = arms(options, models, device, folder)
     ask = Asking(options, device, new_worker or worker)
-    count = math.ceil(options.comparisons / len(models))
-    comparisons = [one for model in models for one in ask.comparisons(model, count)]
-    # A process of each model in turn: those of one model then lie minutes apart, as the rows of a table do.
-    processes = [ask.rates(model, number) for number in range(options.processes) for model in models]
+    count = math.ceil(options.comparisons / len(measured))
+    comparisons = [one for label, arm in measured.items() for one in ask.comparisons(label, arm, count)]
+    # A process of each arm in turn: those of one arm then lie minutes apart, as the rows of a table do.
+    processes = [
+        ask.rates(label, arm, number) for number in range(options.processes) for label, arm in measured.items()
+    ]
     found: Selfcheck = {
         "schema_version": SCHEMA_VERSION,
         "measured_at": _now(),
         "command": command,
-        "settings": {
-            "models": models,
-            "precision": options.precision,
-            "engine": options.engine,
-            "device": device,
-            "batch_size": Recipe().batch_size,
-        },
+        "settings": {"arms": measured, "device": device},
         "environment": environment_of(device, num_threads=ask.num_threads, variables=environment()),
         "within_process": within_process(comparisons),
         "between_processes": between_processes(processes),
@@ -113,8 +110,12 @@ def understood(options: SelfcheckConfig) -> tuple[list[str], str]:
 
     check(options)
     models, device = select_models(options.models), resolve_device(options.device)
-    check_precision(options.precision, device)
-    check_engine(options.engine, device)
+    for precision in options.precision:
+        if precision != "auto":
+            check_precision(precision, device)
+    for engine in options.engine:
+        if engine != "auto":
+            check_engine(engine, device)
     load_dataset("fashion_mnist", root=options.data_dir)
     return models, str(device)
 
@@ -130,38 +131,28 @@ class Asking:
         self._options, self._device, self._new_worker = options, device, new_worker
         self.num_threads: int | None = None
 
-    def comparisons(self, model: str, count: int) -> list[Comparison]:
-        """So many comparisons of a model with itself in one process."""
+    def comparisons(self, label: str, arm: Arm, count: int) -> list[Comparison]:
+        """So many comparisons of an arm with itself in one process."""
         from benchmarks.selfcheck.summary import comparison
 
-        _say(f"{model}: {count} comparisons in one process")
+        _say(f"{label}: {count} comparisons in one process")
         found: list[Comparison] = []
-        self.num_threads = self._run(model, count, lambda event: found.append(comparison(model, **event)))[
-            "num_threads"
-        ]
+        done = self._run(arm, count, lambda event: found.append(comparison(label, **event)))
+        self.num_threads = done["num_threads"]
         return found
 
-    def rates(self, model: str, number: int) -> ProcessRates:
-        """A model's throughput in one process; `number` counts them from 0."""
-        _say(f"{model}: throughput in process {number + 1} of {self._options.processes}")
+    def rates(self, label: str, arm: Arm, number: int) -> ProcessRates:
+        """An arm's throughput in one process; `number` counts them from 0."""
+        _say(f"{label}: throughput in process {number + 1} of {self._options.processes}")
         started_at = _now()
-        found = self._run(model, None, lambda event: None)
+        found = self._run(arm, None, lambda event: None)
         rates = {name: found[name] for name in ("train_img_per_s", "infer_img_per_s")}
-        return {"model": model, "started_at": started_at, **rates}  # type: ignore[typeddict-item]
+        return {"arm": label, "started_at": started_at, **rates}  # type: ignore[typeddict-item]
 
-    def _run(self, model: str, comparisons: int | None, on_event: OnEvent) -> dict[str, Any]:
-        from fmnist_zoo.recipe import Recipe
-
+    def _run(self, arm: Arm, comparisons: int | None, on_event: OnEvent) -> dict[str, Any]:
         data_dir = self._options.data_dir
         job: SelfcheckJob = {
-            "config": {
-                "model": model,
-                "model_options": {},
-                "recipe": Recipe().as_dict(),
-                "precision": self._options.precision,
-                "engine": self._options.engine,
-                "num_val": 0,
-            },
+            "config": {**arm, "model_options": {}, "num_val": 0},
             "device": self._device,
             "data_dir": None if data_dir is None else str(data_dir),
             "comparisons": comparisons,

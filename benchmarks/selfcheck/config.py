@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
+from benchmarks.sweep.config import Preset
 from fmnist_zoo.recipe import Engine, Precision
 
 
@@ -21,20 +22,22 @@ class SelfcheckConfig:
     """
 
     what: Literal["noise", "determinism", "worker-cost"] = "noise"
-    """noise: this arm against itself. determinism: training speed with and without deterministic kernels. worker-cost:
-    two seeds in a new process and in the current one, which uses only --rounds, --out and --data-dir."""
-    models: tuple[str, ...] = ("mlp", "cnn", "lstm")
+    """noise: each arm against itself. determinism: training speed with and without deterministic kernels. worker-cost:
+    two seeds in a new process and in the current one (uses only --rounds)."""
+    models: tuple[str, ...] = ("all",)
     """Names, globs (lstm*), all (the five families), tutorials, or timm/NAME."""
     comparisons: int = 200
-    """Comparisons within a process, at least, in total over all models."""
+    """Comparisons within a process, at least, in total over all arms."""
     rounds: int = 10
     """Sweeps of each kind, for --what worker-cost."""
     processes: int = 6
-    """Processes per model, whose throughput is compared pair by pair."""
-    precision: Precision = "fp32"
-    """Precision of the arm."""
-    engine: Engine = "eager"
-    """Engine of the arm."""
+    """Processes per arm, whose throughput is compared pair by pair."""
+    preset: Preset | Literal["auto"] = "auto"
+    """Preset whose equal-track recipe is trained. auto: quick on a CPU, standard on CUDA."""
+    precision: tuple[Precision | Literal["auto"], ...] = ("auto",)
+    """Precision of each arm. auto: that of the latest runs with the recipe on this machine, else fp32."""
+    engine: tuple[Engine | Literal["auto"], ...] = ("auto",)
+    """Engine of each arm. auto: that of the latest runs with the recipe on this machine, else eager."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1 or mps."""
     data_dir: Path | None = None
@@ -53,6 +56,8 @@ def check(options: SelfcheckConfig) -> None:
         raise ValueError(f"--processes {options.processes} must be at least 2: one has nothing to be compared with")
     if not options.models:
         raise ValueError("--models needs a value, such as mlp")
+    if not options.precision or not options.engine:
+        raise ValueError("--precision and --engine need a value each, such as auto")
 
 
 class SelfcheckJob(TypedDict):

@@ -56,14 +56,15 @@ def measured(options: SelfcheckConfig) -> str:
     os.environ.update({name: value for name, value in VARIABLES.items() if name not in os.environ})
     config = RunConfig(
         models=options.models,
-        precision=(options.precision,),
-        engine=(options.engine,),
+        precision=options.precision,
+        engine=options.engine,
         device=options.device,
         deterministic=True,
     )
     plan, dataset = make_plan(config), load_dataset("fashion_mnist", root=options.data_dir)
     costs = [cost(variant, plan, dataset) for variant in plan.variants]
-    return f"{options.precision} {options.engine} on {plan.device}\n\n{table(costs)}"
+    kinds = {f"{variant.config['precision']} {variant.config['engine']}": None for variant in plan.variants}
+    return f"{', '.join(kinds)} on {plan.device}\n\n{table(costs)}"
 
 
 def cost(variant: Variant, plan: Plan, dataset: Dataset) -> Cost:

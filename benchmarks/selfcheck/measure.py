@@ -49,7 +49,7 @@ def ready_step(arm: Subject) -> TrainingStep:
     Raises:
         RuntimeError: the engine can't be had, and another one would be measured under its name.
     """
-    assert arm.precision is not None and arm.engine is not None, "the command line has no auto"
+    assert arm.precision is not None and arm.engine is not None, "an arm has no auto"
     step = arm.step(arm.precision, arm.engine)
     step.warm_up(arm.loader.chunks(0, 2))
     if step.engine != arm.engine:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from tabulate import tabulate
 
-from benchmarks.records.selfcheck import Selfcheck
+from benchmarks.records.selfcheck import Selfcheck, kind_of_all
 from benchmarks.selfcheck.summary import is_within_level
 from benchmarks.stats.intervals import Ratio
 
 HEADERS = (
-    "model",
+    "arm",
     "comparisons",
     "false differences",
     "floor within a process, %",
@@ -19,24 +19,24 @@ HEADERS = (
 
 
 def page(found: Selfcheck) -> str:
-    """One row a model, one for all, and what they say."""
+    """One row an arm, one for all, and what they say."""
     within, between = found["within_process"], found["between_processes"]
-    rows = [_row(found, model) for model in found["settings"]["models"]]
+    rows = [_row(found, arm) for arm in found["settings"]["arms"]]
     total = [len(within["comparisons"]), within["num_different"], within["floor_pct"]]
     rows.append(["all", *total, between["train_floor_pct"], between["infer_floor_pct"]])
     return "\n\n".join([tabulate(rows, HEADERS, floatfmt=".2f"), _rate_text(found), _floors_text(found)])
 
 
-def _row(found: Selfcheck, model: str) -> list[str | int | float]:
+def _row(found: Selfcheck, arm: str) -> list[str | int | float]:
     within, between = found["within_process"], found["between_processes"]
-    own = [each for each in within["comparisons"] if each["model"] == model]
+    own = [each for each in within["comparisons"] if each["arm"] == arm]
     return [
-        model,
+        arm,
         len(own),
         sum(Ratio(each["ratio"], each["low"], each["high"]).differs for each in own),
-        within["floor_pct_by_model"][model],
-        between["train_floor_pct_by_model"][model],
-        between["infer_floor_pct_by_model"][model],
+        within["floor_pct_by_arm"][arm],
+        between["train_floor_pct_by_arm"][arm],
+        between["infer_floor_pct_by_arm"][arm],
     ]
 
 
@@ -51,10 +51,9 @@ def _rate_text(found: Selfcheck) -> str:
 
 
 def _floors_text(found: Selfcheck) -> str:
-    settings = found["settings"]
+    kind = ", ".join([*kind_of_all(found), found["settings"]["device"]])
     return (
-        f"Floor: 95% of the differences between equals ({settings['precision']}, {settings['engine']}, "
-        f"{settings['device']}) are smaller. Within a process: |ratio - 1| of comparisons of "
-        f"{found['within_process']['num_rounds']} interleaved rounds. Between processes: the faster over the slower of "
-        f"{found['between_processes']['num_pairs']} pairs, minus 1."
+        f"Floor: 95% of the differences between equals ({kind}) are smaller. Within a process: |ratio - 1| of "
+        f"comparisons of {found['within_process']['num_rounds']} interleaved rounds. Between processes: the faster "
+        f"over the slower of {found['between_processes']['num_pairs']} pairs, minus 1."
     )

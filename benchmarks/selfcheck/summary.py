@@ -20,18 +20,18 @@ FLOOR = 0.95
 Entry = TypeVar("Entry", Comparison, ProcessRates)
 
 
-def comparison(model: str, steps_per_sample: int, first_s: Sequence[float], second_s: Sequence[float]) -> Comparison:
+def comparison(arm: str, steps_per_sample: int, first_s: Sequence[float], second_s: Sequence[float]) -> Comparison:
     """The ratio of two equal arms by the statistics with which the suite compares unequal ones.
 
     Args:
-        model: what both train.
+        arm: the label of what both are.
         steps_per_sample: training steps in each sample.
         first_s: seconds of one arm, a sample a round.
         second_s: those of the other, in the same rounds.
     """
     ratio = paired_ratio(second_s, first_s)
     return {
-        "model": model,
+        "arm": arm,
         "steps_per_sample": steps_per_sample,
         "first_s": list(first_s),
         "second_s": list(second_s),
@@ -54,7 +54,7 @@ def within_process(comparisons: Sequence[Comparison]) -> WithinProcess:
         "standard_error": standard_error(rate, size),
         "largest_rate": LEVEL + 3 * standard_error(LEVEL, size),
         "floor_pct": _ratio_floor_pct(comparisons),
-        "floor_pct_by_model": {model: _ratio_floor_pct(each) for model, each in _by_model(comparisons).items()},
+        "floor_pct_by_arm": {arm: _ratio_floor_pct(each) for arm, each in _by_arm(comparisons).items()},
     }
 
 
@@ -73,24 +73,24 @@ def standard_error(share: float, trials: int) -> float:
 
 
 def between_processes(processes: Sequence[ProcessRates]) -> BetweenProcesses:
-    """Floors from the rates of fresh processes, at least two of each model."""
-    by_model = _by_model(processes)
-    train = {model: _pair_differences_pct(each, lambda one: one["train_img_per_s"]) for model, each in by_model.items()}
-    infer = {model: _pair_differences_pct(each, lambda one: one["infer_img_per_s"]) for model, each in by_model.items()}
+    """Floors from the rates of fresh processes, at least two of each arm."""
+    by_arm = _by_arm(processes)
+    train = {arm: _pair_differences_pct(each, lambda one: one["train_img_per_s"]) for arm, each in by_arm.items()}
+    infer = {arm: _pair_differences_pct(each, lambda one: one["infer_img_per_s"]) for arm, each in by_arm.items()}
     return {
         "processes": list(processes),
         "num_pairs": sum(map(len, train.values())),
         "train_floor_pct": _floor(list(itertools.chain(*train.values()))),
         "infer_floor_pct": _floor(list(itertools.chain(*infer.values()))),
-        "train_floor_pct_by_model": {model: _floor(differences) for model, differences in train.items()},
-        "infer_floor_pct_by_model": {model: _floor(differences) for model, differences in infer.items()},
+        "train_floor_pct_by_arm": {arm: _floor(differences) for arm, differences in train.items()},
+        "infer_floor_pct_by_arm": {arm: _floor(differences) for arm, differences in infer.items()},
     }
 
 
-def _by_model(entries: Sequence[Entry]) -> Mapping[str, list[Entry]]:
+def _by_arm(entries: Sequence[Entry]) -> Mapping[str, list[Entry]]:
     found: dict[str, list[Entry]] = {}
     for entry in entries:
-        found.setdefault(entry["model"], []).append(entry)
+        found.setdefault(entry["arm"], []).append(entry)
     return found
 
 

@@ -1,10 +1,11 @@
 """How often the rule of `compare_models` errs, and how often it finds a difference, on sweeps made up with known truth.
 
-`python -m benchmarks.stats.simulation` prints both. The made-up sweeps are like real ones of five epochs: Fashion-MNIST
-at 92.5%, two seeds of a model disagree on some 4.3% of the test images and two models on some 6.5 to 7%. It found, for
-five models and five seeds: with no true difference some pair told apart in 110 of 2,000 sweeps (by the seeds alone in
-938); a model that is truly 0.3, 0.5, 0.7 or 1 point ahead of the others is found ahead in 13, 50, 87 and 100% of its
-pairs. What limits it is the 10,000 test images: more seeds change little.
+`python -m benchmarks.stats.simulation` prints both, after the same of the regression gate (`gate_simulation`). The
+made-up sweeps are like real ones of five epochs: Fashion-MNIST at 92.5%, two seeds of a model disagree on some 4.3% of
+the test images and two models on some 6.5 to 7%. It found, for five models and five seeds: with no true difference some
+pair told apart in 110 of 2,000 sweeps (by the seeds alone in 938); a model that is truly 0.3, 0.5, 0.7 or 1 point ahead
+of the others is found ahead in 13, 50, 87 and 100% of its pairs. What limits it is the 10,000 test images: more seeds
+change little.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
+from benchmarks.stats import gate_simulation
 from benchmarks.stats.images import NUM_RESAMPLES
 from benchmarks.stats.pairs import ALPHA, Comparison, Run, compare_models
 from fmnist_zoo.cli.parse import parse
@@ -119,7 +121,7 @@ def _judged(num_sweeps: int, ahead_pct: float, world: World, seed: int) -> Itera
 
 
 def main(*, num_sweeps: int = 2000, seed: int = 0) -> None:
-    """Simulate sweeps with known truth: how often the rule for "better" is wrong, and how often it finds a difference.
+    """Simulate sweeps with known truth: how often the rules for "better" and "regressed" are wrong, and their power.
 
     Args:
         num_sweeps: Sweeps without a true difference; a quarter as many with each of four true differences.
@@ -127,6 +129,8 @@ def main(*, num_sweeps: int = 2000, seed: int = 0) -> None:
     """
     if num_sweeps < 4:
         raise SystemExit(f"error: --num-sweeps {num_sweeps} must be at least 4")
+    for line in gate_simulation.table():
+        print(line, flush=True)
     world = World()
     null = simulate(num_sweeps=num_sweeps, seed=seed)
     print(

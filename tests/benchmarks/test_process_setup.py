@@ -37,7 +37,7 @@ VARIABLES = ("OMP_NUM_THREADS", *(name for name in environment() if name.startsw
 
 def run(small: Dataset, folder: Path) -> str:
     with Slot(lambda: Worker(command=serving(WORKLOAD))) as slot:
-        return str(slot.run(job(folder))["error"])
+        return str(slot.run(job(folder, plugins=["probe"]))["error"])
 
 
 def trial(small: Dataset, folder: Path) -> str:

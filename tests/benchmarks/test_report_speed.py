@@ -49,8 +49,9 @@ def test_the_largest_departure_of_all_seeds_counts_and_seeds_are_not_mixed() -> 
     assert repeated_ratio(row) == pytest.approx(0.8)
 
 
-def test_another_commit_is_another_measurement() -> None:
-    (row,) = section(measured(100.0, commit="f" * 40), measured(50.0, minutes=1)).rows
+@pytest.mark.parametrize("software", [{"torchvision": "0.31.0"}, {"commit": "f" * 40}])
+def test_other_software_is_another_measurement(software: dict[str, Any]) -> None:
+    (row,) = section(measured(100.0, **software), measured(50.0, minutes=1)).rows
     assert repeated_ratio(row) is None and repeats_note(row) is None
 
 

@@ -17,8 +17,11 @@ from benchmarks.selfcheck.config import SelfcheckConfig
 from benchmarks.selfcheck.measure import portions, steps_per_sample
 from benchmarks.selfcheck.page import page
 from benchmarks.selfcheck.summary import between_processes, is_within_level, within_process
+from benchmarks.sweep.config import PRESETS, recipe_for
 from benchmarks.workers.client import WorkerDiedError
+from fmnist_zoo.registry import get_spec
 from tests.benchmarks.fake_workers import FakeWorker as AnyWorker
+from tests.benchmarks.sample_records import make_config, make_record, write_records
 from tests.benchmarks.sample_selfcheck import make_rate, make_selfcheck, simulated
 
 
@@ -53,24 +56,24 @@ def test_the_limit_is_five_percent_and_three_standard_errors() -> None:
     assert is_within_level({**within, "false_difference_rate": 0.096})
 
 
-def test_floors_are_by_model_and_over_all() -> None:
+def test_floors_are_by_arm_and_over_all() -> None:
     rows = [*simulated(50, noise=0.001), *simulated(50, noise=0.05)]
     for each in rows[50:]:
-        each["model"] = "cnn"
+        each["arm"] = "cnn"
     within = within_process(rows)
-    quiet, loud = within["floor_pct_by_model"]["mlp"], within["floor_pct_by_model"]["cnn"]
+    quiet, loud = within["floor_pct_by_arm"]["mlp"], within["floor_pct_by_arm"]["cnn"]
     assert quiet < within["floor_pct"] < loud
     alone = np.quantile([100 * abs(each["ratio"] - 1) for each in rows[:50]], 0.95)
     assert quiet == pytest.approx(alone)
 
 
-def test_processes_are_compared_with_those_of_the_same_model_only() -> None:
+def test_processes_are_compared_with_those_of_the_same_arm_only() -> None:
     found = between_processes(
         [make_rate("mlp", 100.0), make_rate("cnn", 10.0, 50.0), make_rate("mlp", 110.0), make_rate("cnn", 8.0, 50.0)]
     )
     assert found["num_pairs"] == 2
-    assert found["train_floor_pct_by_model"] == pytest.approx({"mlp": 10.0, "cnn": 25.0})
-    assert found["infer_floor_pct_by_model"] == {"mlp": 0.0, "cnn": 0.0}
+    assert found["train_floor_pct_by_arm"] == pytest.approx({"mlp": 10.0, "cnn": 25.0})
+    assert found["infer_floor_pct_by_arm"] == {"mlp": 0.0, "cnn": 0.0}
     assert found["train_floor_pct"] == pytest.approx(10 + 0.95 * 15) and found["infer_floor_pct"] == 0.0
 
 
@@ -130,10 +133,35 @@ def test_models_share_the_comparisons_and_take_turns_with_their_processes(tmp_pa
         ("mlp", 3), ("lstm", 3), ("mlp", None), ("lstm", None), ("mlp", None), ("lstm", None),
     ]  # fmt: skip
     assert len(found["within_process"]["comparisons"]) == 6
+    recipes = [recipe_for(get_spec(model), "equal", PRESETS["quick"])[0].as_dict() for model in ("mlp", "lstm")]
+    assert [job["config"]["recipe"] for job in jobs[:2]] == recipes
+    assert found["settings"]["arms"] == {
+        model: {"model": model, "precision": "fp32", "engine": "eager", "recipe": recipe}  # nothing is recorded here
+        for model, recipe in zip(("mlp", "lstm"), recipes, strict=True)
+    }
     details = found["environment"]["details"]
     assert details is not None and details["num_threads"] == 2 and "OMP_NUM_THREADS" in details["variables"]
     assert path == results_folder(tmp_path, "cpu") / "selfcheck.json"
     assert results.read(path.parent) == (found, None)
+
+
+def test_arms_are_axes_and_auto_is_what_runs_with_that_recipe_had(tmp_path: Path) -> None:
+    recipe = recipe_for(get_spec("mlp"), "equal", PRESETS["standard"])[0].as_dict()
+    machine = results_folder(tmp_path, "cpu")
+    other = make_record(make_config("mlp", recipe=recipe | {"optimizer": "sgd"}), minutes=9)
+    assert other.execution is not None
+    other.execution["precision"] = "fp32"
+    write_records(machine, make_record(make_config("mlp", recipe=recipe)), other)
+    options = SelfcheckConfig(
+        models=("mlp", "cnn"), preset="standard", precision=("auto", "fp32", "bf16"), comparisons=1, processes=2,
+        device="cpu", out=tmp_path,
+    )  # fmt: skip
+    jobs: list[Any] = []
+    _, found = command.selfcheck(options, "command", new_worker=lambda: FakeWorker(jobs))
+    assert list(found["settings"]["arms"]) == ["mlp bf16 eager", "mlp fp32 eager", "cnn fp32 eager", "cnn bf16 eager"]
+    assert {job["config"]["recipe"]["optimizer"] for job in jobs} == {"adamw"}
+    assert set(found["between_processes"]["train_floor_pct_by_arm"]) == set(found["settings"]["arms"])
+    assert "mlp bf16 eager" in page(found) and "equals (cpu)" in page(found)
 
 
 @pytest.mark.parametrize(("difference", "exit_code"), [(0.0, 0), (0.1, 1)])

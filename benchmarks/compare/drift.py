@@ -1,0 +1,128 @@
+"""How far processes that do the same lie apart: what the records of both sides and their A/A checks know of an arm.
+
+An arm is a model in a precision and engine with the work of one recipe's step on a machine: none has another's drift.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections import defaultdict
+from collections.abc import Hashable, Mapping, Sequence
+from pathlib import Path
+from statistics import fmean
+
+from benchmarks.compare.limits import Measure
+from benchmarks.compare.matching import Side
+from benchmarks.records import selfcheck
+from benchmarks.records.machine import Machine
+from benchmarks.records.record import RunRecord
+from benchmarks.records.schema import Environment, Execution
+from benchmarks.stats.regressions import drift
+
+Arm = tuple[Hashable, ...]
+Found = tuple[float, int]
+CHECKED = {"training, img/s": "train_img_per_s", "inference, img/s": "infer_img_per_s"}
+"""What A/A checks measure, by the title of the measure."""
+
+
+def read_checks(folders: Sequence[Path]) -> list[selfcheck.Selfcheck]:
+    """The A/A checks of machine folders; one that lies in several counts once.
+
+    Raises:
+        ValueError: a selfcheck.json is damaged: without it more would be decided than the machine allows.
+    """
+    found: dict[str, selfcheck.Selfcheck] = {}
+    for folder in folders:
+        checked, fault = selfcheck.read(folder)
+        if fault is not None:
+            raise ValueError(
+                f"{folder / fault.name}: {fault.reason}; make it again with python -m benchmarks.selfcheck"
+            )
+        if checked is not None:
+            found[json.dumps(checked["between_processes"]["processes"])] = checked
+    return list(found.values())
+
+
+class Drift:
+    """The drift of each arm between processes.
+
+    Args:
+        sides: both, whose records may hold more processes of an arm than the rows that are compared.
+        checks: A/A checks.
+    """
+
+    def __init__(self, sides: Sequence[Side], checks: Sequence[selfcheck.Selfcheck]) -> None:
+        self._checks = checks
+        self._process: dict[str, str] = {}
+        self._runs: list[dict[Hashable, list[RunRecord]]] = []
+        for side in sides:
+            runs: dict[Hashable, list[RunRecord]] = defaultdict(list)
+            first: dict[str, str] = {}
+            for run in sorted(side.records, key=lambda run: (run.started_at, run.run_id)):
+                # The seeds of a variant follow each other in one process, which imports what it needs once.
+                if run.ledger["import_s"] or run.config_key not in first:
+                    first[run.config_key] = run.run_id
+                self._process[run.run_id] = first[run.config_key]
+                if run.status == "ok" and (arm := arm_of(run)):
+                    runs[arm].append(run)
+            self._runs.append(runs)
+
+    def processes(self, runs: Sequence[RunRecord], measure: Measure, part: str) -> list[list[float]]:
+        """The logarithms of a measure by process; of runs without it, none."""
+        found: dict[str, list[float]] = defaultdict(list)
+        for run in runs:
+            if (value := measure.values(run).get(part)) and value > 0:
+                found[self._process[run.run_id]].append(math.log(value))
+        return list(found.values())
+
+    def between(self, sides: Sequence[Sequence[RunRecord]], measure: Measure, part: str) -> Found | None:
+        """Deviation and degrees of freedom between processes of the arm of a row; None where nothing is known of it.
+
+        Of other processes as many runs count as the shortest of the row has: the mean of more drifts less.
+        """
+        num_runs = min(len(process) for runs in sides for process in self.processes(runs, measure, part))
+        groups: list[list[float]] = []
+        keys: set[Hashable] = set()
+        for runs, known in zip(sides, self._runs, strict=True):
+            arms = {arm_of(run) for run in runs}
+            if len(arms) > 1:  # what sets the arms apart is no drift
+                return None
+            keys |= arms
+            by_version: dict[str, list[RunRecord]] = defaultdict(list)
+            for run in known[arms.pop()]:
+                by_version[run.environment["software"]["torch"]].append(run)
+            groups += [
+                [fmean(values[:num_runs]) for values in self.processes(alike, measure, part)]
+                for alike in by_version.values()
+            ]
+        for checked in self._checks if measure.title in CHECKED else ():
+            for label, arm in checked["settings"]["arms"].items():
+                if _arm(checked["environment"], arm["model"], {}, arm, arm["recipe"]) in keys:
+                    rates = [
+                        one[CHECKED[measure.title]]  # type: ignore[literal-required]
+                        for one in checked["between_processes"]["processes"]
+                        if one["arm"] == label
+                    ]
+                    groups.append([math.log(rate) for rate in rates if rate > 0])
+        return drift(groups)
+
+
+def arm_of(run: RunRecord) -> Arm | None:
+    """What ran: its precision and engine as they were decided, its batch as it fitted; None where that isn't known."""
+    if run.execution is None:
+        return None
+    batch = run.throughput["train_batch_size"] if run.throughput else None
+    recipe = run.config["recipe"] | ({"batch_size": batch} if batch else {})
+    return _arm(run.environment, run.model, run.config["model_options"], run.execution, recipe)
+
+
+def _arm(
+    environment: Environment,
+    model: str,
+    options: Mapping[str, object],
+    kind: selfcheck.Arm | Execution,
+    recipe: Mapping[str, object],
+) -> Arm:
+    work = selfcheck.step_work(recipe)
+    return Machine.of(environment), model, json.dumps(options, sort_keys=True), kind["precision"], kind["engine"], work

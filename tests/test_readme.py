@@ -4,9 +4,12 @@ import csv
 import json
 import re
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+
+from benchmarks.report.values import rate_text
 
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = (
@@ -102,6 +105,13 @@ def numbers(name: str, machine: str) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def rate(row: Mapping[str, str], kind: str) -> str:
+    """The rate of several runs as tables write it, with its interval."""
+    keys = ("", "low_", "high_", "next_low_")
+    mean, low, high, next_low = (float(row[f"{kind}_{part}img_per_s"]) for part in keys)
+    return rate_text(mean, low, high, next_low, None)
+
+
 def test_the_headline_is_what_was_measured() -> None:
     """Each cell of the README's first table is that of the committed results."""
     rows = headline()
@@ -116,8 +126,7 @@ def test_the_headline_is_what_was_measured() -> None:
         assert top1 == f"{float(accuracy['test_top1_pct']):.2f} [{low:.2f}, {high:.2f}]"
         assert params == f"{int(accuracy['num_params']):,}"
         assert train_s == f"{float(accuracy['train_s']):.1f}"
-        assert train_img_per_s == f"{float(speed['train_img_per_s']):,.0f}"
-        assert infer_img_per_s == f"{float(speed['infer_img_per_s']):,.0f}"
+        assert [train_img_per_s, infer_img_per_s] == [rate(speed, "train"), rate(speed, "infer")]
 
 
 def test_the_seconds_are_what_was_measured() -> None:
@@ -126,7 +135,7 @@ def test_the_seconds_are_what_was_measured() -> None:
     assert table is not None
     rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in table[2].splitlines()[2:]]
     measured = [row for row in numbers("accuracy.csv", table[1]) if row["track"] == "best"]
-    speed = {row["config_key"]: row["train_img_per_s"] for row in numbers("throughput.csv", table[1])}
+    speed = {row["config_key"]: row for row in numbers("throughput.csv", table[1])}
     assert len(rows) == len(measured) >= 5
     for model, seconds, top1, train_img_per_s in rows:
         (row,) = (
@@ -137,7 +146,7 @@ def test_the_seconds_are_what_was_measured() -> None:
         )
         half = (float(row["test_top1_high_pct"]) - float(row["test_top1_low_pct"])) / 2
         assert top1 == f"{float(row['test_top1_pct']):.2f} ± {half:.2f}" and row["num_seeds"] == "3"
-        assert train_img_per_s == f"{float(speed[row['config_key']]):,.0f}"
+        assert train_img_per_s == rate(speed[row["config_key"]], "train")
 
 
 def test_the_other_frameworks_speeds_are_what_was_measured() -> None:

@@ -15,6 +15,8 @@ from benchmarks.records.schema import GEMM_PRECISIONS
 from benchmarks.report import values
 from benchmarks.report.bound import Bound, infer_mfu_pct, infer_tflop_per_s, training_bound
 from benchmarks.report.cells import Column, Merged, Over, differs, is_known, word
+from benchmarks.report.rates import Kind
+from benchmarks.report.rows import Row
 from benchmarks.report.text import escape, number
 
 mean, middle, most = partial(Over, fmean), partial(Over, median), partial(Over, max)
@@ -104,6 +106,31 @@ STEP_PARTS = tuple(
 """Of a training step; they have a table of their own."""
 
 
+def rate_columns(kind: Kind, name: str) -> tuple[Column, ...]:
+    """Images per second over runs, with its intervals, and how finely the runs were sampled."""
+    key, *bounds = (f"{kind}_{part}img_per_s" for part in ("", "low_", "high_", "next_low_", "next_high_"))
+    low, high, next_low, next_high = bounds
+    within = f"{kind}_spread_pct"
+
+    def part(attribute: str) -> Callable[[Row], float | None]:
+        return lambda row: getattr(row.rates.of(row.ok, kind), attribute, None)
+
+    return (
+        Column(
+            key, part("mean"), kind, "img/s", name=f"{name} throughput", better="higher", text=values.rate_text,
+            beside=(low, high, next_low, within),
+        ),
+        Column(low, part("low"), unit="img/s"),
+        Column(high, part("high"), unit="img/s"),
+        Column(
+            next_low, part("next_low"), f"{kind}, one more run", "img/s", text=values.next_text,
+            beside=(next_high, key), shown=is_known, after=key,
+        ),
+        Column(next_high, part("next_high"), unit="img/s"),
+        Column(within, spread(f"throughput.{kind}_samples_img_per_s"), unit="%", better="lower"),
+    )  # fmt: skip
+
+
 def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
     """How fast each row is, and what that takes.
 
@@ -111,13 +138,8 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
         batches: of which latency was timed.
     """
     return (
-        *(  # train_img_per_s and infer_img_per_s: "train, img/s" and "infer, img/s"
-            Column(
-                f"{kind}_img_per_s", middle(f"throughput.{kind}_img_per_s"), kind, "img/s", name=f"{name} throughput",
-                better="higher", text=values.rate_text, beside=(f"{kind}_spread_pct",),
-            )
-            for kind, name in (("train", "training"), ("infer", "inference"))
-        ),
+        *rate_columns("train", "training"),
+        *rate_columns("infer", "inference"),
         word_column(
             "train_batch_size", distinct("throughput.train_batch_size"), "train batch",
             merged=Merged("batch (train / infer)", ("train_batch_size", "infer_batch_size"), values.batch_text),
@@ -143,10 +165,6 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
             ),
         ),
         Column("memory_kind", distinct("memory.kind")),
-        *(
-            Column(f"{kind}_spread_pct", spread(f"throughput.{kind}_samples_img_per_s"), unit="%", better="lower")
-            for kind in ("train", "infer")
-        ),
         Column("repeated_ratio", values.repeated_ratio),
         Column(
             "baseline_mem_mib", most("memory.baseline_mem_mib"), "before the model", "MiB", text=number,

@@ -12,6 +12,7 @@ from benchmarks.records.machine import Machine
 from benchmarks.records.record import RunRecord, difference, record_parts
 from benchmarks.records.row_labels import variant_labels
 from benchmarks.records.schema import Config
+from benchmarks.report.rates import Rates
 from benchmarks.report.text import file_name
 
 TRACKS = ("equal", "best", "published")
@@ -48,11 +49,15 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One configuration: its label, the run that counts for each seed, in the order of seeds, and the other runs."""
+    """One configuration: its label, the run that counts for each seed, in the order of seeds, and the other runs.
+
+    `rates` has what all records that the rows were made from know of speed.
+    """
 
     label: str
     records: list[RunRecord]
     replaced: list[RunRecord] = field(default_factory=list)
+    rates: Rates = field(default_factory=Rates, compare=False, repr=False)
 
     @property
     def config(self) -> Config:
@@ -110,7 +115,7 @@ def sections(records: Sequence[RunRecord]) -> list[Section]:
 
     For each configuration and seed the latest run counts; where that failed, the latest good one made in the same way.
     """
-    machines = _machines(records)
+    machines, rates = _machines(records), Rates(records)
     versions = {record.environment["software"]["torch"] for record in records}
     by_key: dict[tuple[str, Conditions], dict[int, list[RunRecord]]] = defaultdict(lambda: defaultdict(list))
     for record in sorted(records, key=lambda record: record.run_id):  # sorts by start where key and seed are equal
@@ -121,7 +126,7 @@ def sections(records: Sequence[RunRecord]) -> list[Section]:
     for (_, conditions), by_seed in sorted(by_key.items(), key=lambda item: item[0][0]):
         groups[conditions].append([_counting_last(again) for _, again in sorted(by_seed.items())])
     newest = {replace(one, torch=None): one for one in sorted(groups, key=lambda one: _age(one.torch or ""))}
-    found = [Section(one, _rows(runs), newest[replace(one, torch=None)] != one) for one, runs in groups.items()]
+    found = [Section(one, _rows(runs, rates), newest[replace(one, torch=None)] != one) for one, runs in groups.items()]
     order = list(machines.values())
     return sorted(found, key=lambda one: (one.is_past, order.index(one.conditions.machine), *_rank(one.conditions)))
 
@@ -153,12 +158,12 @@ def _counting_last(runs: list[RunRecord]) -> list[RunRecord]:
     return [*(run for run in runs if run is not good[-1]), good[-1]] if good else runs
 
 
-def _rows(groups: Sequence[list[list[RunRecord]]]) -> list[Row]:
+def _rows(groups: Sequence[list[list[RunRecord]]], rates: Rates) -> list[Row]:
     """A row for each configuration, of its runs by seed, the oldest first."""
     labels = variant_labels([runs[0][-1].config for runs in groups])
     labels = [f"{label}{_mark([again[-1] for again in runs])}" for label, runs in zip(labels, groups, strict=True)]
     rows = [
-        Row(label, [again[-1] for again in runs], [run for again in runs for run in again[:-1]])
+        Row(label, [again[-1] for again in runs], [run for again in runs for run in again[:-1]], rates)
         for label, runs in zip(labels, groups, strict=True)
     ]
     return sorted(rows, key=lambda row: (-fmean(row.test_top1_pct or [-1.0]), row.label))

@@ -27,7 +27,9 @@ TRACKS = {
 }
 
 THROUGHPUT_CAPTION = (
-    "Images per second in steady state, median over runs; ± is the 95% interval of the median of a run's samples. "
+    "Images per second in steady state: geometric mean over runs [95% interval of the mean], and the 95% prediction "
+    'interval of one more run; the drift between runs is in both. "Within it" is the 95% interval of a single run\'s '
+    "samples, which says nothing of another run. "
     "First step and memory: the highest over runs; seconds: means over runs."
 )
 COST_CAPTION = (

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import html
+import math
 import re
 from collections.abc import Container, Sequence
 
@@ -113,3 +114,17 @@ def significant(value: float | None, digits: int = 3) -> str:
     if value is None:
         return MISSING
     return f"{value:,.{max(0, digits - len(f'{abs(value):.0f}'))}f}" if abs(value) >= 1 else f"{value:.{digits}g}"
+
+
+def rounded(value: float, half_width: float | None) -> str:
+    """A positive number down to the second significant digit of its interval's half-width, and to two of its own.
+
+    Where the half-width is unknown, two of its own are all; where there is next to none, three or all before the point.
+    """
+    own = math.floor(math.log10(value))
+    places = 1 - own
+    if half_width is not None:
+        most = max(0, 2 - own)
+        reach = 1 - math.floor(math.log10(half_width)) if half_width > 0 else most
+        places = max(places, min(reach, most))
+    return number(round(value, places), max(0, places))

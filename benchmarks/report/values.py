@@ -10,8 +10,9 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import BatchSweep
 from benchmarks.report.cells import Entry, Over, word
 from benchmarks.report.rows import Row
-from benchmarks.report.text import MISSING, escape, number, significant
-from benchmarks.stats.intervals import mean_t_interval, median_interval, wilson_interval
+from benchmarks.report.text import MISSING, escape, number, rounded, significant
+from benchmarks.stats.intervals import mean_t_interval, wilson_interval
+from benchmarks.stats.rates import spread_pct
 
 T_INTERVAL = "t over seeds"
 WILSON_INTERVAL = "binomial (Wilson) over test images"
@@ -68,15 +69,6 @@ def last_sweep(row: Row) -> BatchSweep | None:
     return next((record.batch_sizes for record in reversed(row.ok) if record.batch_sizes), None)
 
 
-def spread_pct(samples: Sequence[float]) -> float | None:
-    """How far the 95% interval of the samples' median reaches from it, in percent of it; None where there is none."""
-    found = median_interval(samples)
-    if found is None:
-        return None
-    middle = median(samples)
-    return 100 * max(middle - found[0], found[1] - middle) / middle
-
-
 def widest_spread_pct(samples_of_runs: Iterable[Sequence[float]]) -> float | None:
     """That of the run whose median is known the least."""
     return max((spread for samples in samples_of_runs if (spread := spread_pct(samples)) is not None), default=None)
@@ -122,9 +114,35 @@ def top1_text(mean: float | None, low: float, high: float, kind: str) -> str:
     return f"{mean:.2f} ± {(high - low) / 2:.2f}" if kind == T_INTERVAL else f"{mean:.2f} [{low:.2f}, {high:.2f}]"
 
 
-def rate_text(middle: float | None, spread_pct: float | None) -> str:
-    """`9,655 ± 1.2%`: the median, and how far the 95% interval of one run's samples reaches, of the widest."""
-    return number(middle) + ("" if spread_pct is None else f" ± {spread_pct:.1f}%")
+def rate_digits(mean: float | None, next_low: float | None) -> str:
+    """`9,700`: a rate with the digits that the prediction interval of one more run allows; two where there is none."""
+    return MISSING if mean is None else rounded(mean, None if next_low is None else mean - next_low)
+
+
+def rate_texts(row: Entry) -> dict[str, str]:
+    """The rates of a throughput frame's row, by column, without their intervals."""
+    kinds = ("train", "infer")
+    return {
+        f"{kind}_img_per_s": rate_digits(row[f"{kind}_img_per_s"], row[f"{kind}_next_low_img_per_s"]) for kind in kinds
+    }
+
+
+def rate_text(
+    mean: float | None, low: float | None, high: float | None, next_low: float | None, within_pct: float | None
+) -> str:
+    """`9,700 [9,200, 10,100]`, the mean of several runs and its interval, or `9,700 (one run, 1.2% within it)`."""
+    if mean is None or low is None or high is None:
+        within = "" if within_pct is None else f", {within_pct:.1f}% within it"
+        return rate_digits(mean, next_low) + ("" if mean is None else f" (one run{within})")
+    half = None if next_low is None else mean - next_low
+    return f"{rate_digits(mean, next_low)} [{rounded(low, half)}, {rounded(high, half)}]"
+
+
+def next_text(next_low: float | None, next_high: float | None, mean: float | None) -> str:
+    """`8,100 to 11,600`: the prediction interval of one more run."""
+    if mean is None or next_low is None or next_high is None:
+        return MISSING
+    return " to ".join(rounded(bound, mean - next_low) for bound in (next_low, next_high))
 
 
 def batch_text(train: str | None, infer: str | None) -> str:

@@ -56,8 +56,8 @@ Test accuracy, best first ({CONDITIONS}):
   1.  vit    90.92 ± 0.44  a      41,234
   2.  cnn    90.43 ± 0.20  a      41,234
   3.  mlp    85.79 ± 0.85  b      41,234
-  img/s is the speed of training; rows that share a letter can't be told apart; ± is the 95% interval of the mean over\
- seeds.
+  img/s is the speed of training, rounded as one more run allows; rows that share a letter can't be told apart; ± is\
+ the 95% interval of the mean over seeds.
   vit can't be told apart from cnn.
 
 Flags (why figures may be worth less than they seem, and what to do):
@@ -77,7 +77,7 @@ def test_a_clear_winner_is_called_better(tmp_path: Path) -> None:
 
 def test_one_seed_each_has_no_verdict_and_its_interval_says_of_what_it_is() -> None:
     said = ending(records_of(mlp=88.0, cnn=91.25))
-    assert "  1.  cnn    91.25 [90.68, 91.79]  41,234\n" in said and "group" not in said
+    assert "  1.  cnn    91.25 [90.68, 91.79]  41,000\n" in said and "group" not in said
     assert "[ ] is the 95% interval over test images, which says nothing about other seeds" in said
     assert "No verdict from one seed each" in said and "--seeds 3" in said
 

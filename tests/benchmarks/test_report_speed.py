@@ -8,7 +8,7 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import BatchPoint
 from benchmarks.report.rows import Section, sections
 from benchmarks.report.speed import batch_parts, repeats_note, share_parts
-from benchmarks.report.values import repeated_ratio, spread_pct
+from benchmarks.report.values import repeated_ratio
 from tests.benchmarks.sample_records import make_config, make_environment, make_record
 from tests.benchmarks.test_report_page import page_of
 
@@ -27,12 +27,6 @@ def section(*records: RunRecord) -> Section:
 
 def point(size: int, rate: float | None, note: str | None = None) -> BatchPoint:
     return {"batch_size": size, "img_per_s": rate, "samples_img_per_s": [], "note": note}
-
-
-def test_the_spread_is_that_of_the_interval_of_the_median() -> None:
-    assert spread_pct([100.0] * 6) == 0.0
-    assert spread_pct([90.0, 99.0, 100.0, 100.0, 101.0, 104.0]) == pytest.approx(10.0)
-    assert spread_pct([100.0] * 5) is None
 
 
 def test_a_run_made_again_is_compared_with_the_one_before_it() -> None:

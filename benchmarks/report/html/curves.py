@@ -13,6 +13,7 @@ from benchmarks.report.cells import Over, average
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import SectionFrames
 from benchmarks.report.rows import Row
+from benchmarks.report.values import rate_texts
 from benchmarks.stats.fronts import pareto_front
 from fmnist_zoo.history import EpochStats
 
@@ -36,6 +37,7 @@ def points(part: SectionFrames) -> list[dict[str, Any]]:
             "high_pct": good["test_top1_high_pct"],
             **{key: good[key] for key in ("num_seeds", "num_params", "train_s")},
             **{key: fast[key] for key in ("train_img_per_s", "infer_img_per_s")},
+            "texts": rate_texts(fast),
             "fronts": [],
         }
         for good, fast in zip(accuracy, throughput, strict=True)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from benchmarks.report.columns import COLUMNS
 from benchmarks.report.frames import accuracy_frame, throughput_frame
 from benchmarks.report.rows import Row, Section
+from benchmarks.report.values import rate_texts
 
 COMPARED = ("test_top1_pct", "test_top1_low_pct", "test_top1_high_pct", "num_seeds")
 SPEEDS = ("train_img_per_s", "infer_img_per_s", "train_s", "wall_s", "peak_mem_mib")
@@ -35,7 +37,7 @@ def _of_day(row: Row, day: str) -> Row:
     """A row's latest run of each seed on one day (UTC)."""
     runs = sorted((*row.replaced, *row.records), key=lambda run: run.run_id)
     latest = {run.seed: run for run in runs if run.started_at[:10] == day}
-    return Row(row.label, [run for _, run in sorted(latest.items())])
+    return replace(row, records=[run for _, run in sorted(latest.items())], replaced=[])
 
 
 def _rows(section: Section, rows: Sequence[Row]) -> list[dict[str, Any]]:
@@ -48,6 +50,7 @@ def _rows(section: Section, rows: Sequence[Row]) -> list[dict[str, Any]]:
             "model": row.config["model"],
             **{name: good[name] for name in COMPARED},
             **{name: fast[name] for name in SPEEDS},
+            "texts": rate_texts(fast),
         }
         for row, good, fast in zip(part.rows, accuracy, speed, strict=True)
     ]

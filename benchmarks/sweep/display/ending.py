@@ -8,10 +8,10 @@ from typing import Any
 
 from rich.cells import cell_len, set_cell_size
 
-from benchmarks.report.values import T_INTERVAL, top1_text
+from benchmarks.report.values import T_INTERVAL, rate_digits, top1_text
 from benchmarks.sweep.display.base import Display, failure_line
 from benchmarks.sweep.display.events import RankedRow, Ranking
-from fmnist_zoo.cli.output import figure, shortened, visible
+from fmnist_zoo.cli.output import shortened, visible
 
 SHOWN = 10
 """Rows, and runs that aren't ok; longer lists say how many more there are."""
@@ -80,7 +80,7 @@ def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
     for place, row in enumerate(rows, start=1):
         low, high = row["test_top1_low_pct"], row["test_top1_high_pct"]
         accuracy = top1_text(row["test_top1_pct"], low, high, row["interval_95"])
-        speed = figure(row["train_img_per_s"], ",.0f")
+        speed = rate_digits(row["train_img_per_s"], row["train_next_low_img_per_s"])
         cells.append((f"{place}.", visible(row["variant"]), accuracy, row["letters"] or "", speed))
     if not any(cell[3] for cell in cells[1:]):
         cells = [(*cell[:3], cell[4]) for cell in cells]
@@ -98,7 +98,7 @@ def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
 
 def _legend(rows: Sequence[RankedRow]) -> str:
     """What the table's numbers are, of those that it has."""
-    parts = ["img/s is the speed of training"]
+    parts = ["img/s is the speed of training, rounded as one more run allows"]
     if any(row["letters"] for row in rows):
         parts.append("rows that share a letter can't be told apart")
     kinds = {row["interval_95"] for row in rows}

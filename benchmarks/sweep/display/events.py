@@ -134,7 +134,9 @@ class RankedRow(TypedDict):
     """A row: means over its runs that are ok, and the 95% interval of the accuracy; `interval_95` is its kind.
 
     Rows that share a letter can't be told apart; null where there is no verdict. `num_runs_at_chance` are not clearly
-    better than guessing. `train_img_per_s` is the steady state's, the median over runs.
+    better than guessing. `train_img_per_s` is the steady state's, the geometric mean over runs, with its 95% interval
+    (`low` and `high`, null for a single run) and the 95% prediction interval of one more run (`next_low` and
+    `next_high`, null where nothing is known of other runs).
     """
 
     variant: str
@@ -148,6 +150,10 @@ class RankedRow(TypedDict):
     interval_95: str
     letters: str | None
     train_img_per_s: float | None
+    train_low_img_per_s: float | None
+    train_high_img_per_s: float | None
+    train_next_low_img_per_s: float | None
+    train_next_high_img_per_s: float | None
 
 
 class Ranking(TypedDict):

@@ -75,6 +75,10 @@ def _ranked(row: Row, group: str | None) -> RankedRow:
         "interval_95": kind,
         "letters": group,
         "train_img_per_s": COLUMNS["train_img_per_s"].of(row),
+        "train_low_img_per_s": COLUMNS["train_low_img_per_s"].of(row),
+        "train_high_img_per_s": COLUMNS["train_high_img_per_s"].of(row),
+        "train_next_low_img_per_s": COLUMNS["train_next_low_img_per_s"].of(row),
+        "train_next_high_img_per_s": COLUMNS["train_next_high_img_per_s"].of(row),
     }
 
 

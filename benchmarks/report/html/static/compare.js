@@ -55,10 +55,12 @@ function comparison(before, after) {
   const rows = pairs.map(([one, other]) => {
     const change = other.test_top1_pct - one.test_top1_pct;
     const rates = RATES.flatMap(([name]) => [one[name], other[name], one[name] && other[name] ? other[name] / one[name] : null]);
+    const written = (row, name) => row.texts[name] ?? significant(row[name]);
+    const texts = RATES.flatMap(([name], at) => [written(one, name), written(other, name), significant(rates[3 * at + 2])]);
     const apart = one.test_top1_low_pct > other.test_top1_high_pct || other.test_top1_low_pct > one.test_top1_high_pct;
     return {
       header: one.label === other.label ? one.label : `${one.label} / ${other.label}`,
-      texts: [fixed(one.test_top1_pct, 2), fixed(other.test_top1_pct, 2), `${change < 0 ? "−" : "+"}${fixed(Math.abs(change), 2)}`, apart ? "apart" : "overlap", ...rates.map((value) => significant(value))],
+      texts: [fixed(one.test_top1_pct, 2), fixed(other.test_top1_pct, 2), `${change < 0 ? "−" : "+"}${fixed(Math.abs(change), 2)}`, apart ? "apart" : "overlap", ...texts],
       keys: [one.test_top1_pct, other.test_top1_pct, change, apart ? "apart" : "overlap", ...rates],
       classes: [null, null, apart ? "better" : null],
     };

@@ -52,7 +52,7 @@ function padded(low, high, share, least) {
 
 function pointTrace(point, cost) {
   const interval = point.low_pct === null ? "" : ` [${fixed(point.low_pct, 2)}, ${fixed(point.high_pct, 2)}]`;
-  const text = `${point.label}: ${fixed(point.y, 2)}%${interval}, ${significant(point[cost], 4)} ${COSTS.find(([name]) => name === cost)[1]}`;
+  const text = `${point.label}: ${fixed(point.y, 2)}%${interval}, ${point.texts[cost] ?? significant(point[cost], 4)} ${COSTS.find(([name]) => name === cost)[1]}`;
   const bars = point.low_pct === null ? {} : { type: "data", symmetric: false, array: [point.high_pct - point.y], arrayminus: [point.y - point.low_pct], thickness: 1.2, width: 4, color: point.color };
   return {
     x: [point.x], y: [point.y], mode: "markers", hoverinfo: "text", hovertext: [plotText(text)], error_y: bars, name: plotText(point.label),

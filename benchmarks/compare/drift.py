@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import math
 from collections import defaultdict
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from statistics import fmean
 
@@ -16,11 +16,10 @@ from benchmarks.compare.limits import Measure
 from benchmarks.compare.matching import Side
 from benchmarks.records import selfcheck
 from benchmarks.records.machine import Machine
+from benchmarks.records.processes import arm, arm_of, processes
 from benchmarks.records.record import RunRecord
-from benchmarks.records.schema import Environment, Execution
 from benchmarks.stats.regressions import drift
 
-Arm = tuple[Hashable, ...]
 Found = tuple[float, int]
 CHECKED = {"training, img/s": "train_img_per_s", "inference, img/s": "infer_img_per_s"}
 """What A/A checks measure, by the title of the measure."""
@@ -58,14 +57,10 @@ class Drift:
         self._runs: list[dict[Hashable, list[RunRecord]]] = []
         for side in sides:
             runs: dict[Hashable, list[RunRecord]] = defaultdict(list)
-            first: dict[str, str] = {}
-            for run in sorted(side.records, key=lambda run: (run.started_at, run.run_id)):
-                # The seeds of a variant follow each other in one process, which imports what it needs once.
-                if run.ledger["import_s"] or run.config_key not in first:
-                    first[run.config_key] = run.run_id
-                self._process[run.run_id] = first[run.config_key]
-                if run.status == "ok" and (arm := arm_of(run)):
-                    runs[arm].append(run)
+            self._process |= processes(side.records)
+            for run in side.records:
+                if run.status == "ok" and (key := _machine_arm(run)):
+                    runs[key].append(run)
             self._runs.append(runs)
 
     def processes(self, runs: Sequence[RunRecord], measure: Measure, part: str) -> list[list[float]]:
@@ -85,7 +80,7 @@ class Drift:
         groups: list[list[float]] = []
         keys: set[Hashable] = set()
         for runs, known in zip(sides, self._runs, strict=True):
-            arms = {arm_of(run) for run in runs}
+            arms = {_machine_arm(run) for run in runs}
             if len(arms) > 1:  # what sets the arms apart is no drift
                 return None
             keys |= arms
@@ -97,32 +92,19 @@ class Drift:
                 for alike in by_version.values()
             ]
         for checked in self._checks if measure.title in CHECKED else ():
-            for label, arm in checked["settings"]["arms"].items():
-                if _arm(checked["environment"], arm["model"], {}, arm, arm["recipe"]) in keys:
+            machine = Machine.of(checked["environment"])
+            for label, one in checked["settings"]["arms"].items():
+                if (machine, arm(one["model"], {}, one["precision"], one["engine"], one["recipe"])) in keys:
                     rates = [
-                        one[CHECKED[measure.title]]  # type: ignore[literal-required]
-                        for one in checked["between_processes"]["processes"]
-                        if one["arm"] == label
+                        process[CHECKED[measure.title]]  # type: ignore[literal-required]
+                        for process in checked["between_processes"]["processes"]
+                        if process["arm"] == label
                     ]
                     groups.append([math.log(rate) for rate in rates if rate > 0])
         return drift(groups)
 
 
-def arm_of(run: RunRecord) -> Arm | None:
-    """What ran: its precision and engine as they were decided, its batch as it fitted; None where that isn't known."""
-    if run.execution is None:
-        return None
-    batch = run.throughput["train_batch_size"] if run.throughput else None
-    recipe = run.config["recipe"] | ({"batch_size": batch} if batch else {})
-    return _arm(run.environment, run.model, run.config["model_options"], run.execution, recipe)
-
-
-def _arm(
-    environment: Environment,
-    model: str,
-    options: Mapping[str, object],
-    kind: selfcheck.Arm | Execution,
-    recipe: Mapping[str, object],
-) -> Arm:
-    work = selfcheck.step_work(recipe)
-    return Machine.of(environment), model, json.dumps(options, sort_keys=True), kind["precision"], kind["engine"], work
+def _machine_arm(run: RunRecord) -> Hashable | None:
+    """The arm of a run on its machine; None where it isn't known."""
+    found = arm_of(run)
+    return None if found is None else (Machine.of(run.environment), found)

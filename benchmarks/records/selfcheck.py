@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypedDict
 
@@ -15,8 +14,6 @@ from fmnist_zoo.files import read_regular, write_atomically
 
 FILE = "selfcheck.json"
 SCHEMA_VERSION = 2
-STEP_WORK = ("batch_size", "input_scaling", "loss", "optimizer", "augmentation", "ema_decay", "clip_grad_norm")
-"""The fields of a recipe that change what a training step does; the others change numbers alone."""
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
@@ -102,11 +99,6 @@ class Selfcheck(TypedDict):
     environment: Environment
     within_process: WithinProcess
     between_processes: BetweenProcesses
-
-
-def step_work(recipe: Mapping[str, Any]) -> str:
-    """What a recipe makes a training step do, as JSON: equal for two that take as long."""
-    return json.dumps([recipe.get(name) for name in STEP_WORK])
 
 
 def kind_of_all(found: Selfcheck) -> list[str]:

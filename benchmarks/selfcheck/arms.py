@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from benchmarks.records.processes import step_work
 from benchmarks.records.record import RunRecord
-from benchmarks.records.selfcheck import Arm, step_work
+from benchmarks.records.selfcheck import Arm
 from benchmarks.records.store import RecordStore
 from benchmarks.selfcheck.config import SelfcheckConfig
 from benchmarks.sweep.config import PRESETS, recipe_for

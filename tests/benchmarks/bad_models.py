@@ -74,7 +74,9 @@ def register(deed: Callable[[], None], when: str) -> None:
             return self.layer(images.flatten(1))
 
 
-for each in DEEDS:
-    for moment in WHEN:
-        register(each, moment)
-register_model("good", family="mlp", summary="", reference="")(lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))
+if __name__ != "tests.benchmarks.bad_models":  # for a plug-in's name: no test that imports this may have these models
+    for each in DEEDS:
+        for moment in WHEN:
+            register(each, moment)
+    good = register_model("good", family="mlp", summary="", reference="")
+    good(lambda: nn.Sequential(nn.Flatten(), nn.Linear(784, 10)))

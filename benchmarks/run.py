@@ -36,7 +36,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
     try:
         if options.json and (options.list or options.dry_run):
-            raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
+            raise ValueError("--json prints the events of a sweep; --list and --dry-run run none, so leave it out")
         if options.list:
             from fmnist_zoo.cli.config import ListConfig
             from fmnist_zoo.cli.listing import list_text
@@ -112,7 +112,7 @@ def _sweep(
     try:
         results = runner.run(done=before, deadline=deadline)
     except OSError as error:
-        display.warn(f"a result can't be written: {error}; what was written before is whole")
+        display.warn(f"result not written: {error}; earlier results are intact")
         results = Results(all_in_place=False)
     if options.figures and results.records and not results.interrupted:
         results.tables_complete &= _drawn(display, options.out, runner.machine)
@@ -125,7 +125,7 @@ def _sweep(
         exit_code = INTERRUPTED
     display.sweep_finished(exit_code=exit_code, complete=complete)
     if results.interrupted:
-        print(f"stopped; the runs that were finished are in {runner.store.machine_dir}", file=sys.stderr)
+        print(f"stopped; finished runs are in {runner.store.machine_dir}", file=sys.stderr)
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
 
 
@@ -152,11 +152,11 @@ def _drawn(display: Display, out: Path, machine: str) -> bool:
     """Draw the figures; False where that fails, which costs no result."""
     from benchmarks.report import write_report
 
-    display.say("drawing the figures of the page")
+    display.say("drawing figures")
     try:
         write_report(out, machine)
     except Exception as error:  # noqa: BLE001  # whatever it is, records and tables are whole without figures
-        display.warn(f"the figures could not be drawn: {type(error).__name__}: {error}")
+        display.warn(f"figures not drawn: {type(error).__name__}: {error}")
         return False
     return True
 

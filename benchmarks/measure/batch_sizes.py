@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.measure.clock import stopwatch
-from benchmarks.measure.memory import forget_peaks, is_out_of_memory, memory
+from benchmarks.measure.memory import is_out_of_memory, memory, reset_peak_memory
 from benchmarks.measure.throughput import inference_rates, repeated, training_rates
 from benchmarks.records.schema import BatchPoint, BatchSweep
 from fmnist_zoo.data.datasets import Split
@@ -65,9 +65,9 @@ def _sweep(
     needed_mib = 0.0
     for size in batch_sizes:
         if device.type != "cuda" and 2 * needed_mib > LARGEST_SHARE * psutil.virtual_memory().available / 2**20:
-            yield _point(size, [], f"not tried: batch {size // 2} took {needed_mib:,.0f} MiB")
+            yield _point(size, [], f"not tried: batch size {size // 2} took {needed_mib:,.0f} MiB")
             return
-        forget_peaks(device)
+        reset_peak_memory(device)
         before_mib = memory(device)["peak_mem_mib"] or 0.0
         try:
             found = rates(size)
@@ -79,7 +79,7 @@ def _sweep(
         needed_mib = (memory(device)["peak_mem_mib"] or 0.0) - before_mib
         seconds = size / statistics.median(found)
         is_last = seconds > SLOWEST_S
-        yield _point(size, found, f"larger ones not tried: a batch takes {seconds:.1f} s" if is_last else None)
+        yield _point(size, found, f"larger sizes not tried: a batch takes {seconds:.1f} s" if is_last else None)
         if is_last:
             return
 

@@ -67,13 +67,13 @@ def few_samples(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
         if interval is None:
             found.append(f"{name} has {len(values)} samples, too few for an interval")
         elif (off := max(middle - interval[0], interval[1] - middle) / middle) > MEDIAN_WITHIN:
-            found.append(f"{name} has {len(values)} samples, and an interval up to {off:.1%} from the median")
+            found.append(f"{name} has {len(values)} samples, and an interval of up to {off:.1%} around the median")
     if found:
         yield _flag(
             "few_samples",
-            f"The median throughput isn't known to within {MEDIAN_WITHIN:.0%}: {_listed(found)}.",
-            "Measure again on a quieter machine or with a longer time limit, or take only differences beyond the"
-            " interval for real.",
+            f"The median throughput is uncertain by more than {MEDIAN_WITHIN:.0%}: {_listed(found)}.",
+            "Measure again on a quieter machine or with a longer time limit, or disregard differences within the"
+            " interval.",
         )
 
 
@@ -91,8 +91,7 @@ def drift(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
         yield _flag(
             "drift",
             f"Throughput changed between the first and the last third of the samples: {_listed(found)}.",
-            "Look for what changed meanwhile (heat, clocks, other processes, a warm-up that was too short) and measure"
-            " again.",
+            "Find the cause (heat, clocks, other processes, too short a warm-up) and measure again.",
         )
 
 
@@ -102,8 +101,8 @@ def batch_changed(throughput: Throughput, batch_size: int | None) -> Iterator[Fl
     if measured is not None and batch_size is not None and measured != batch_size:
         yield _flag(
             "batch_changed",
-            f"Training throughput was measured at a batch of {measured}, the recipe has {batch_size}.",
-            f"Compare it only with others at a batch of {measured}, or choose a --batch-size that can be measured.",
+            f"Training throughput was measured at batch size {measured}, the recipe has {batch_size}.",
+            f"Compare it only at batch size {measured}, or choose a --batch-size that can be measured.",
         )
 
 
@@ -118,8 +117,8 @@ def shared_cpu(load: Mapping[str, Load]) -> Iterator[Flag]:
     if found:
         yield _flag(
             "shared_cpu",
-            f"Others used the processor while something was timed: {_listed(found)}.",
-            "End what else runs, or take a machine whose cores are its own, and measure again.",
+            f"Others used the processor during timing: {_listed(found)}.",
+            "Stop other processes, or use a machine with dedicated cores, and measure again.",
         )
 
 
@@ -134,8 +133,8 @@ def gpu_throttled(load: Mapping[str, Load]) -> Iterator[Flag]:
     if found:
         yield _flag(
             "gpu_throttled",
-            f"The GPU lowered its clocks: {_listed(found)}.",
-            "See to the GPU's cooling and power supply, or lock its clocks lower (nvidia-smi --lock-gpu-clocks), and"
+            f"The GPU throttled its clocks: {_listed(found)}.",
+            "Check the GPU's cooling and power supply, or lock its clocks lower (nvidia-smi --lock-gpu-clocks), and"
             " measure again.",
         )
 
@@ -149,8 +148,8 @@ def gpu_shared(load: Mapping[str, Load]) -> Iterator[Flag]:
     if found:
         yield _flag(
             "gpu_shared",
-            f"The GPU had other users: {_listed(found)}.",
-            "End them (nvidia-smi lists them), or choose another GPU with CUDA_VISIBLE_DEVICES, and measure again.",
+            f"The GPU was shared: {_listed(found)}.",
+            "Stop them (see nvidia-smi), or choose another GPU with CUDA_VISIBLE_DEVICES, and measure again.",
         )
 
 
@@ -175,9 +174,9 @@ def launch_bound(load: Mapping[str, Load], points: Sequence[BatchPoint], batch_s
     if found:
         yield _flag(
             "launch_bound",
-            f"Fixed costs of each step decide the speed, not the model's work: {_listed(found)}.",
-            "Raise --batch-size, or try --engine compile (on CUDA graph), before taking this for the architecture's"
-            " speed.",
+            f"Overhead per step limits the speed, not the model's work: {_listed(found)}.",
+            "Raise --batch-size, or try --engine compile (graph on CUDA), before attributing this speed to the"
+            " architecture.",
         )
 
 

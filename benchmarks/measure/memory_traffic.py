@@ -36,7 +36,7 @@ def step_traffic(
         images: a batch of the recipe's size, on the device.
         labels: of it.
     """
-    assert len(images) == len(labels) == step.recipe.batch_size, "a step's traffic is that of a whole batch"
+    assert len(images) == len(labels) == step.recipe.batch_size, "step traffic is for a full batch"
     sizes = {**state_traffic(step), "input batch (uint8 pixels, int64 labels), read once": _size([images, labels])}
     return sizes | {"activations saved for the backward pass, written and read once": 2 * saved_bytes(step, images)}
 
@@ -47,11 +47,11 @@ def state_traffic(step: TrainingStep) -> dict[str, int]:
     state = [value for entry in step.optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
     sizes = {"weights, read and written once": 2 * _size(masters)}
     if step.module is not step.model:
-        sizes["their copies in bf16, written and read once"] = 2 * _size(weights)
+        sizes["bf16 copies of weights, written and read once"] = 2 * _size(weights)
     sizes["gradients, written and read once"] = 2 * _size(weights)
-    sizes["state of the optimizer, read and written once"] = 2 * _size(state)
+    sizes["optimizer state, read and written once"] = 2 * _size(state)
     if step.recipe.ema_decay is not None:
-        sizes["average of the weights, read and written once"] = 2 * _size(masters)
+        sizes["averaged weights, read and written once"] = 2 * _size(masters)
     return sizes
 
 

@@ -46,7 +46,7 @@ def reproduce(options: ReproduceConfig) -> int:
         name: step for name, step in STEPS.items() if not options.step or any(word in name for word in options.step)
     }
     if not steps:
-        raise ValueError(f"--step {' '.join(options.step)} is no step; there are: {'; '.join(STEPS)}")
+        raise ValueError(f"--step {' '.join(options.step)} matches no step; choose from: {'; '.join(STEPS)}")
     if options.tar is not None:
         check_writable(options.tar.parent, "--tar", options.tar)
     state = options.out / STATE
@@ -67,7 +67,7 @@ def reproduce(options: ReproduceConfig) -> int:
     for machine in machines:
         _draw(options, machine)
     if not complete:
-        print_lines(console, "not everything is done; the same command goes on from here")
+        print_lines(console, "incomplete; the same command continues from here")
     elif not (goes_on and options.step):  # a part that was asked for doesn't end a whole that is under way
         state.unlink(missing_ok=True)
     return 0 if complete else 1
@@ -108,7 +108,7 @@ def _begin(state: Path) -> str:
         try:
             return read_json(state, dict[str, str])["started_at"]
         except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"{state} is damaged ({error}); delete it to begin anew") from error
+            raise ValueError(f"{state} is damaged ({error}); delete it to start over") from error
     started_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
     write_atomically(state, json.dumps({"started_at": started_at}).encode())
     return started_at

@@ -178,13 +178,13 @@ def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     if resolve_device(options.device).type != "cuda":
         return Outcome(exit_code=0, complete=True, machine=None)
     if reason := gpu_tests.missing():
-        print(f"left out: {reason}")
+        print(f"skipped: {reason}")
         return Outcome(exit_code=0, complete=True, machine=None)
     folder = results_folder(options.out, options.device)
     outcome = once(options, progress, gpu_tests.passed_at, lambda: gpu_tests.run_tests(folder))
     if not outcome.complete or gpu_tests.passed_at(folder) is not None:
         return outcome
-    print(f"tests have failed: see {folder / gpu_tests.REPORT}")
+    print(f"tests failed: see {folder / gpu_tests.REPORT}")
     return replace(outcome, exit_code=1, complete=False)
 
 
@@ -201,14 +201,14 @@ def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 STEPS: dict[str, Step] = {
-    "the main job": sweep_step(RunConfig(models=("all",))),
-    "five seeds of it": sweep_step(RunConfig(models=("all",), seeds=5)),
-    "the tests for a GPU": gpu_tests_step,
-    "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
-    "the usual loop beside ours": peers_step,
-    "every precision and engine": every_arm_step,
-    "every kind of budget": budgets_step,
-    "where the time of a step goes": sweep_step(
+    "main job": sweep_step(RunConfig(models=("all",))),
+    "main job with five seeds": sweep_step(RunConfig(models=("all",), seeds=5)),
+    "GPU tests": gpu_tests_step,
+    "tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
+    "comparison with other frameworks": peers_step,
+    "all precisions and engines": every_arm_step,
+    "all kinds of budget": budgets_step,
+    "profiles of a training step": sweep_step(
         RunConfig(
             models=("all",),
             budget=("epochs:1",),
@@ -217,7 +217,7 @@ STEPS: dict[str, Step] = {
             measure=("latency", "step_shares", "batch_sizes"),
         )
     ),
-    "the noise of this machine": selfcheck_step,
+    "noise floor of this machine": selfcheck_step,
     "accuracy within seconds": sweep_step(
         within_seconds("mlp", 0.8, 1.5, 3.2),
         within_seconds("cnn_s", 10, 25),
@@ -238,6 +238,6 @@ STEPS: dict[str, Step] = {
             set=("mlp.hidden=256-128", "mlp.hidden=256-128-64-32"),
         )
     ),
-    "nets of timm": timm_step,
+    "timm models": timm_step,
 }
 """What the committed tables need, the most valuable first."""

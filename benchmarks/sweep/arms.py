@@ -84,7 +84,7 @@ class ArmSweep:
             }
             found: list[FirstStep | None] = []
             for cache in ("cold", "warm"):
-                self._say(f"{config['model']}: {config['precision']} {config['engine']}, first step, {cache} cache")
+                self._say(f"{config['model']}: {config['precision']} {config['engine']}, first step with {cache} cache")
                 result = self._ask("first_step", [config], group, variables)
                 good = result["status"] == "ok"
                 found.append(

@@ -19,8 +19,8 @@ _UNKNOWN = {
 
 IN_PROCESS: Flag = {
     "kind": "in_process",
-    "evidence": "It ran inside the process of the sweep, without the threads and the allocator that a worker is given.",
-    "advice": "Measure again without --in-process before taking its speed and memory for the model's.",
+    "evidence": "It ran in the sweep's own process, without a worker's thread and allocator settings.",
+    "advice": "Measure again without --in-process before comparing speed and memory.",
 }
 
 
@@ -110,12 +110,11 @@ def batch_flag(asked: Mapping[str, Any], used: Mapping[str, Any], device: str) -
     return {
         "kind": "batch_changed",
         "evidence": (
-            f"Memory ran out on {device} at a batch of {asked['batch_size']}: trained with {used['batch_size']} images "
-            f"a step instead, at the learning rate that was asked for ({used['lr']:g})."
+            f"Out of memory on {device} at batch size {asked['batch_size']}: trained at {used['batch_size']}, with the "
+            f"learning rate unchanged ({used['lr']:g})."
         ),
         "advice": (
-            "Compare it only with runs of that batch: ask for a --batch-size that fits, with an --lr for it, to have a "
-            "row of its own."
+            "Compare it only at that batch size: set a --batch-size that fits, with a matching --lr, for its own row."
         ),
     }
 
@@ -124,10 +123,9 @@ def restart_flag(why: str) -> Flag:
     """What marks a run that its variant's worker would have done, had that not been ended."""
     return {
         "kind": "worker_restarted",
-        "evidence": f"{why} A new one did this run: importing, and compiling where that is done, were paid again.",
+        "evidence": f"{why} A new one did this run, repeating imports and any compilation.",
         "advice": (
-            "Its speed and accuracy are as good as others'; don't compare its wall time with theirs, or sweep fewer "
-            "variants at a time."
+            "Speed and accuracy are valid, the wall time is not comparable; to avoid this, sweep fewer variants."
         ),
     }
 
@@ -136,6 +134,6 @@ def changed_flag(changed: Sequence[str]) -> Flag:
     """What marks a run whose model left something of its process changed."""
     return {
         "kind": "process_changed",
-        "evidence": f"The run left its process changed, and that was ended after it: {', '.join(changed)}.",
-        "advice": "Have the model put back what it changes: under settings of its own it is compared with no other.",
+        "evidence": f"The run changed its process ({', '.join(changed)}), which was then replaced.",
+        "advice": "Make the model restore what it changes: under its own settings it is not comparable.",
     }

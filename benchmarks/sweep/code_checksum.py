@@ -68,7 +68,7 @@ def program_files(build: Callable[..., nn.Module], model: nn.Module) -> dict[str
         if name in sys.modules and name.partition(".")[0] != "fmnist_zoo":  # it may import in ways of its own
             todo += filter(None, map(_module_of, vars(sys.modules[name]).values()))
     if moved := set(_TRAINING) - set(found):
-        raise RuntimeError(f"{', '.join(sorted(moved))} isn't there: say in _TRAINING of {__file__} where it is now")
+        raise RuntimeError(f"{', '.join(sorted(moved))} not found: update _TRAINING in {__file__}")
     return {_key(name, path): path for name, path in found.items()}
 
 

@@ -247,9 +247,17 @@ def recipe_for(
             return equal, None if tuned else untuned
         case "best":
             own = spec.recipe
-            return (replace(own, budget=budget), None) if own else (equal, "no recipe of its own: the equal track's")
+            return (
+                (replace(own, budget=budget), None)
+                if own
+                else (equal, "the model has no recipe; used the equal track's")
+            )
         case "published":
-            return (spec.published, None) if spec.published else (equal, "no published recipe: the equal track's")
+            return (
+                (spec.published, None)
+                if spec.published
+                else (equal, "the model has no published recipe; used the equal track's")
+            )
 
 
 def num_val(track: Track) -> int:

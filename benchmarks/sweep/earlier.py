@@ -90,8 +90,8 @@ def resumed_flag(result: FitResult, ledger: Ledger) -> Flag | None:
         return None
     return {
         "kind": "resumed",
-        "evidence": f"A process that was ended trained the first {result.resumed_epochs} of {len(result.history)} "
-        f"epochs; {ledger.carried_s:.1f} s of the wall time were its own, without what it did after its checkpoint. "
-        "Load is that of the rest, and the energy isn't known.",
+        "evidence": f"Resumed after {result.resumed_epochs} of {len(result.history)} epochs; the wall time includes "
+        f"{ledger.carried_s:.1f} s of the earlier process up to its checkpoint. Load is of the remaining epochs only; "
+        "energy is unknown.",
         "advice": None,
     }

@@ -71,9 +71,9 @@ def _expanded(options: RunConfig) -> dict[str, Any]:
     measures = PRESETS[preset]
     seeds = measures.seeds if options.seeds is None else options.seeds
     if not names:
-        raise ValueError("--models names no model; give at least one, such as mlp")
+        raise ValueError("--models is empty; give at least one model, such as mlp")
     if not 1 <= seeds <= MOST_SEEDS:
-        raise ValueError(f"--seeds {seeds} must lie between 1 and {MOST_SEEDS}")
+        raise ValueError(f"--seeds {seeds} must be between 1 and {MOST_SEEDS}")
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
     model_axes = _model_axes(names, options)
@@ -105,7 +105,7 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
         if not (equals and dot and option):
             raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
         if model not in axes:
-            raise ValueError(f"--set {text!r}: --models doesn't run {model!r}{nearest(model, names)}")
+            raise ValueError(f"--set {text!r}: {model!r} is not among --models{nearest(model, names)}")
         axes[model].setdefault(option, []).append(value)
     for name in names:
         # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they
@@ -142,7 +142,9 @@ def _variant(
     spec, (precision, engine) = get_spec(name), execution
     held_out = num_val(setting.track)
     if recipe.batch_size > NUM_IMAGES - held_out:
-        raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
+        raise ValueError(
+            f"--batch-size {recipe.batch_size} exceeds the {NUM_IMAGES - held_out} training images; use a smaller one"
+        )
     if precision != "auto":
         check_precision(precision, setting.device)
     if engine != "auto":
@@ -150,7 +152,7 @@ def _variant(
     if setting.deterministic:
         if recipe.budget.kind == "seconds":
             raise ValueError(
-                f"--deterministic doesn't go with budget {recipe.budget}, whose steps are counted by a clock; use "
+                f"--deterministic can't be combined with budget {recipe.budget}, whose steps depend on time; use "
                 "epochs:N or flops:N"
             )
         # What a measurement decides is another thing another time.

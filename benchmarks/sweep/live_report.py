@@ -67,7 +67,7 @@ class Reporting:
             self._is_broken_off = True
             raise
         except Exception as error:  # noqa: BLE001  # whatever it is, records are whole without tables, and runs go on
-            self._say(f"the tables could not be written: {type(error).__name__}: {error}")
+            self._say(f"tables not written: {type(error).__name__}: {error}")
         ended = self._clock()
         self._not_before = ended + PAUSE * (ended - started)
 
@@ -112,7 +112,7 @@ def _error_of(process: subprocess.Popen[str], check: Callable[[], None]) -> str:
         check()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=LOOK_S)[1]
-    raise RuntimeError(f"not done after {LIMIT_S:g} s; python -m benchmarks.report makes them without a limit")
+    raise RuntimeError(f"timed out after {LIMIT_S:g} s; python -m benchmarks.report writes them without a limit")
 
 
 if __name__ == "__main__":

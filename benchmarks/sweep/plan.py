@@ -123,9 +123,7 @@ class Planner(ExitStack):
             if plugin not in installed or plugin in leave_out:
                 raise ValueError(f"{f'plug-in {plugin}' if plugin else 'models'} can't be imported: {found['error']}")
             leave_out.append(plugin)
-            self._display.warn(
-                f"the installed plug-in {plugin} is left out, since it can't be imported: {found['error']}"
-            )
+            self._display.warn(f"skipping installed plug-in {plugin}: it can't be imported: {found['error']}")
         for sentence in found["warnings"]:
             self._display.warn(sentence)
         labels = variant_labels([fields["config"] for fields in found["variants"]])
@@ -207,7 +205,9 @@ class Planner(ExitStack):
             if found is None:
                 found = self._ask(self._job("estimate", variant, plan), " ".join(variant.plugins))
                 good = found["status"] == "ok"
-                words = f"about {found['train_s']:,.1f} s a seed" if good else f"failed: {_first_line(found['error'])}"
+                words = (
+                    f"about {found['train_s']:,.1f} s per seed" if good else f"failed: {_first_line(found['error'])}"
+                )
                 self._display.say(f"{variant.label}: {words}")
             yield dict(found)
 

@@ -29,10 +29,19 @@ def plan_table(plan: Plan, estimates: Iterable[Mapping[str, Any]]) -> str:
                 f"{found['train_s']:,.1f}" if "train_s" in found else f"{found['status']}: {error}",
             ]
         )
-    headers = ["variant", "parameters", "track", "budget", "batch", "precision, engine", "seeds", "training s a seed"]
+    headers = [
+        "variant",
+        "parameters",
+        "track",
+        "budget",
+        "batch",
+        "precision, engine",
+        "seeds",
+        "training, s per seed",
+    ]
     table = tabulate(rows, headers, disable_numparse=True)
     num_runs = len(plan.variants) * len(plan.seeds)
     return (
         f"{table}\n\n{len(plan.variants)} variants, {num_runs} runs on {plan.device}: about {total_s:,.0f} s of "
-        "training by a few measured steps of each; starting processes, evaluation and measuring come on top."
+        "training, estimated from a few steps of each; excludes process start, evaluation and measurements."
     )

@@ -66,9 +66,9 @@ def write_profile(
     step, loader, batch_size = result.step, result.loader, result.step.recipe.batch_size
     where = step.device.type
     if not kineto_available():
-        raise ValueError("this torch was built without Kineto, its profiler; install a build of torch that has it")
+        raise ValueError("this build of torch lacks Kineto, its profiler; install one that has it")
     if where not in ("cpu", "cuda"):
-        raise ValueError(f"torch's profiler doesn't see what runs on {where}; profile with --device cpu")
+        raise ValueError(f"torch's profiler does not support {where}; profile with --device cpu")
     num_trace_steps = min(TRACE_STEPS, loader.steps_per_epoch)
     short = record(step, _some_chunks(result, num_trace_steps))
     num_steps = steps_to_profile(len(short["traceEvents"]) / num_trace_steps, loader.steps_per_epoch)

@@ -72,13 +72,10 @@ class Done:
     def __str__(self) -> str:
         """One line for people: what is skipped, and why the rest isn't."""
         failed = sum(record.status != "ok" for record in self.runs.values())
-        words = [f"{_runs(len(self.runs) - failed)} done before"]
+        words = [f"{_runs(len(self.runs) - failed)} done"]
         if failed:
-            words.append(f"{failed} that failed and {_are(failed)} left so (--retry-failed does them again)")
-        again = [
-            f"{_runs(count)} {'was' if count == 1 else 'were'} made {how}, and {_are(count)} made again"
-            for how, count in sorted(self.again.items())
-        ]
+            words.append(f"{failed} failed and skipped (--retry-failed repeats them)")
+        again = [f"{_runs(count)} made {how} will be repeated" for how, count in sorted(self.again.items())]
         return "; ".join([f"resuming: {', '.join(words)}, {self.num_to_do} to do", *again])
 
 
@@ -151,7 +148,7 @@ class CheckpointFiles:
             try:
                 path.unlink(missing_ok=True)  # this run begins anew
             except OSError as error:
-                self._warn(f"the run keeps no checkpoint, since an old one can't be removed: {error}")
+                self._warn(f"this run saves no checkpoint: the old one can't be removed: {error}")
                 return None
         if self._options.checkpoint_every is None and not path.exists():
             return None
@@ -218,7 +215,3 @@ def _compared(
 
 def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"

@@ -47,8 +47,8 @@ class Isolation:
             raise ValueError(f"--timeout {self.timeout_s:g} must be a positive number of seconds")
         if self.in_process:
             raise ValueError(
-                f"--timeout {self.timeout_s:g} doesn't go with --in-process, where nobody could end a run that hangs; "
-                "leave one of them out"
+                f"--timeout {self.timeout_s:g} can't be combined with --in-process, which can't stop a run that hangs; "
+                "leave out one of them"
             )
 
 
@@ -131,7 +131,7 @@ class Attempts:
             self._fitting[variant.key] = config["recipe"]["batch_size"]
             result["flags"] = [batch_flag(asked, config["recipe"], device), *result.get("flags", [])]
         if alone:
-            why = "ran out of memory while those of other variants waited for their turn, which were ended for it"
+            why = "ran out of memory while those of other variants were waiting, so these were stopped"
             result["flags"] = [restart_flag(f"An earlier worker {why}."), *result.get("flags", [])]
         if result["status"] == "oom":
             may_halve = self._isolation.on_oom == "halve"
@@ -161,7 +161,7 @@ class Attempts:
         if self._isolation.in_process:
             yield IN_PROCESS
         if why := result["restarted"]:
-            yield restart_flag(f"The worker of the seed before {why}.")
+            yield restart_flag(f"The previous seed's worker {why}.")
         if changed := result.get("changed"):
             yield changed_flag(changed)
 
@@ -213,5 +213,5 @@ def oom_error(message: str, tried: Sequence[int], device: str, *, may_halve: boo
         may_halve: whether smaller batches were tried as far as that goes.
     """
     sizes = ", ".join(map(str, tried))
-    fix = "no smaller batch is tried" if may_halve else "choose a smaller --batch-size, or let --on-oom halve do it"
-    return f"memory ran out on {device} at a batch of {sizes} ({fix}): {message}"
+    fix = "no smaller batch size is tried" if may_halve else "choose a smaller --batch-size, or use --on-oom halve"
+    return f"out of memory on {device} at batch size {sizes} ({fix}): {message}"

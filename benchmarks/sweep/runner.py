@@ -104,7 +104,7 @@ class Runner:
             machine_dir=self.store.machine_dir,
             display=display,
             isolation=isolation,
-            is_stopping=lambda: self._interrupts.came,
+            is_stopping=lambda: self._interrupts.requested,
         )
 
     def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
@@ -129,7 +129,7 @@ class Runner:
                 results.interrupted = True
             finally:
                 results.interrupted |= self._reporting_ends()
-        results.interrupted |= self._interrupts.came
+        results.interrupted |= self._interrupts.requested
         results.tables_complete = not self._reporting.is_behind
         results.all_in_place = self._safekeeping.all_in_place
         return results
@@ -178,14 +178,14 @@ class Runner:
         return Worker(command=serving(WORKLOAD), variables=variables, interrupts=self._interrupts)
 
     def _is_over(self, deadline: float | None) -> bool:
-        return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)
+        return self._interrupts.requested or (deadline is not None and time.monotonic() > deadline)
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:
         """Compare the precisions and engines of each model that has several; whether all of it is done."""
         if not self._arm_groups:
             return True
         if self.isolation.in_process:
-            self.display.warn("precisions and engines aren't compared with --in-process: that takes processes")
+            self.display.warn("precisions and engines are not compared: --in-process leaves no worker processes for it")
             return False
         from benchmarks.sweep.arms import ArmSweep
 
@@ -277,7 +277,7 @@ class Runner:
         try:
             in_place = self._keep(record)
         except ValueError as error:
-            message = f"what the worker answered is no record: {error}"
+            message = f"the worker returned an invalid record: {error}"
             ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
             record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
             in_place = self._keep(record)

@@ -59,10 +59,10 @@ class Safekeeping:
             return True
         self.all_in_place = False
         if (path := self._elsewhere(write)) is not None:
-            self._say(f"a result {fault}; it is in {path}, and belongs in {self._machine_dir / path.parent.name}")
+            self._say(f"a result {fault}; saved to {path} instead, move it to {self._machine_dir / path.parent.name}")
         else:
             text = json.dumps(plain(dataclasses.asdict(record)), sort_keys=True)
-            self._say(f"a result {fault}; no other folder takes it, either, so here it is: {text}")
+            self._say(f"a result {fault}; no other folder is writable either, so here it is: {text}")
         return False
 
     def _fault_of(self, write: Callable[[Path], Path]) -> str | None:
@@ -77,7 +77,7 @@ class Safekeeping:
                 return None
             if delay_s is not None:
                 self._sleep(delay_s)
-        return f"couldn't be written in {len(DELAYS_S) + 1} attempts: {first}"
+        return f"could not be written in {len(DELAYS_S) + 1} attempts: {first}"
 
     def _elsewhere(self, write: Callable[[Path], Path]) -> Path | None:
         for folder in self._places():

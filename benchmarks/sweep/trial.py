@@ -90,23 +90,23 @@ def _check(name: str, model: nn.Module) -> None:
         alone = model(images[:1])
     given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
     if given != (2, NUM_CLASSES):
-        raise _UnfitError(f"{name} turns 2 images into {given}; it must give logits (2, {NUM_CLASSES})")
+        raise _UnfitError(f"{name} returns {given} for 2 images; it must return logits (2, {NUM_CLASSES})")
     if logits.isnan().any():
-        raise _UnfitError(f"{name} gives logits that are no numbers (NaN) before any training")
+        raise _UnfitError(f"{name} returns NaN logits before any training")
     if not torch.allclose(logits[:1], alone, rtol=1e-3, atol=1e-3):
         raise _UnfitError(
-            f"{name} gives an image other logits alone than beside another one, in evaluation mode: it must classify "
-            "each by itself (is a normalisation without running statistics in it?)"
+            f"{name}: logits depend on the rest of the batch in eval mode; each image must be classified independently "
+            "(check for normalisation without running statistics)"
         )
     if not trainable(model):
-        raise _UnfitError(f"{name} has no parameter to train")
+        raise _UnfitError(f"{name} has no trainable parameter")
 
 
 def _check_recipe(name: str, model: nn.Module, recipe: Recipe) -> None:
     if recipe.batch_size == 1 and any(
         isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
     ):
-        raise ValueError(f"batch_size 1 doesn't go with the batch normalisation of {name}; give at least 2")
+        raise ValueError(f"--batch-size 1 does not work with the batch normalisation of {name}; use at least 2")
     check_loss(model, recipe)
 
 
@@ -115,8 +115,8 @@ def _counted(name: str, model: nn.Module) -> dict[str, int]:
         flops = count_flops(model)
     except Exception as error:
         raise _UnfitError(
-            f"the FLOPs of {name} can't be counted: {type(error).__name__}: {error} (they are counted without data, on "
-            "torch's meta device: its forward pass may not look at the values of a tensor, as .item() does)"
+            f"the FLOPs of {name} can't be counted: {type(error).__name__}: {error} (counted on torch's meta "
+            "device, without data: the forward pass may not read tensor values, as .item() does)"
         ) from error
     return {
         "num_params": sum(parameter.numel() for parameter in model.parameters()),
@@ -177,11 +177,11 @@ def _img_per_s(job: Mapping[str, Any], precision: Any) -> float:
 
 def _sentence(config: Mapping[str, Any], in_fp32: float, in_precision: float) -> str:
     precision = config["precision"]
-    why = f"this processor ({cpu_capability()}) has no instructions for it, so it is emulated; "
+    why = f"this processor ({cpu_capability()}) has no instructions for it and emulates it; "
     emulated = why if is_emulated(precision, torch.device("cpu")) else ""
     return (
         f"{config['model']} in {precision}: {emulated}a training step takes {in_fp32 / in_precision:.1f} times as long "
-        f"as in fp32 ({in_precision:,.0f} and {in_fp32:,.0f} img/s at a batch of {BATCH_SIZE}, measured now); use "
+        f"as in fp32 ({in_precision:,.0f} and {in_fp32:,.0f} img/s at batch size {BATCH_SIZE}, measured now); use "
         "--precision fp32 or auto"
     )
 

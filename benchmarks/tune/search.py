@@ -56,7 +56,7 @@ def search(
     study = optuna.create_study(study_name=model, storage=_storage(journal), direction="maximize", load_if_exists=True)
     identity = {"setting": dict(setting), "seed": seed}
     if study.user_attrs.get("identity", identity) != identity:
-        raise ValueError(f"{journal} has trials of {model} with another recipe or seed; move it to begin anew")
+        raise ValueError(f"{journal} has trials of {model} with another recipe or seed; move it away to start over")
     study.set_user_attr("identity", identity)
     while len(done := finished(study)) < num_trials:
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(done), n_startup_trials=NUM_RANDOM)

@@ -58,7 +58,7 @@ def tune(options: TuneConfig, command: str, *, new_worker: Callable[[], Serving]
         OSError: a trial can't be kept.
     """
     if options.trials < 1:
-        raise ValueError(f"--trials {options.trials}: give 1 or more")
+        raise ValueError(f"--trials {options.trials} must be at least 1")
     for path in options.plugin:
         load_plugin(path)
     models = select_models(options.models)

@@ -75,7 +75,7 @@ def test_labels_and_sheets_that_do_not_fit_onto_a_disk_are_named(
     with room_for(1000):
         assert add_labels(tmp_path) == 2
     error = capsys.readouterr().err
-    assert "make room there" in error and RecordStore(tmp_path).labels_path(dataset.checksum).name in error
+    assert "free some space" in error and RecordStore(tmp_path).labels_path(dataset.checksum).name in error
     assert not list(tmp_path.glob("test-labels*"))
     assert add_labels(tmp_path) == 0
     capsys.readouterr()

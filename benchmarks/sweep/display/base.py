@@ -133,7 +133,7 @@ class Display(ExitStack):
         planned = self.running.planned
         self._change(planned={**planned, "batch_size": batch_size}, state="starting", trained=None)
         before = planned["batch_size"]
-        self.warn(f"{self.running.name}: out of memory with a batch of {before}; again with {batch_size}")
+        self.warn(f"{self.running.name}: out of memory at batch size {before}; retrying at {batch_size}")
 
     def run_finished(self, record: RunRecord) -> None:
         """The running run ended, well or not."""
@@ -162,7 +162,7 @@ class Display(ExitStack):
         try:
             found = findings([*self.plan.skipped, *self.records], self.plan.machine_dir)
         except Exception as error:  # noqa: BLE001  # whatever it is, records and tables are whole without a summary
-            self.warn(f"what was found can't be summed up here: {type(error).__name__}: {error}")
+            self.warn(f"no summary: {type(error).__name__}: {error}")
         where = {"machine_dir": str(self.plan.machine_dir), "tables": str(self.tables)}
         self._tell("sweep_finished", **how, **counts, **found, **where)
 

@@ -30,7 +30,7 @@ def ending_lines(sweep: Display, event: Mapping[str, Any], width: int | None = N
         blocks.append([line for sentence in chance for line in _wrapped(visible(sentence), width)])
     if flags := event["flags"]:
         told = [f"{flag['kind']} in {flag['num_runs']} of {len(records)} runs: {flag['text']}" for flag in flags]
-        title = "Flags (why figures may be worth less than they seem, and what to do):"
+        title = "Flags (reasons to trust results less, and remedies):"
         blocks.append([*_wrapped(title, width), *_indented(told, width)])
     blocks += [tables(sweep)] if records else []
     return [line for block in blocks for line in ("", *block)][1:]
@@ -51,8 +51,9 @@ def tables(sweep: Display) -> list[str]:
 def chance_lines(rankings: Sequence[Ranking]) -> list[str]:
     """The rows with runs that may well have guessed, and what may help."""
     return [
-        f"{row['variant']} is at chance level in {row['num_runs_at_chance']} of {row['num_runs_ok']} runs: not clearly "
-        f"better than always naming one class ({ranking['chance_pct']:.1f}%). Try another --lr or a larger --budget."
+        f"{row['variant']} is at chance level in {row['num_runs_at_chance']} of {row['num_runs_ok']} runs: not "
+        f"significantly better than always naming one class ({ranking['chance_pct']:.1f}%). Try another --lr or a "
+        "larger --budget."
         for ranking in rankings
         for row in ranking["rows"]
         if row["num_runs_at_chance"]
@@ -98,12 +99,12 @@ def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
 
 def _legend(rows: Sequence[RankedRow]) -> str:
     """What the table's numbers are, of those that it has."""
-    parts = ["img/s is the speed of training"]
+    parts = ["img/s is training throughput"]
     if any(row["letters"] for row in rows):
-        parts.append("rows that share a letter can't be told apart")
+        parts.append("rows sharing a letter are not significantly different")
     kinds = {row["interval_95"] for row in rows}
     if T_INTERVAL in kinds:
         parts.append("± is the 95% interval of the mean over seeds")
     if kinds != {T_INTERVAL}:
-        parts.append("[ ] is the 95% interval over test images, which says nothing about other seeds")
+        parts.append("[ ] is the 95% interval over test images, not over seeds")
     return f"{'; '.join(parts)}."

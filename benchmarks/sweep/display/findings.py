@@ -84,19 +84,20 @@ def _verdict(section: Section, groups: Sequence[Group], reasons: Sequence[str]) 
     if not others:
         return None
     if section.conditions.budget is None or len(groups) > 1:
-        return "Budgets, recipes or test sets differ from row to row: this is no ranking of architectures."
+        return "Budgets, recipes or test sets differ between rows: this does not rank architectures."
     if not groups:
-        return "Too many runs to compare here; the tables have all pairs."
+        return "Too many runs to compare here; see the tables for all pairs."
     comparison = groups[0].comparison
     if comparison.deviation is None:
-        return "No verdict from one seed each: another seed may reverse the order. --seeds 3 gives one."
+        return "No verdict from one seed each: the order may differ with other seeds. Use --seeds 3."
     if comparison.letters is None:
         why = f" ({'; '.join(reasons)})" if reasons else ""
-        return f"Not all pairs of rows could be compared{why}; the tables say which."
+        return f"Not all pairs of rows could be compared{why}; see the tables."
     if tied := [pair.second for pair in comparison.pairs if pair.first == first and not pair.differs]:
         names = [*tied[:NAMES_SHOWN], *([f"{len(tied) - NAMES_SHOWN} more"] if len(tied) > NAMES_SHOWN else [])]
-        return f"{first} can't be told apart from {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}."
-    return f"{first} is better than {others[0] if len(others) == 1 else 'every other row'}."
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        return f"{first} is not significantly different from {listed}."
+    return f"{first} is significantly better than {others[0] if len(others) == 1 else 'every other row'}."
 
 
 def _flags(records: Sequence[RunRecord]) -> list[FlagCount]:

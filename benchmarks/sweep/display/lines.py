@@ -48,10 +48,10 @@ class PlainDisplay(Display):
     def show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "sweep_started" if skipped := event["num_runs_skipped"]:
-                self._print(f"done already: {skipped} of {skipped + event['num_runs']} runs")
+                self._print(f"already done: {skipped} of {skipped + event['num_runs']} runs")
             case "run_started":
                 left_s = self.left_s()
-                left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
+                left = "" if left_s is None else f"; about {duration(left_s)} left in total"
                 number = f"[{event['run_number']}/{event['num_runs']}]"
                 self._print(f"{number} {self.running.name}: starting{left}")
             case "phase" if event["phase"] == "compiling":
@@ -123,7 +123,7 @@ def result_line(record: RunRecord) -> str:
         f"{record.variant} seed {record.seed}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
         f"test loss {figure(record.metrics['test_nll'], '.4f')}, accuracy {record.metrics['test_top1_pct']:.2f}%; "
         f"{figure(record.throughput['train_img_per_s'], ',.0f')} img/s training; "
-        f"{figure(record.ledger['wall_s'], '.1f')} s in all"
+        f"{figure(record.ledger['wall_s'], '.1f')} s in total"
     )
 
 

@@ -121,10 +121,10 @@ def _title(sweep: Display) -> str:
     done, of, bad = len(sweep.records), len(sweep.runs), sum(record.status != "ok" for record in sweep.records)
     words = [f"{done} of {of} done" + (f", {bad} not ok" if bad else "")]
     if sweep.plan.skipped:
-        words.append(f"{len(sweep.plan.skipped)} done before")
-    words.append(f"{duration(sweep.elapsed_s)} so far")
+        words.append(f"{len(sweep.plan.skipped)} already done")
+    words.append(f"{duration(sweep.elapsed_s)} elapsed")
     if done < of and not sweep.is_over:
         words.append(f"about {duration(sweep.left_s())} left".replace("about - left", "time left: -"))
         if count := sweep.plan.num_comparisons:
-            words.append(f"{count} comparison{'s' if count > 1 else ''} of arms after that")
+            words.append(f"{count} comparison{'s' if count > 1 else ''} of arms to follow")
     return "; ".join(words)

@@ -1,7 +1,7 @@
-"""Displays that write lines: JSON, one event each; plain words; and the few of --quiet.
+"""Displays that write lines: JSON events, plain text, and --quiet.
 
-Words are the same in every display, with nothing in them that a terminal would act upon. Standard output may be closed
-at any time, and is kept for events alone where they are asked for.
+Texts are the same in every display, without control codes. Standard output may be closed at any time; with --json it
+has events only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from benchmarks.sweep.display.base import Display, failure_line
 from fmnist_zoo.cli.output import duration, figure, output_for_events, plain_console, print_lines
 
 SILENT_S = 30.0
-"""After so long without a word, plain lines say how far a run is within its epoch."""
+"""Silence after which plain lines report progress within an epoch."""
 
 
 class JsonDisplay(Display):
-    """Events as JSON lines: to `stream`, else to standard output, which this closes to everything else when entered."""
+    """Events as JSON lines, to `stream` or else to standard output, which is then reserved for them."""
 
     def __init__(self, stream: TextIO | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -38,7 +38,7 @@ class JsonDisplay(Display):
 
 
 class PlainDisplay(Display):
-    """Words, a line for an event and without control codes: for a file, a pipe, a log; standard output by default."""
+    """One plain line per event, for files, pipes and logs; standard output by default."""
 
     def __init__(self, console: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -73,7 +73,7 @@ class PlainDisplay(Display):
 
 
 class QuietDisplay(Display):
-    """What went wrong, on standard error: warnings, runs, rows at chance level. At the end, the number of good runs."""
+    """Warnings, failed runs and rows at chance level on standard error; at the end the number of ok runs."""
 
     def __init__(self, console: Console | None = None, errors: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -94,13 +94,13 @@ class QuietDisplay(Display):
 
 
 def steps_words(steps: Mapping[str, Any]) -> str:
-    """How far a run is within an epoch, and how fast."""
+    """Progress within an epoch, and speed."""
     speed = "" if steps["train_img_per_s"] is None else f"; {steps['train_img_per_s']:,.0f} img/s"
     return f"epoch {steps['epoch']} of {steps['num_epochs']}, step {steps['step']:,} of {steps['epoch_steps']:,}{speed}"
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:
-    """An epoch's event: losses and accuracies of training and validation, time so far, speed, and time left."""
+    """An epoch: training and validation loss and accuracy, time so far, speed, time left."""
     words = [
         f"epoch {epoch['epoch']} of {epoch['num_epochs']}",
         f"training loss {figure(epoch['train_loss'], '.4f')}, accuracy {figure(epoch['train_top1_pct'], '.2f')}%",
@@ -116,7 +116,7 @@ def _left(trained: Mapping[str, Any]) -> list[str]:
 
 
 def result_line(record: RunRecord) -> str:
-    """A run's end: its scores, or what went wrong."""
+    """A run's scores, or its error."""
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
         return failure_line(record)
     return (
@@ -128,7 +128,7 @@ def result_line(record: RunRecord) -> str:
 
 
 def print_ending(sweep: Display, console: Console, event: Mapping[str, Any]) -> None:
-    """What a sweep found, for the width of a terminal; elsewhere no line need be broken."""
+    """Print the end summary, wrapped on a terminal only."""
     from benchmarks.sweep.display.ending import ending_lines
 
     on_terminal = console.is_terminal or console.file.isatty()

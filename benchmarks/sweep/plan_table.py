@@ -1,4 +1,4 @@
-"""What a plan would run, as a table for a terminal."""
+"""A plan as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.sweep.plan import Plan
 
 
 def plan_table(plan: Plan, estimates: Iterable[Mapping[str, Any]]) -> str:
-    """What a plan would run, with the training time that a few steps of each variant let one expect."""
+    """The variants of a plan with estimated training times."""
     rows, total_s = list[list[object]](), 0.0
     for variant, found in zip(plan.variants, estimates, strict=True):
         config = variant.config

@@ -43,8 +43,8 @@ def environment(num_threads: int | None = None) -> dict[str, str]:
     """Environment of a worker, beside the runner's own, which takes precedence.
 
     One thread per physical core, unless another number is given. By default glibc returns large blocks to the system
-    and faults them in again at every step; keeping them trained the five families 1.05 to 2 times as fast on two cores of
-    an EPYC. Huge pages save address translation.
+    and faults them in again at every step; keeping them trained the five families 1.05 to 2 times as fast on two cores
+    of an EPYC. Huge pages save address translation.
     """
     wanted = {
         "OMP_NUM_THREADS": str(num_threads or psutil.cpu_count(logical=False) or 1),

@@ -1,6 +1,6 @@
-"""What makes a run's figures worth less than they seem: flags, each from evidence in the record alone.
+"""Flags: reasons to trust a run less, each from evidence in its record.
 
-All limits are here. They are meant to be passed by a run on a machine of its own, and not by one that was disturbed.
+All limits are here. A run on a dedicated machine should pass them, a disturbed one should not.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from benchmarks.records.schema import BatchPoint, BatchSweep, Flag, Load, Throug
 from benchmarks.stats.intervals import median_interval
 
 MEDIAN_WITHIN = 0.02
-"""The 95% interval of a median is to be within this share of it: the ratio of two is then off by 4% at most."""
+"""Largest half-width of a median's 95% interval, relative to it: the ratio of two is then off by 4% at most."""
 DRIFT_WITHIN = 0.05
-"""For medians of the first and last third: more than two differ by that are each known to within `MEDIAN_WITHIN`."""
+"""Largest drift between medians of the first and last third: more than two within `MEDIAN_WITHIN` differ by."""
 MIN_DRIFT_SAMPLES = 6
-"""Fewer leave thirds of one sample, and then every outlier is a drift."""
+"""Fewest samples to judge: with fewer, a third is one sample and every outlier a drift."""
 MAX_FOREIGN_CPU = 0.05
-"""Share of the processor that may go to others: what an idle system's own services stay below."""
+"""Largest share of the processor used by others: an idle system's services stay below."""
 MIN_LOAD_S = 1.0
-"""Shares of a shorter part aren't judged: ticks of 10 ms are samples, and of few the shares are several percent off."""
+"""Shortest part to judge: ticks are 10 ms, so shares of shorter ones are several percent off."""
 THROTTLED = frozenset({"hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"})
-"""Heat and emergency brakes. Idling, chosen clocks and the board's power limit are how the GPU is meant to run."""
+"""Thermal and emergency throttling. Idling, chosen clocks and the board's power limit are normal."""
 MIN_GPU_BUSY = 0.8
-"""Share of the time in which a kernel should run; the rest is waiting for the host."""
+"""Least share of the time with a kernel running; the rest is waiting for the host."""
 MIN_STEP_GROWTH = 1.2
-"""How many times as long a step should take with twice the images: 2 where work decides, 1 where fixed costs do."""
+"""Least growth of a step's time with twice the images: 2 if work dominates, 1 if overhead does."""
 
 
 def validity_flags(
@@ -36,12 +36,12 @@ def validity_flags(
     load: Mapping[str, Load] | None = None,
     batch_sweep: BatchSweep | None = None,
 ) -> list[Flag]:
-    """All flags that some evidence gives; what wasn't measured gives none.
+    """All flags for the evidence; unmeasured quantities give none.
 
     Args:
         throughput: with the samples.
         batch_size: the recipe's, for training.
-        load: of the parts in which something was timed, by name.
+        load: of the timed parts, by name.
         batch_sweep: throughput over batch sizes.
     """
     flags: list[Flag] = []
@@ -58,7 +58,7 @@ def validity_flags(
 
 
 def few_samples(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
-    """Samples by what they are of, whose median isn't known to within `MEDIAN_WITHIN`."""
+    """Flag samples whose median isn't known to within `MEDIAN_WITHIN`."""
     found = []
     for name, values in samples.items():
         if not values:
@@ -78,7 +78,7 @@ def few_samples(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
 
 
 def drift(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
-    """Samples, in the order in which they were taken, whose last third differs from the first."""
+    """Flag samples, in order of time, whose last third differs from the first."""
     found = []
     for name, values in samples.items():
         third = len(values) // 3
@@ -96,7 +96,7 @@ def drift(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
 
 
 def batch_changed(throughput: Throughput, batch_size: int | None) -> Iterator[Flag]:
-    """Training speed at another batch size than the recipe's."""
+    """Flag training speed measured at another batch size than the recipe's."""
     measured = throughput["train_batch_size"]
     if measured is not None and batch_size is not None and measured != batch_size:
         yield _flag(
@@ -107,7 +107,7 @@ def batch_changed(throughput: Throughput, batch_size: int | None) -> Iterator[Fl
 
 
 def shared_cpu(load: Mapping[str, Load]) -> Iterator[Flag]:
-    """Parts in which others, or the hypervisor, had the processor."""
+    """Flag parts during which other processes or the hypervisor used the processor."""
     found = []
     for name, part in load.items():
         shares = {"other processes": part["other_cpu"], "the hypervisor": part["stolen_cpu"]}
@@ -123,7 +123,7 @@ def shared_cpu(load: Mapping[str, Load]) -> Iterator[Flag]:
 
 
 def gpu_throttled(load: Mapping[str, Load]) -> Iterator[Flag]:
-    """Parts in which heat or an emergency brake lowered the GPU's clocks."""
+    """Flag parts with thermal or emergency throttling of the GPU."""
     found = []
     for name, part in load.items():
         if reasons := THROTTLED.intersection(part["gpu_throttle_reasons"] or []):
@@ -140,7 +140,7 @@ def gpu_throttled(load: Mapping[str, Load]) -> Iterator[Flag]:
 
 
 def gpu_shared(load: Mapping[str, Load]) -> Iterator[Flag]:
-    """Parts in which other processes computed on the GPU."""
+    """Flag parts during which other processes used the GPU."""
     found = []
     for name, part in load.items():
         if others := part["gpu_other_processes"]:
@@ -154,10 +154,10 @@ def gpu_shared(load: Mapping[str, Load]) -> Iterator[Flag]:
 
 
 def launch_bound(load: Mapping[str, Load], points: Sequence[BatchPoint], batch_size: int | None) -> Iterator[Flag]:
-    """A speed that fixed costs of each step decide, such as launching kernels, more than the model's work.
+    """Flag a speed limited by overhead per step, such as kernel launches, rather than the model's work.
 
     Args:
-        load: by part; the GPU's busy share is looked at.
+        load: by part, for the GPU's busy share.
         points: training throughput over batch sizes.
         batch_size: of the run.
     """

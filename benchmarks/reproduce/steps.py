@@ -1,4 +1,4 @@
-"""What the committed tables of this repository need, step by step, the most valuable first."""
+"""Steps to measure the committed tables, the most valuable first."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class ReproduceConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Since when the reproduction is under way (UTC, as records write it), and until when runs may start."""
+    """Start of the reproduction (UTC, as in records), and deadline for starting runs."""
 
     since: str
     deadline: float | None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing new may start."""
+        """Whether the deadline has passed."""
         return self.deadline is not None and time.monotonic() > self.deadline
 
 
@@ -62,7 +62,7 @@ Step = Callable[[ReproduceConfig, Progress], Outcome]
 
 
 def sweep_step(*configs: RunConfig) -> Step:
-    """A step that does those runs of some sweeps that aren't done since the reproduction began."""
+    """A step for the runs of some sweeps not done since the start of the reproduction."""
 
     def step(options: ReproduceConfig, progress: Progress) -> Outcome:
         outcomes = []
@@ -86,7 +86,7 @@ def sweep_step(*configs: RunConfig) -> Step:
 
 
 def command_of(config: RunConfig) -> str:
-    """The command line that asks for a sweep: its models, and whatever differs from the defaults."""
+    """Command line of a sweep: its models, and options that differ from the defaults."""
     words = ["python", "-m", "benchmarks.run"]
     for item in fields(config):
         value = getattr(config, item.name)
@@ -149,7 +149,7 @@ def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
         precision=tuple(name for name in names if has_precision(name, device)),
     )
     engines: tuple[Engine, ...] = ("eager", "compile", "graph") if device.type == "cuda" else ("eager", "compile")
-    # A model at a time: what a stop leaves undone is then the last models, and not the comparisons of all.
+    # One model at a time: a stop then leaves out the last models, not all comparisons.
     return sweep_step(*(replace(config, models=(family,), engine=engines) for family in FAMILIES))(options, progress)
 
 
@@ -240,4 +240,4 @@ STEPS: dict[str, Step] = {
     ),
     "timm models": timm_step,
 }
-"""What the committed tables need, the most valuable first."""
+"""Steps by name, the most valuable first."""

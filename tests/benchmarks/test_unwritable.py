@@ -60,7 +60,7 @@ def test_a_place_below_a_file_is_named(
     place = file / below / "all.tar" if option == "--tar" else file / below
     assert main([*arguments, option, str(place)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ") and str(file) in error and "name another folder" in error
+    assert error.startswith("error: ") and str(file) in error and "choose another folder" in error
     assert file.read_text() == "mine" and not list(tmp_path.glob("*.tar"))
 
 

@@ -176,7 +176,7 @@ def test_a_missing_compiler_gives_one_warning_and_eager(
     with no_compiler, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = fit(model(), small, recipe=recipe(), device="cpu", engine="compile")
-    ours = [str(warning.message) for warning in caught if "failed, so this ran without it" in str(warning.message)]
+    ours = [str(warning.message) for warning in caught if "failed; continuing without it" in str(warning.message)]
     assert len(ours) == 1 and "torch.compile failed" in ours[0]
     assert result.engine == "eager" and result.fallback is not None
     assert epochs(result)[-1]["train_loss"] < 1.5
@@ -497,7 +497,9 @@ def test_a_precision_that_strays_is_not_chosen_unless_asked_for(constant: float,
     assert asked.precision == "bf16"
 
 
-@pytest.mark.parametrize(("name", "hint"), [("gpu", "is unknown"), ("cuda:99", "isn't there"), ("meta", "isn't there")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("gpu", "is unknown"), ("cuda:99", "is not available"), ("meta", "is not available")]
+)
 def test_devices_that_are_not_there(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         resolve_device(name)

@@ -31,12 +31,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parsed = parse(RunConfig, arguments, "benchmarks.run", examples=EXAMPLES, groups=HELP_GROUPS)
     options = parsed.options
-    # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
+    # Imported late: torch is slow, and neither --help nor a mistyped option needs it.
     from fmnist_zoo.data import DataError
 
     try:
         if options.json and (options.list or options.dry_run):
-            raise ValueError("--json writes the events of a sweep, and --list and --dry-run run none; leave it out")
+            raise ValueError("--json prints the events of a sweep; --list and --dry-run run none, so leave it out")
         if options.list:
             from fmnist_zoo.cli.config import ListConfig
             from fmnist_zoo.cli.listing import list_text
@@ -49,13 +49,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (ValueError, DataError) as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:  # before the first run; during a sweep it is dealt with where there is something to keep
+    except KeyboardInterrupt:  # before the first run; later errors are handled where results are kept
         return INTERRUPTED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """How a sweep ended: its exit code, whether every run of the plan is done and ok, and the machine's folder."""
+    """Outcome of a sweep: exit code, whether every planned run is ok, and the machine's folder."""
 
     exit_code: int
     complete: bool
@@ -74,7 +74,7 @@ def sweep(
     Args:
         options: what to run.
         command: the command line, for the records.
-        since: UTC, as records write it; runs that are ok since then, made in the same way, aren't done again.
+        since: UTC, as in records; skip runs with the same run key that are ok since then.
         deadline: on `time.monotonic`; no run starts after it.
     """
     from benchmarks.sweep.display import make_display
@@ -112,7 +112,7 @@ def _sweep(
     try:
         results = runner.run(done=before, deadline=deadline)
     except OSError as error:
-        display.warn(f"a result can't be written: {error}; what was written before is whole")
+        display.warn(f"result not written: {error}; earlier results are intact")
         results = Results(all_in_place=False)
     if options.figures and results.records and not results.interrupted:
         results.tables_complete &= _drawn(display, options.out, runner.machine)
@@ -125,12 +125,12 @@ def _sweep(
         exit_code = INTERRUPTED
     display.sweep_finished(exit_code=exit_code, complete=complete)
     if results.interrupted:
-        print(f"stopped; the runs that were finished are in {runner.store.machine_dir}", file=sys.stderr)
+        print(f"stopped; finished runs are in {runner.store.machine_dir}", file=sys.stderr)
     return Outcome(exit_code=exit_code, complete=complete, machine=runner.machine)
 
 
 def _planned(options: RunConfig, display: Display) -> tuple[Plan, str, list[dict[str, Any]]]:
-    """The plan, the checksum of its data, and for a dry run how long each variant may take."""
+    """The plan, the data's checksum, and for a dry run the estimated time of each variant."""
     from benchmarks.sweep.plan import LIMIT_S, WORKLOAD, Planner
     from benchmarks.workers.client import Serving, Worker, serving
     from benchmarks.workers.slot import InProcess
@@ -142,25 +142,25 @@ def _planned(options: RunConfig, display: Display) -> tuple[Plan, str, list[dict
     limit_s = None if options.in_process else options.timeout or LIMIT_S
     with Planner(options, display, new_worker, limit_s=limit_s) as planner:
         plan = planner.expanded()
-        # Fetched here, with a progress bar; the workers then find it in the cache.
+        # Downloaded here, with a progress bar, and cached for the workers.
         dataset = load_dataset(options.dataset, root=options.data_dir, progress=not options.quiet)
         plan = planner.with_precisions_tried(planner.tried(plan))
         return plan, dataset.checksum, list(planner.estimates(plan)) if options.dry_run else []
 
 
 def _drawn(display: Display, out: Path, machine: str) -> bool:
-    """Draw the figures; False where that fails, which costs no result."""
+    """Draw the figures; returns whether that succeeded."""
     from benchmarks.report import write_report
 
-    display.say("drawing the figures of the page")
+    display.say("drawing figures")
     try:
         write_report(out, machine)
-    except Exception as error:  # noqa: BLE001  # whatever it is, records and tables are whole without figures
-        display.warn(f"the figures could not be drawn: {type(error).__name__}: {error}")
+    except Exception as error:  # noqa: BLE001  # records and tables are complete without figures
+        display.warn(f"figures not drawn: {type(error).__name__}: {error}")
         return False
     return True
 
 
 if __name__ == "__main__":
-    faulthandler.enable()  # with --in-process a model may crash here; this says which
+    faulthandler.enable()  # with --in-process a model may crash here
     raise SystemExit(main())

@@ -1,6 +1,6 @@
 """`python -m fmnist_zoo`: list and describe models, look at a dataset, classify pictures.
 
-Exit code: 0, 1 where a model failed, or 2 for wrong arguments and what can't be read or written.
+Exit code: 0, 1 if a model failed, or 2 for invalid arguments and unreadable or unwritable files.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     arguments = sys.argv[1:] if arguments is None else arguments
     examples = EXAMPLES.get(arguments[0] if arguments else "", [lines[0] for lines in EXAMPLES.values()])
     options = parse(Command, arguments, "fmnist_zoo", description=about, examples=examples).options
-    # Only from here on: torch is slow to import, and neither --help nor a mistyped option needs it.
+    # Imported late: torch is slow, and neither --help nor a mistyped option needs it.
     from fmnist_zoo.data import DataError
 
     try:
@@ -39,7 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _text(options: Command) -> tuple[str, int]:
-    """What a command has to say once it has done its work, and the exit code."""
+    """A command's output and exit code."""
     if isinstance(options, ListConfig):
         from fmnist_zoo.cli.listing import list_text
 

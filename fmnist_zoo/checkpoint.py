@@ -1,4 +1,4 @@
-"""Trained models on disk: weights as safetensors, and beside them a JSON file with all that is needed to build them."""
+"""Trained models on disk: weights as safetensors, beside a JSON file with what is needed to build the model."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ WEIGHTS, CONFIG = "weights.safetensors", "model.json"
 _FORMAT = 1
 _CONFIG_LIMIT_BYTES: Final = 1 << 20
 _UNREADABLE: Final = (OSError, ValueError, TypeError, RuntimeError, OverflowError, MemoryError, SafetensorError)
-"""What torch, safetensors and the builders of models raise for files and options that make no sense."""
+"""Raised by torch, safetensors and model builders for invalid files and options."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checkpoint:
-    """A model as it was saved.
+    """A saved model.
 
     Attributes:
         model: in evaluation mode, on the CPU.
-        scale: from pixels to the floats that it was trained on.
-        config: what the JSON file holds: name, options, class names, input scaling.
+        scale: maps pixels to the floats it was trained on.
+        config: contents of the JSON file: name, options, class names, input scaling.
     """
 
     model: nn.Module
@@ -49,9 +49,9 @@ def save_checkpoint(
     std: float,
     class_names: tuple[str, ...],
 ) -> None:
-    """Write a model that `create_model(name, **options)` built into a folder, which is made where it is missing.
+    """Write a model built by `create_model(name, **options)` into a folder, created if missing.
 
-    The configuration is written last and each file appears whole, so a folder with a configuration is complete.
+    Each file is written atomically and the configuration last, so a folder that has one is complete.
 
     Raises:
         WriteError: a file can't be written.
@@ -76,13 +76,13 @@ def save_checkpoint(
 
 
 def load_checkpoint(folder: Path) -> Checkpoint:
-    """Build and fill the model that a folder holds.
+    """Build the model saved in a folder, with its weights.
 
-    Nothing in it is run as code: the configuration is JSON, whose model is one that the registry knows, and the weights
-    are plain numbers.
+    No code in the folder is run: the configuration is JSON that names a registered model, and the weights are plain
+    numbers.
 
     Raises:
-        ValueError: the folder holds no complete checkpoint, or one that this version can't read.
+        ValueError: no complete checkpoint in the folder, or one of another version.
     """
     from safetensors.torch import load_model
 
@@ -91,9 +91,9 @@ def load_checkpoint(folder: Path) -> Checkpoint:
         model = create_model(config["model"], **config["options"])
         num_names = len(config["class_names"])
         if getattr(model, "num_classes", num_names) != num_names:
-            raise ValueError(f"{CONFIG} names {num_names} classes, which isn't what the model knows")
+            raise ValueError(f"{CONFIG} lists {num_names} classes, the model has {model.num_classes}")
         if not (folder / WEIGHTS).is_file():
-            raise FileNotFoundError(f"{WEIGHTS} is missing, or no file")
+            raise FileNotFoundError(f"{WEIGHTS} is missing or not a file")
         load_model(model, str(folder / WEIGHTS))
         scale = PixelScale(config["input_scaling"], mean=config["mean"], std=config["std"])
     except _UNREADABLE as error:
@@ -103,7 +103,7 @@ def load_checkpoint(folder: Path) -> Checkpoint:
 
 
 def _config(path: Path) -> dict[str, Any]:
-    """What a checkpoint's JSON file holds; ValueError or OSError where it isn't one."""
+    """Contents of a checkpoint's JSON file; ValueError or OSError if it isn't one."""
     config = json.loads(read_regular(path, _CONFIG_LIMIT_BYTES))
     if not isinstance(config, dict) or config.get("format") != _FORMAT:
         found = config.get("format") if isinstance(config, dict) else None
@@ -118,7 +118,7 @@ def _config(path: Path) -> dict[str, Any]:
         "class_names": not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names),
     }
     if fields := [name for name, is_wrong in wrong.items() if is_wrong]:
-        raise ValueError(f"{CONFIG} has no usable {', '.join(fields)}")
+        raise ValueError(f"{CONFIG} has missing or invalid fields: {', '.join(fields)}")
     return config
 
 

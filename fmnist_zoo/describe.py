@@ -1,4 +1,4 @@
-"""What a model is made of: its layers with shapes, parameters, work and receptive field, and what its weights hold."""
+"""A model's layers, with shapes, parameters, work and receptive fields, and statistics of its weights."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fmnist_zoo.flops import flop_counter, meta_copy
 
 SIDE = 28
 LOCAL = (nn.Conv2d, nn.MaxPool2d, nn.AvgPool2d)
-"""Layers whose outputs have a place in the image, and see a part of it that their kind decides."""
+"""Spatial layers, with a receptive field."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Layer:
-    """One use of a module in a forward pass.
+    """One call of a module in a forward pass.
 
     Attributes:
         name: the module's path in the model; empty for the model itself.
         kind: the module's class.
-        output_shape: for one image, without the batch; of the first tensor where there are several.
-        num_params: parameters of its own, and of modules inside it that are never called; 0 at a second use.
-        macs: multiply-accumulates for one image, its own: what is in modules inside it stands there.
-        receptive_field: rows and columns of the image that one output sees at most; None where that means nothing.
+        output_shape: for one image, without the batch; of the first tensor if there are several.
+        num_params: its own parameters and those of submodules that are never called; 0 for repeated calls.
+        macs: its own multiply-accumulates for one image, without its submodules'.
+        receptive_field: most rows and columns of the image that an output depends on; None if not spatial.
     """
 
     name: str
@@ -42,7 +42,7 @@ class Layer:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class WeightStatistics:
-    """A parameter or a buffer of floats, as numbers; `std` is that of the population."""
+    """Statistics of a parameter or float buffer; `std` is the population's."""
 
     name: str
     shape: tuple[int, ...]
@@ -54,13 +54,13 @@ class WeightStatistics:
 
 
 def model_layers(model: nn.Module) -> list[Layer]:
-    """The layers of a model in the order in which one image of 1 x 28 x 28 reaches them; the model is left alone.
+    """The layers of a model in the order a 1 x 28 x 28 image reaches them; the model is not changed.
 
-    A module with others inside has a line where it has parameters or work of its own, such as attention's products.
-    Parameters and multiply-accumulates of all lines add up to those of the model.
+    Modules with submodules are included if they have parameters or work of their own, such as attention's products.
+    Parameters and multiply-accumulates of all layers add up to the model's.
     """
     shadow = meta_copy(model).eval()
-    fields = {name: iter(sizes) for name, sizes in receptive_fields(model).items()}  # one for each use of a layer
+    fields = {name: iter(sizes) for name, sizes in receptive_fields(model).items()}  # one per call of a layer
     names = {module: name for name, module in shadow.named_modules()}
     uses = _uses(shadow)
     num_params = _num_params(shadow, {use.module for use in uses})
@@ -84,13 +84,11 @@ def model_layers(model: nn.Module) -> list[Layer]:
 
 
 def receptive_fields(model: nn.Module) -> dict[str, list[tuple[int, int]]]:
-    """Rows and columns of the image that an output of each convolution and pooling sees at most.
+    """Receptive fields (rows, columns) of each convolution and pooling, by layer name, one per call.
 
-    By the layer's name, one for each time that it is used.
-
-    Found by trying: an image in which one row, or one column, is not a number gives outputs that are none where they
-    depend on it, whatever lies between. In double precision, for which torch has only kernels that keep this apart:
-    those that transform tiles (Winograd's) would spread it. The image's border cuts a field, so it is 28 at most.
+    Found by experiment: with NaN in one row or column of the image, the outputs that depend on it are NaN. Runs in
+    double precision, where torch has no kernel that transforms tiles (Winograd) and would spread the NaN. The image
+    border cuts a field, so it is at most 28.
     """
     subject = copy.deepcopy(model).to("cpu", torch.float64).eval()
     fields: dict[str, list[tuple[int, int]]] = {}
@@ -116,11 +114,11 @@ def receptive_fields(model: nn.Module) -> dict[str, list[tuple[int, int]]]:
 
 
 def weight_statistics(model: nn.Module, *, num_values: int = 4) -> list[WeightStatistics]:
-    """What each weight, bias and running average holds, in the order of the model.
+    """Statistics of each weight, bias and running average, in the order of the model.
 
     Args:
         model: on any device.
-        num_values: how many values to keep of each, from its beginning.
+        num_values: first values to keep of each.
     """
     found = []
     for name, tensor in [*model.named_parameters(), *model.named_buffers()]:
@@ -143,7 +141,7 @@ def weight_statistics(model: nn.Module, *, num_values: int = 4) -> list[WeightSt
 
 @dataclass(kw_only=True, slots=True, eq=False)
 class _Use:
-    """A call of a module that runs, or has run; `flops` are its own once it is done."""
+    """A call of a module; once done, `flops` are its own."""
 
     module: nn.Module
     started_at: int
@@ -153,7 +151,7 @@ class _Use:
 
 
 def _uses(shadow: nn.Module) -> list[_Use]:
-    """Every call of a module in a forward pass of one image on the meta device, in the order in which they begin."""
+    """Module calls in a forward pass of one image on the meta device, in the order they begin."""
     uses: list[_Use] = []
     running: list[_Use] = []
     with flop_counter() as counter:
@@ -188,7 +186,7 @@ def _hooked(model: nn.Module, begin: Any, end: Any) -> Iterator[None]:
 
 
 def _shape(output: Any) -> tuple[int, ...]:
-    """Of the first tensor, without the batch of one image; the whole where something else comes first."""
+    """Shape of the first tensor without the batch of one image; the whole shape if something else comes first."""
     while isinstance(output, (tuple, list)):
         output = output[0]
     shape = tuple(output.shape)
@@ -196,7 +194,7 @@ def _shape(output: Any) -> tuple[int, ...]:
 
 
 def _num_params(model: nn.Module, called: set[nn.Module]) -> dict[nn.Module, int]:
-    """Parameters by the called module that they belong to, each counted once: where it is met first."""
+    """Number of parameters by called module; shared ones are counted once, at the first."""
     owner = {"": model}
     counts: dict[nn.Module, int] = {}
     seen: set[int] = set()
@@ -211,12 +209,12 @@ def _num_params(model: nn.Module, called: set[nn.Module]) -> dict[nn.Module, int
 
 
 def _longest_extent(depends: Tensor) -> int:
-    """From the first line that some place depends on to its last, of the place where that is longest.
+    """Largest extent, from first to last line, that the output at any position depends on.
 
     Args:
-        depends: `(lines, height, width)`: whether the output at a place depends on a line of the image.
+        depends: `(lines, height, width)`: whether the output at a position depends on a line of the image.
     """
-    places = depends.flatten(1).T.int()  # (places, lines)
+    places = depends.flatten(1).T.int()  # (positions, lines)
     first = places.argmax(1)
     last = places.shape[1] - 1 - places.flip(1).argmax(1)
     return int(((last - first + 1) * places.any(1)).max())

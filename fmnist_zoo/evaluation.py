@@ -1,4 +1,4 @@
-"""Logits on a split, and the scores that follow from them."""
+"""Logits on a split, and their scores."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ if TYPE_CHECKING:
     from fmnist_zoo.training.step import TrainingStep
 
 BATCH_SIZE = 500
-"""Images a batch in evaluation: divides 5,000 and 10,000, and its activations stay in a CPU's cache."""
+"""Images per batch in evaluation: divides 5,000 and 10,000, and activations fit a CPU's cache."""
 
 
 class Predictor:
-    """A model ready to classify pixels, in evaluation mode, in one precision and engine.
+    """Classifies pixels with a model in eval mode, in one precision and engine.
 
     Args:
-        model: on its device; not changed beyond `eval()`.
-        scale: from pixels to floats, the one it was trained with.
+        model: on its device; only put into eval mode.
+        scale: maps pixels to floats, as in training.
         precision: number format of the forward pass.
         engine: `eager`, `compile`, or `graph` for a CUDA graph of each batch shape.
     """
@@ -59,7 +59,7 @@ class Predictor:
 
     @torch.no_grad()
     def refresh(self) -> None:
-        """Predict with the model's weights as they are now, after it was trained on."""
+        """Use the model's current weights, after further training."""
         if self._module is not self._model:
             for mine, theirs in zip(_tensors(self._module), _tensors(self._model), strict=True):
                 mine.copy_(theirs)
@@ -85,7 +85,7 @@ def evaluate(
     Args:
         model: on any device.
         split: images and labels; moved to the model's device.
-        scale: from pixels to floats, the one it was trained with (`FitResult.scale`).
+        scale: maps pixels to floats, as in training (`FitResult.scale`).
         precision: number format of the forward pass.
         engine: `eager`, `compile` or `graph`.
 
@@ -101,14 +101,14 @@ def evaluate(
 
 
 def loss_and_top1(logits: Float[Tensor, "n classes"], labels: Tensor) -> Float[Tensor, "2"]:
-    """Mean cross-entropy (nats) and top-1 (percent), as one tensor on the device so that reading it waits only once."""
+    """Mean cross-entropy (nats) and top-1 (percent) as one tensor on the device, so reading them synchronizes once."""
     logits = logits.float()
     correct = (logits.argmax(1) == labels).float().mean() * 100.0
     return torch.stack([functional.cross_entropy(logits, labels), correct])
 
 
 def scores(logits: Float[Tensor, "n classes"], labels: Tensor) -> dict[str, Any]:
-    """Scores of predictions, by scikit-learn where it has them.
+    """Scores of predictions, from scikit-learn where available.
 
     Returns:
         `top1_pct`, `nll` (mean negative log-likelihood, nats), `macro_f1` (0 to 1), `per_class` (a list of precision,
@@ -131,17 +131,17 @@ def scores(logits: Float[Tensor, "n classes"], labels: Tensor) -> dict[str, Any]
 
 
 class Validation:
-    """Loss and top-1 on held-out images, again after each epoch, with the weights that would be evaluated then.
+    """Loss and top-1 on held-out images after each epoch, with the weights to be evaluated.
 
     Args:
-        step: what trains.
+        step: the training step.
         val: images and labels on its device.
     """
 
     def __init__(self, step: TrainingStep, val: Split) -> None:
         self._step, self._val = step, val
         self._model = step.evaluation_model()
-        # Eager unless captured: compiling the forward pass alone for a few thousand images doesn't pay.
+        # Eager unless captured: compiling a forward pass for a few thousand images doesn't pay.
         engine: Engine = "graph" if step.engine == "graph" else "eager"
         self._predictor = Predictor(self._model, scale=step.scale, precision=step.precision, engine=engine)
         self._step.module.train()

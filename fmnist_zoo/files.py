@@ -1,4 +1,4 @@
-"""Files that other processes may read and write at the same time, on disks that may be full."""
+"""Atomic file writes, safe with concurrent processes and full disks."""
 
 from __future__ import annotations
 
@@ -14,31 +14,31 @@ from pathlib import Path
 from typing import Final
 
 TEMPORARY: Final = ".tmp"
-"""How the name of a file that is being written ends; it also begins with a dot."""
+"""Suffix of a file being written, whose name also starts with a dot."""
 
 LEFTOVER_AGE_S: Final = 86_400.0
-"""Far longer than any write takes: what is older was left by a process that was killed in the middle of one."""
+"""Far longer than any write: older temporary files are leftovers of killed processes."""
 
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _CANNOT_FLUSH = (errno.EINVAL, errno.ENOTSUP)
 
 
 class WriteError(OSError):
-    """A file can't be written. What was there under its name before still is, as a whole."""
+    """A file can't be written; an existing file is left intact."""
 
     def __str__(self) -> str:
-        advice = "make room there" if self.errno in _NO_ROOM else "see that it can be written there"
-        return f"can't write {self.filename}: {self.strerror}; {advice}, or name another folder"
+        advice = "free some space" if self.errno in _NO_ROOM else "make it writable"
+        return f"can't write {self.filename}: {self.strerror}; {advice} or choose another folder"
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path, None, None]:
-    """A temporary path to write a file to; it becomes `path` as a whole or not at all, also after a power cut.
+    """A temporary path to write to; it replaces `path` atomically, even across a power cut.
 
-    Makes the folder where it is missing. Readers and other writers never see a part of the file.
+    Creates the folder if missing. Readers and other writers never see a partial file.
 
     Raises:
-        WriteError: it can't be written. Nothing is left behind.
+        WriteError: it can't be written; nothing is left behind.
     """
     temporary = path.parent / f".{secrets.token_hex(8)}{TEMPORARY}"
     try:
@@ -55,21 +55,21 @@ def replacing(path: Path) -> Generator[Path, None, None]:
 
 
 def write_atomically(path: Path, content: bytes) -> None:
-    """Write a file so that it is either wholly there or not at all; see `replacing`.
+    """Write a file atomically; see `replacing`.
 
     Raises:
-        WriteError: it can't be written, and the old one is as it was.
+        WriteError: it can't be written; an existing file is left intact.
     """
     with replacing(path) as temporary:
         temporary.write_bytes(content)
 
 
 def read_regular(path: Path, limit_bytes: int) -> bytes:
-    """All of a file: no pipe is waited for, and no more is read than such a file may hold.
+    """Contents of a regular file of limited size, without blocking on pipes.
 
     Raises:
-        OSError: it isn't there, or can't be read.
-        ValueError: it isn't a regular file, or longer than `limit_bytes`; the message doesn't name it.
+        OSError: it is missing or unreadable.
+        ValueError: it isn't a regular file, or longer than `limit_bytes`; the message doesn't name the file.
     """
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     try:
@@ -77,18 +77,18 @@ def read_regular(path: Path, limit_bytes: int) -> bytes:
         if not stat.S_ISREG(status.st_mode):
             raise ValueError("not a regular file")
         if status.st_size > limit_bytes:
-            raise ValueError(f"{status.st_size:,} bytes, more than the {limit_bytes:,} that such a file may have")
+            raise ValueError(f"{status.st_size:,} bytes, over the limit of {limit_bytes:,} for such a file")
         with os.fdopen(descriptor, "rb", closefd=False) as stream:
             content = stream.read(status.st_size + 1)
         if len(content) > status.st_size:
-            raise ValueError(f"more than the {status.st_size:,} bytes that the system says it has")
+            raise ValueError(f"longer than its reported size of {status.st_size:,} bytes")
         return content
     finally:
         os.close(descriptor)
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove what killed processes left half-written in a folder and those below it, once it is a day old.
+    """Remove killed processes' temporary files, once a day old, from a folder and its subfolders.
 
     Raises:
         OSError: a leftover can't be removed.
@@ -98,11 +98,11 @@ def remove_leftovers(folder: Path) -> None:
             if time.time() - path.lstat().st_mtime > LEFTOVER_AGE_S:
                 path.unlink()
         except FileNotFoundError:
-            continue  # another process was faster
+            continue  # another process removed it first
 
 
 def _make_folder(folder: Path) -> None:
-    """Make a folder and those above it; each new name is flushed, too."""
+    """Create a folder and its parents, flushing each new name."""
     missing = [part for part in (folder, *folder.parents) if not part.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     for part in missing:
@@ -118,27 +118,27 @@ def _flush(path: Path) -> None:
 
 
 def _flush_folder(folder: Path) -> None:
-    if os.name != "posix":  # only there a folder can be opened to be flushed
+    if os.name != "posix":  # elsewhere a folder can't be opened to flush it
         return
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in _CANNOT_FLUSH:  # some file systems, mostly of networks, have no such thing
+        if error.errno not in _CANNOT_FLUSH:  # unsupported by some (mostly network) file systems
             raise
     finally:
         os.close(descriptor)
 
 
 def check_writable(folder: Path, option: str, value: Path) -> None:
-    """Make a folder, and try to write there, before hours are spent on what can't be kept.
+    """Create a folder and test that it is writable, before hours of work are lost.
 
     Raises:
-        ValueError: that can't be done; it names the option that asked for the folder, and its value.
+        ValueError: it is not writable; the message names the option and its value.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder):
             pass
     except OSError as error:
-        raise ValueError(f"{option} {value} can't be written to ({error}); name another folder") from error
+        raise ValueError(f"{option} {value} is not writable ({error}); choose another folder") from error

@@ -1,15 +1,15 @@
-"""Floating-point operations of a model, counted and not timed: 1 multiply-accumulate = 2 FLOPs.
+"""Counted (not timed) floating-point operations of a model: 1 multiply-accumulate = 2 FLOPs.
 
-Only matrix products, convolutions, recurrent layers and attention count, as is usual; element-wise work does not. The
-known error: products with the zeros of a padding count, which a kernel may skip. They are a tenth of a 3x3 convolution
-on 14 x 14 pixels, and three tenths on 4 x 4.
+As usual, matrix products, convolutions, recurrent layers and attention count; element-wise work does not. Known error:
+products with padding zeros count, though a kernel may skip them. They are a tenth of a 3x3 convolution on 14 x 14
+pixels, and three tenths on 4 x 4.
 
-The main way is `count_flops`, on the meta device: no arithmetic runs there, and what is fused elsewhere decomposes into
-matrix products. On a real device recurrent layers run as one operation of which torch's counter knows nothing;
-`flop_counter` knows those of oneDNN (CPU) and cuDNN (CUDA).
+`count_flops` runs on the meta device, without arithmetic, where fused operations decompose into matrix products. On a
+real device recurrent layers run as one operation unknown to torch's counter; `flop_counter` adds those of oneDNN (CPU)
+and cuDNN (CUDA).
 
-A forward pass under a counter is no pass to be timed, and some versions of torch's compiler stay slow in a process that
-counted: count before anything is compiled, or in another process.
+Don't time a forward pass under a counter. Some versions of torch's compiler stay slow in a process that counted: count
+before compiling, or in another process.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FlopCount:
-    """FLOPs for one image: of the forward pass, and of forward and backward together."""
+    """FLOPs for one image: forward, and forward plus backward."""
 
     forward_flops: int
     training_flops: int
@@ -44,14 +44,14 @@ class FlopCount:
 
     @property
     def training_gflops(self) -> float:
-        """Billions of FLOPs of forward and backward together."""
+        """Billions of FLOPs of forward plus backward."""
         return self.training_flops / 1e9
 
 
 def count_flops(model: nn.Module) -> FlopCount:
-    """Count the FLOPs of a model for one image of 1 x 28 x 28, on the meta device; the model itself is left alone."""
+    """FLOPs of a model for one 1 x 28 x 28 image, counted on the meta device; the model is not changed."""
     shadow = meta_copy(model).train()
-    batch = 2  # batch normalisation can't train on one value a channel
+    batch = 2  # batch normalisation can't train on one value per channel
     with flop_counter() as forward:
         logits = shadow(torch.empty(batch, 1, 28, 28, device="meta", dtype=torch.float32))
     with flop_counter() as backward:
@@ -63,15 +63,15 @@ def count_flops(model: nn.Module) -> FlopCount:
 
 
 def flop_counter() -> FlopCounterMode:
-    """Torch's counter with formulas for fused recurrent layers; a context, silent, read with `get_total_flops`.
+    """Torch's counter with formulas for fused recurrent layers; a silent context manager, read with `get_total_flops`.
 
-    The formulas are this counter's own: torch's registry, which all of a process share, stays as it is.
+    The formulas belong to this counter: torch's process-wide registry is unchanged.
     """
     return FlopCounterMode(display=False, custom_mapping=dict(_FORMULAS))
 
 
 def meta_copy(model: nn.Module) -> nn.Module:
-    """A copy of a model on the meta device, made without copying a weight: it has shapes and no memory."""
+    """A copy of a model on the meta device, with shapes and no memory; no weight is copied."""
     memo: dict[int, Any] = {}
     for parameter in model.parameters():
         shape = torch.empty_like(parameter, device="meta")
@@ -82,21 +82,21 @@ def meta_copy(model: nn.Module) -> nn.Module:
 
 
 def _recurrent_forward(sequence: Tensor, weights: Sequence[Tensor]) -> int:
-    """Each matrix is applied to each element of each sequence: those of all gates, layers, directions, projections."""
+    """Each matrix (of all gates, layers, directions, projections) is applied to each element of each sequence."""
     return 2 * _num_elements(sequence) * sum(matrix.numel() for matrix in weights if matrix.dim() == 2)
 
 
 def _recurrent_backward(sequence: Tensor, first_state: Tensor, layers: Sequence[Sequence[Tensor]], width: int) -> int:
-    """Gradients of all matrices, and of all that they are applied to, but of what needs no gradient.
+    """Gradients of all matrices and their inputs, except inputs that need none.
 
     Args:
         sequence: the input, `(batch, steps, size)`, `(steps, batch, size)` or packed `(elements, size)`.
         first_state: `(layers x directions, batch, size)`.
-        layers: the weights of each layer and direction, that of its input first.
-        width: how many of the first `layers` see the input; the others see what these put out.
+        layers: the weights of each layer and direction, input weights first.
+        width: number of first `layers` that see the input; the others see these layers' output.
     """
     elements = _num_elements(sequence)
-    # The first state is nobody's output: where it needs no gradient, the first step's product needs none either.
+    # The first state is no layer's output: if it needs no gradient, neither does the first step's product.
     states = elements if first_state.requires_grad else elements - first_state.shape[-2]
     total = 0
     for place, tensors in enumerate(layers):
@@ -111,7 +111,7 @@ def _num_elements(sequence: Tensor) -> int:
     return prod(sequence.shape[:-1])
 
 
-# The arguments below are those of the operators' schemas: torch.ops.aten.<name>.default._schema.
+# Arguments follow the operators' schemas: torch.ops.aten.<name>.default._schema.
 
 
 def _mkldnn_forward(sequence: Tensor, *arguments: Any, **_: Any) -> int:
@@ -134,7 +134,7 @@ def _cudnn_backward(sequence: Tensor, weights: Sequence[Tensor], stride: int, *a
 
 
 def _raw(formula: Callable[..., int]) -> Callable[..., int]:
-    """Have the counter hand the tensors themselves to a formula: of shapes alone nobody knows who needs a gradient."""
+    """Make the counter pass tensors to a formula: shapes alone don't tell which need a gradient."""
     formula._get_raw = True  # type: ignore[attr-defined]
     return formula
 

@@ -1,4 +1,4 @@
-"""What one epoch of a training gave, in the one form that trainings, checkpoints, events and records have."""
+"""Statistics of an epoch, in the form shared by training, checkpoints, events and records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Annotated, TypedDict
 from msgspec import Meta
 
 Int64 = Annotated[int, Meta(ge=-(2**63) + 1, le=2**63 - 1)]
-"""An integer of 64 bits, as tables and arrays have them; every integer of a record is one."""
+"""A 64-bit integer, as in tables and arrays; every integer of a record is one."""
 
 
 class _Learned(TypedDict):
@@ -23,11 +23,11 @@ class _Learned(TypedDict):
 class EpochStats(_Learned, total=False):
     """One epoch, counted from 1.
 
-    Losses are cross-entropies in nats, without label smoothing. Those of training are taken in training mode, before
-    each update, averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so
-    far, without warm-up and evaluation. `num_steps` counts those so far, and `scheduled_steps` is how many the whole
-    training was planned to take during this epoch: it changes only under a budget in seconds, where a rerun needs it to
-    follow the same schedule. A training knows all of it but `val_*`; the earliest records lack the last two.
+    Losses are cross-entropies in nats, without label smoothing. Training losses are taken in training mode before each
+    update and averaged over the epoch; `val_*` is None without validation images. `elapsed_s` is training time so far,
+    excluding warm-up and evaluation; `num_steps` counts steps so far. `scheduled_steps` is the planned total of the
+    training during this epoch: it changes only under a budget in seconds, where a rerun needs it to follow the same
+    schedule. Training fills in all but `val_*`; the earliest records lack the last two.
     """
 
     num_steps: Int64
@@ -35,9 +35,9 @@ class EpochStats(_Learned, total=False):
 
 
 class StepStats(TypedDict):
-    """How far a training is within an epoch: `step` of its `epoch_steps` are done, after `epochs_done` whole ones.
+    """Progress within an epoch: `step` of its `epoch_steps` are done, after `epochs_done` complete epochs.
 
-    The other fields are those of `EpochStats`, so far.
+    The other fields are as in `EpochStats`, so far.
     """
 
     epochs_done: int

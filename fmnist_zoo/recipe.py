@@ -1,6 +1,6 @@
-"""What a training does: budget, optimisation, regularisation and augmentation, as plain frozen values.
+"""Training recipe: budget, optimisation, regularisation and augmentation, as frozen dataclasses.
 
-Nothing here imports torch, so that a command line can be parsed and a plan printed without it.
+Imports no torch, so that command lines and plans don't need it.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Engine = Literal["eager", "compile", "graph"]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """When training ends: after so many epochs, seconds of training, or floating-point operations."""
+    """When training ends: after a number of epochs, training seconds or floating-point operations."""
 
     kind: BudgetKind
     amount: float
@@ -51,10 +51,10 @@ class Budget:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Augmentation:
-    """Random changes to training images, drawn anew for each image in each epoch.
+    """Random changes to training images, drawn for each image in each epoch.
 
     Attributes:
-        shift: largest move in pixels, up, down, left or right; what enters is background (0).
+        shift: largest move in pixels, in each direction; filled with background (0).
         flip: mirror left to right with probability one half.
         erase: probability of erasing a rectangle of 2 to 40% of the image (Zhong et al., 2017, "Random Erasing Data
             Augmentation", arXiv:1708.04896), filled with the mean of the training pixels.
@@ -68,7 +68,7 @@ class Augmentation:
         if not 0 <= self.shift <= 8:
             raise ValueError(f"augmentation shift:{self.shift} must lie between 0 and 8 pixels")
         if not 0.0 <= self.erase <= 1.0:
-            raise ValueError(f"augmentation erase:{self.erase} is a probability: give a value between 0 and 1")
+            raise ValueError(f"augmentation erase:{self.erase} must be a probability between 0 and 1")
 
     @classmethod
     def parse(cls, text: str) -> Augmentation:
@@ -90,7 +90,7 @@ class Augmentation:
                         raise ValueError(part)
             except ValueError:
                 raise ValueError(
-                    f"augmentation {text!r}: {part!r} is not understood; use none, or shift:PIXELS, flip and "
+                    f"augmentation {text!r}: {part!r} is unknown; use none, or shift:PIXELS, flip and "
                     "erase:PROBABILITY joined by commas"
                 ) from None
         return cls(**values)
@@ -110,19 +110,19 @@ class Recipe:
 
     Attributes:
         budget: when training ends.
-        batch_size: images a step; the images of an epoch that don't fill a batch are left out of that epoch.
+        batch_size: images per step; an epoch's incomplete last batch is dropped.
         input_scaling: `unit` maps pixels to [0, 1], `symmetric` to [-1, 1], `standardize` to mean 0 and deviation 1.
         loss: `cross_entropy` on logits, or `nll` on log-probabilities (only for models that end in log-softmax).
         optimizer: `sgd`, `adam`, `adamw`, `rmsprop`, or `muon` for the hidden layers' matrices with AdamW for the rest.
-        lr: the highest learning rate of the schedule.
+        lr: peak learning rate of the schedule.
         schedule: `constant` (after the warm-up), `cosine` (linear warm-up, then a cosine to 0) or `one_cycle` (Smith &
             Topin, 2017, arXiv:1708.07120: a cosine up from lr/25, then a cosine down to 0; momentum stays).
-        lr_warmup_fraction: share of the budget in which the learning rate rises.
+        lr_warmup_fraction: share of the budget over which the learning rate rises.
         weight_decay: applied to matrices and kernels, not to biases and normalisation weights.
-        momentum: of SGD and RMSprop; the others keep torch's defaults.
+        momentum: of SGD and RMSprop; others use torch's defaults.
         label_smoothing: share of the target spread evenly over the classes.
         augmentation: see Augmentation.
-        ema_decay: average the weights over the steps with this decay and evaluate the average; None for no averaging.
+        ema_decay: decay of the average of weights that is evaluated; None for no averaging.
         clip_grad_norm: largest norm of the whole gradient; None for no clipping.
     """
 
@@ -165,12 +165,12 @@ class Recipe:
             raise ValueError(f"label_smoothing {self.label_smoothing} needs loss cross_entropy, not nll")
 
     def as_dict(self) -> dict[str, Any]:
-        """Plain JSON values; budget and augmentation in the form that they are typed in."""
+        """Plain JSON values; budget and augmentation as typed on the command line."""
         return {**asdict(self), "budget": str(self.budget), "augmentation": str(self.augmentation)}
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Recipe:
-        """The inverse of as_dict; ValueError where a field is unknown."""
+        """Inverse of as_dict; ValueError if a field is unknown."""
         if unknown := set(values) - {field.name for field in fields(cls)}:
             raise ValueError(f"recipe has no field {', '.join(sorted(unknown))}")
         values = dict(values)
@@ -181,9 +181,9 @@ class Recipe:
         return cls(**values)
 
 
-_TINY = sys.float_info.min  # the smallest that is no denormal: a process that flushes those takes them for 0
+_TINY = sys.float_info.min  # smallest normal number: denormals may be flushed to 0
 
 
 def _number(value: float) -> str:
-    """The shortest text that reads back as the same number."""
+    """Shortest text that parses to the same number."""
     return f"{value:g}" if float(f"{value:g}") == value else repr(value)

@@ -1,4 +1,4 @@
-"""Models by name: registering, listing and building them, from this package, from plug-ins and from timm."""
+"""Model registry: register, list and build models of this package, plug-ins and timm."""
 
 from __future__ import annotations
 
@@ -23,16 +23,16 @@ if TYPE_CHECKING:
 Build = TypeVar("Build", bound=Callable[..., Any])
 
 FAMILIES = ("mlp", "cnn", "unet_encoder", "lstm", "transformer")
-"""What `all` stands for: the reference model of each family, in the order in which tables are planned."""
+"""Models of `all`: the reference model of each family, in table order."""
 
 PLUGIN_GROUP = "fmnist_zoo.models"
 
 
 _REGISTRY: dict[str, ModelSpec] = {}
 _LOADING: list[str] = []
-"""The plug-ins that are being loaded, the innermost last."""
+"""Plug-ins being loaded, innermost last."""
 _LOADED = set[str]()
-"""`models` once the built-in models and the installed plug-ins are there."""
+"""`models` once the built-in models and installed plug-ins are loaded."""
 
 
 def register_model(
@@ -52,7 +52,7 @@ def register_model(
     One class may be registered under several names with different `defaults`. The arguments are those of ModelSpec.
 
     Raises:
-        ValueError: the name is taken, is not a plain identifier, or an option of `defaults` doesn't exist.
+        ValueError: the name is taken or not a plain identifier, or `defaults` has an unknown option.
     """
 
     def decorate(build: Build) -> Build:
@@ -91,21 +91,21 @@ def create_model(name: str, **overrides: Any) -> nn.Module:
         **overrides: the model's options, typed or as the text of the command line (`hidden="256-128"`).
 
     Raises:
-        ValueError: the name or an option is unknown (the message names the nearest), or a value makes no sense.
+        ValueError: the name or an option is unknown (the message suggests the closest), or a value is invalid.
     """
     spec = get_spec(name)
     return spec.build(**spec.options(overrides))
 
 
 def get_spec(name: str) -> ModelSpec:
-    """The specification of a model; ValueError naming the nearest where there is none."""
+    """Specification of a model; ValueError suggesting the closest name if unknown."""
     if name.startswith("timm/"):
         from fmnist_zoo.timm_adapter import timm_spec
 
         return timm_spec(name)
     load_models()
     if name not in _REGISTRY:
-        known = "`python -m fmnist_zoo list` has them all; timm models are timm/NAME"
+        known = "`python -m fmnist_zoo list` shows all; timm models are timm/NAME"
         raise ValueError(f"unknown model {name!r}{nearest(name, _REGISTRY)} ({known})")
     return _REGISTRY[name]
 
@@ -125,10 +125,10 @@ def list_models(pattern: str = "*", *, tag: str | None = None) -> list[str]:
 
 
 def select_models(patterns: Sequence[str]) -> list[str]:
-    """Names for a selection of names, globs, tags (`tutorials`), `all` and timm names; in order, each once.
+    """Model names selected by names, globs, tags (`tutorials`), `all` and timm names; in order, without repeats.
 
     Raises:
-        ValueError: something selects nothing; the message names the nearest name.
+        ValueError: a pattern selects nothing; the message suggests the closest name.
     """
     load_models()
     selected: dict[str, None] = {}
@@ -140,7 +140,7 @@ def select_models(patterns: Sequence[str]) -> list[str]:
         elif any(character in pattern for character in "*?["):
             names = list_models(pattern)
             if not names:
-                raise ValueError(f"no model matches {pattern!r} (`python -m fmnist_zoo list` has them all)")
+                raise ValueError(f"no model matches {pattern!r} (`python -m fmnist_zoo list` shows all)")
         else:
             names = [get_spec(pattern).name]
         selected.update(dict.fromkeys(names))
@@ -148,10 +148,10 @@ def select_models(patterns: Sequence[str]) -> list[str]:
 
 
 def load_plugin(path: Path) -> None:
-    """Run a Python file that registers models; each file is run once.
+    """Run a Python file that registers models, once per file.
 
     Raises:
-        ValueError: there is no such file, or it fails.
+        ValueError: the file is missing or fails.
     """
     path = Path(path).resolve()
     if not path.is_file():
@@ -173,9 +173,9 @@ def load_plugin(path: Path) -> None:
 
 
 def load_plugins(plugins: Collection[str]) -> None:
-    """Have the models of these plug-ins, named as `ModelSpec.plugin` does, beside the built-in ones, and no others.
+    """Load the built-in models and only these plug-ins, named as in `ModelSpec.plugin`.
 
-    To be called before anything else here: what is loaded stays.
+    Call it before anything else here: loaded models stay.
     """
     load_models(installed=plugins)
     for plugin in plugins:
@@ -189,14 +189,14 @@ def load_models(
     leave_out: Collection[str] = (),
     say: Callable[[str], None] = lambda name: None,
 ) -> None:
-    """Import every module of fmnist_zoo.models, then the installed plug-ins: importing is what registers.
+    """Import every module of fmnist_zoo.models, then the installed plug-ins, which registers their models.
 
-    Only the first call does anything. A plug-in that can't be imported is named in a warning and left out.
+    Only the first call has an effect. A plug-in that can't be imported is skipped with a warning.
 
     Args:
-        installed: names of the entry points to load; None for all.
-        leave_out: names of those not to load.
-        say: told each name before it is loaded.
+        installed: entry points to load; None for all.
+        leave_out: entry points to skip.
+        say: called with each name before it is loaded.
     """
     if _LOADED:
         return
@@ -213,8 +213,8 @@ def load_models(
         try:
             with _registering(name):
                 entry_point.load()
-        except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever it is, the others are there
-            warnings.warn(f"the installed plug-in {name} is left out: {type(error).__name__}: {error}", stacklevel=2)
+        except (Exception, SystemExit) as error:  # noqa: BLE001  # one broken plug-in must not stop the others
+            warnings.warn(f"skipping installed plug-in {name}: {type(error).__name__}: {error}", stacklevel=2)
 
 
 @contextmanager

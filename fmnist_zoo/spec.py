@@ -1,4 +1,4 @@
-"""What the registry knows of a model, and its options: read from keyword arguments, converted from text and back."""
+"""Model specifications, and model options: read from keyword arguments, converted from text and back."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ModelSpec:
-    """A registered model: what it is, how it is built, and how it is trained.
+    """A registered model: description, builder and recipes.
 
     Attributes:
-        name: the name it is created by.
-        family: which kind of architecture it is.
+        name: of the model.
+        family: kind of architecture.
         summary: one line for lists and tables.
-        reference: the paper or document that it follows.
-        build: called with the options as keywords, returns the module.
-        defaults: option values that this name sets; they hold unless overridden.
-        tags: groups it can be selected by (`tutorials`).
-        recipe: its own recipe, for the `best` track; None where it has none.
-        published: the recipe of the tutorial it comes from; None where there is none.
-        tuned: learning rate and weight decay by optimizer, tuned for the `equal` track's recipe; empty where untuned.
-        plugin: what registered it: the path of a file, or the name of an installed entry point; None for a model of
-            this package or of timm.
+        reference: paper or document.
+        build: takes the options as keywords and returns the module.
+        defaults: option values set by this name, unless overridden.
+        tags: groups to select it by (`tutorials`).
+        recipe: for the `best` track; None without one.
+        published: recipe of its tutorial; None without one.
+        tuned: learning rate and weight decay by optimizer, tuned for the `equal` track's recipe; empty if untuned.
+        plugin: file path or name of the installed entry point that registered it; None for this package and timm.
     """
 
     name: str
@@ -48,14 +47,14 @@ class ModelSpec:
     plugin: str | None = None
 
     def options(self, overrides: Mapping[str, Any]) -> dict[str, Any]:
-        """The options to build with, converted and checked by name and type; ValueError where they don't fit."""
+        """Options to build with, converted and checked by name and type; ValueError if invalid."""
         return convert_options(self.name, option_types(self.build), {**self.defaults, **overrides})
 
     def changed(self, overrides: Mapping[str, Any]) -> dict[str, str]:
-        """Which overrides differ from the default, as text: what a record says of the model's options."""
+        """Overrides that differ from the default, as text for records."""
         values = self.options(overrides)
         defaults = option_defaults(self)
-        # Options without types are read back as Python literals, so they are written as such.
+        # Untyped options are read back as Python literals.
         text = repr if option_types(self.build) is None else format_option
         return {
             name: text(values[name]) for name in overrides if name not in defaults or values[name] != defaults[name]
@@ -63,16 +62,16 @@ class ModelSpec:
 
 
 def option_defaults(spec: ModelSpec) -> dict[str, Any]:
-    """The value of each option of a model where nothing is overridden."""
+    """Default value of each option of a model."""
     parameters = inspect.signature(spec.build).parameters.values()
     own = {parameter.name: parameter.default for parameter in parameters if parameter.default is not parameter.empty}
     return {**own, **spec.options({})}
 
 
 def option_types(build: Callable[..., Any]) -> dict[str, Any] | None:
-    """The options of a builder: its keyword-only arguments with their annotations.
+    """Options of a builder: its keyword-only arguments with their annotations.
 
-    None where the builder takes any keyword (`**kwargs`), as timm's do: those can't be checked by name.
+    None if the builder takes any keyword (`**kwargs`), as timm's do: names can't be checked.
     """
     parameters = inspect.signature(build).parameters.values()
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
@@ -84,13 +83,13 @@ def option_types(build: Callable[..., Any]) -> dict[str, Any] | None:
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
-    """A hint for an error message: `; did you mean 'x'?`, or nothing where no known name is near."""
+    """Hint for an error message: `; did you mean 'x'?`, or nothing if no known name is similar."""
     close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.5)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
 def convert_options(owner: str, kinds: Mapping[str, Any] | None, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values for a builder, converted from text where they are text.
+    """Option values for a builder, converted from text if needed.
 
     Args:
         owner: the model's name, for error messages.
@@ -98,7 +97,7 @@ def convert_options(owner: str, kinds: Mapping[str, Any] | None, values: Mapping
         values: option values, typed or as text (`"256-128-64"` for a tuple of integers).
 
     Raises:
-        ValueError: an option is unknown, or its value doesn't fit; the message names the nearest option or the form.
+        ValueError: an option is unknown or its value invalid; the message suggests the closest option or the form.
     """
     converted = {}
     for name, value in values.items():
@@ -114,7 +113,7 @@ def convert_options(owner: str, kinds: Mapping[str, Any] | None, values: Mapping
 
 
 def format_option(value: Any) -> str:
-    """The text that `convert_options` reads back: `512-256` for (512, 256)."""
+    """Text for `convert_options`: `512-256` for (512, 256)."""
     return "-".join(str(item) for item in value) if isinstance(value, tuple) else str(value)
 
 
@@ -152,7 +151,7 @@ def _scalar(label: str, kind: type, value: Any) -> Any:
 
 
 def _literal(value: Any) -> Any:
-    """Text as the Python literal that it spells, else the text itself: for builders whose options have no types."""
+    """Text as a Python literal if it is one, for builders with untyped options."""
     if not isinstance(value, str):
         return value
     try:

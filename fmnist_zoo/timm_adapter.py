@@ -20,16 +20,16 @@ PADDED = 32
 class TimmClassifier(Classifier):
     """A timm model behind an adapter that pads or resizes `(batch, 1, 28, 28)` on the device.
 
-    Images are padded with background to 32 x 32 where the model takes that size (as it is, or built for it), else
-    resized bilinearly to the size that the model was made for.
+    Images are padded with background to 32 x 32 if the model takes that size (by default or with `img_size`), else
+    resized bilinearly to the model's own size.
 
     Args:
-        name: timm's name of the model, tag included where wanted.
+        name: timm's name of the model, optionally with tag.
         num_classes: logits.
-        **options: passed on to `timm.create_model`.
+        **options: for `timm.create_model`.
 
     Raises:
-        ValueError: timm knows no such model, an option is refused, or the model takes neither size.
+        ValueError: unknown model, refused option, or the model takes neither size.
     """
 
     def __init__(self, name: str, *, num_classes: int = 10, **options: Any) -> None:
@@ -46,7 +46,7 @@ class TimmClassifier(Classifier):
         return self.body.get_classifier()
 
     def forward_features(self, images: Float[Tensor, "batch 1 28 28"]) -> Tensor:
-        """The feature map or tokens of the timm model; their shape is the model's."""
+        """The timm model's feature map or tokens; shape depends on the model."""
         return self.body.forward_features(fit_to(images, self.side))
 
     def forward_head(self, features: Tensor, pre_logits: bool = False) -> Tensor:
@@ -57,16 +57,16 @@ class TimmClassifier(Classifier):
 
 
 def fit_to(images: Float[Tensor, "batch 1 28 28"], side: int) -> Float[Tensor, "batch 1 side side"]:
-    """Images padded to 32 with their own darkest value (the background, whatever the scaling), or resized to `side`."""
+    """Images padded to 32 with background, whatever the scaling, or resized to `side`."""
     if side != PADDED:
         return functional.interpolate(images, size=(side, side), mode="bilinear", align_corners=False)
     margin = (PADDED - 28) // 2
-    # "Replicate" repeats the border, which is background in all but a few images, in whatever scale the pixels are.
+    # "Replicate" repeats the border, which is background in almost all images, at any pixel scale.
     return functional.pad(images, [margin] * 4, mode="replicate")
 
 
 def timm_spec(name: str) -> ModelSpec:
-    """The specification of `timm/NAME`; ValueError, naming the nearest, where timm has no such model."""
+    """Specification of `timm/NAME`; ValueError suggesting the closest name if unknown to timm."""
     import timm
 
     timm_name = name.removeprefix("timm/")
@@ -82,12 +82,12 @@ def timm_spec(name: str) -> ModelSpec:
 
 
 def _made_for(body: Any) -> int:
-    """The side of the images that a timm model was made for, in pixels."""
+    """Input side of a timm model, in pixels."""
     return int(body.pretrained_cfg["input_size"][-1])
 
 
 def _build(name: str, num_classes: int, options: dict[str, Any]) -> tuple[Any, int]:
-    """The timm model and the side of the images to feed it: the first of three ways that gives logits."""
+    """The timm model and its input side: the first of three ways that gives logits."""
     import timm
 
     if refused := {"pretrained", "in_chans", "num_classes", "pretrained_cfg", "checkpoint_path"} & set(options):
@@ -107,4 +107,4 @@ def _build(name: str, num_classes: int, options: dict[str, Any]) -> tuple[Any, i
             return body.train(), fed
         except (RuntimeError, TypeError, ValueError, AssertionError, KeyError) as error:
             refusals.append(f"at {side} pixels{' with img_size' if extra else ''}: {error}")
-    raise ValueError(f"timm/{name} can't be built for 28 x 28 images in one channel: {'; '.join(refusals)}")
+    raise ValueError(f"timm/{name} can't be built for one-channel 28 x 28 images: {'; '.join(refusals)}")

@@ -45,21 +45,21 @@ def test_a_model_comes_back_as_it_was_saved(saved: Path) -> None:
 CONFIGS: dict[str, tuple[Any, str]] = {
     "another format": ({"format": 2}, "has format 2, this version reads 1"),
     "no format": ({"format": ...}, "has format None"),
-    "a model that is no name": ({"model": 7}, "no usable model"),
+    "a model that is no name": ({"model": 7}, "invalid fields: model"),
     "an unknown model": ({"model": "os.system"}, "unknown model 'os.system'"),
     "a path for a model": ({"model": "../../x.py"}, "unknown model"),
     "a model from the hub": ({"model": "timm/hf-hub:someone/x"}, "timm has no model"),
     "weights from elsewhere": ({"model": "timm/resnet10t", "options": {"checkpoint_path": "x.bin"}}, "can't be set"),
     "weights from the network": ({"model": "timm/resnet10t", "options": {"pretrained": True}}, "can't be set"),
-    "options that are none": ({"options": [1]}, "no usable options"),
+    "options that are none": ({"options": [1]}, "invalid fields: options"),
     "an option of another model": ({"options": {"widths": "8"}}, "has no option 'widths'"),
     "a layer beyond all memory": ({"options": {"hidden": [10**30]}}, "Overflow"),
     "another shape": ({"options": {"hidden": "9"}}, "size mismatch"),
-    "another scaling": ({"input_scaling": "x"}, "no usable input_scaling"),
-    "no deviation": ({"std": 0.0}, "no usable std"),
-    "a mean that is none": ({"mean": float("nan")}, "no usable mean"),
-    "no names": ({"class_names": []}, "no usable class_names"),
-    "too few names": ({"class_names": ["a"]}, "names 1 classes"),
+    "another scaling": ({"input_scaling": "x"}, "invalid fields: input_scaling"),
+    "no deviation": ({"std": 0.0}, "invalid fields: std"),
+    "a mean that is none": ({"mean": float("nan")}, "invalid fields: mean"),
+    "no names": ({"class_names": []}, "invalid fields: class_names"),
+    "too few names": ({"class_names": ["a"]}, "lists 1 classes, the model has 10"),
 }
 
 

@@ -182,7 +182,7 @@ def test_a_state_that_does_not_fit_onto_the_disk_ends_no_training(small: Dataset
     path, spec, whole, alone = tmp_path / "state", recipe(budget=Budget("epochs", 2)), model(), model()
     fit(whole, small, recipe=spec, device="cpu")
     checkpoints = Checkpoints(path, key=KEY, every_epochs=1)
-    with room_for(1000), pytest.warns(UserWarning, match=f"couldn't be kept: can't write {path}: .* make room there"):
+    with room_for(1000), pytest.warns(UserWarning, match=f"not saved: can't write {path}: .* free some space"):
         result = fit(alone, small, recipe=spec, device="cpu", checkpoints=checkpoints)
     assert len(result.history) == 2 and list(tmp_path.iterdir()) == []
     assert all(torch.equal(a, b) for a, b in zip(everything(whole), everything(alone), strict=True))
@@ -283,11 +283,11 @@ def test_no_damaged_file_is_taken_for_a_state(
 @pytest.mark.parametrize(
     ("content", "words"),
     [
-        (b"", "damaged, or no checkpoint"),
-        (b"\x80\x04\x95 a pickle", "damaged, or no checkpoint"),
-        (json.dumps({"state": 1}).encode(), "damaged, or no checkpoint"),
+        (b"", "damaged or not a checkpoint"),
+        (b"\x80\x04\x95 a pickle", "damaged or not a checkpoint"),
+        (json.dumps({"state": 1}).encode(), "damaged or not a checkpoint"),
         ("weights", "format is 'unknown'"),
-        ("folder", "no regular file"),
+        ("folder", "not a regular file"),
     ],
 )
 def test_what_is_no_checkpoint_is_named_and_the_training_begins_anew(
@@ -301,7 +301,7 @@ def test_what_is_no_checkpoint_is_named_and_the_training_begins_anew(
     else:
         path.write_bytes(content)
     spec = recipe(budget=Budget("epochs", 1))
-    with pytest.warns(UserWarning, match=f"checkpoint {path} can't be used.*{words}"):
+    with pytest.warns(UserWarning, match=f"Checkpoint {path} can't be used.*{words}"):
         result = fit(model(), small, recipe=spec, device="cpu", checkpoints=Checkpoints(path, key=KEY))
     assert result.resumed_epochs is None and len(result.history) == 1
 
@@ -309,9 +309,9 @@ def test_what_is_no_checkpoint_is_named_and_the_training_begins_anew(
 @pytest.mark.parametrize(
     ("key", "options", "words"),
     [
-        ("another", {}, "of another training"),
+        ("another", {}, "belongs to another training"),
         (KEY, {"hidden": (16, 32)}, "model.* is .* in this training"),
-        (KEY, {"norm": "none"}, "doesn't have the tensors of this training"),
+        (KEY, {"norm": "none"}, "its tensors are not those of this training"),
     ],
 )
 def test_the_state_of_another_training_changes_nothing(

@@ -120,7 +120,7 @@ def test_the_test_split_is_scored(trained: Path, fashion_mnist: Dataset, capsys:
     predicted = class_probabilities(load_checkpoint(trained), fashion_mnist.test.images).argmax(1)
     num_right = int((predicted == fashion_mnist.test.labels).sum())
     assert code == 0
-    assert output.startswith(f"{num_right:,} of 10,000 test images right: {num_right / 100:.2f}%")
+    assert output.startswith(f"{num_right:,} of 10,000 test images correct: {num_right / 100:.2f}%")
     of_bags = predicted[fashion_mnist.test.labels == 8] == 8
     bags = next(line.split() for line in output.splitlines() if line.startswith("Bag"))
     assert bags[1:3] == ["1000", f"{100 * of_bags.float().mean():.1f}"]
@@ -159,14 +159,14 @@ def test_a_folder_gives_its_images_and_each_file_is_read_once(tmp_path: Path) ->
     [
         (["text.png"], "text.png can't be read: not an image"),
         (["missing.png"], "missing.png doesn't exist"),
-        (["empty"], "empty holds no image file"),
+        (["empty"], "empty has no image file"),
         (["*.bmp"], "*.bmp matches no file"),
         ([], "give either pictures"),
         (["good.png", "--test-split"], "give either pictures"),
         (["good.png", "--figure", "x.gif"], "x.gif must end in .svg, .png, .pdf"),
         (["good.png", "--figure", "text.png/x.png"], "text.png"),
         (["many", "--figure", "x.png"], "at most 20 pictures, not 21"),
-        (["good.png", "--model", "empty"], "empty is no trained model"),
+        (["good.png", "--model", "empty"], "empty is not a trained model"),
         (["good.png", "--model", "nothing"], "matches no trained model"),
         (["good.png", "--model", "broken"], "broken holds no readable checkpoint"),
         (["good.png", "--model", "weights/*"], "matches 2 trained models"),
@@ -207,4 +207,4 @@ def test_a_model_of_other_classes_is_not_scored_on_this_dataset(
     (folder / "model.json").write_text(json.dumps({**config, "class_names": list("0123456789")}))
     (folder / "weights.safetensors").write_bytes((trained / "weights.safetensors").read_bytes())
     code, _, error = run(capsys, "predict", "--model", folder, "--test-split")
-    assert code == 2 and "aren't those of fashion_mnist" in error
+    assert code == 2 and "not those of fashion_mnist" in error

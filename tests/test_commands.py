@@ -78,7 +78,7 @@ def test_the_best_accuracy_of_all_machines_is_shown(capsys: pytest.CaptureFixtur
         (["list", "mpl"], "did you mean 'mlp'"),
         (["list", "nothing*"], "no model matches 'nothing*'"),
         (["list", "--results", "nowhere"], "nowhere holds no accuracy.csv"),
-        (["list", "--results", "odd"], "not a table of accuracies"),
+        (["list", "--results", "odd"], "not an accuracy table"),
         (["list", "--plugin", "missing.py"], "missing.py"),
         (["describe"], "name a model"),
         (["describe", "mpl"], "did you mean 'mlp'"),
@@ -86,8 +86,8 @@ def test_the_best_accuracy_of_all_machines_is_shown(capsys: pytest.CaptureFixtur
         (["describe", "odd"], "odd holds no readable checkpoint"),
         (["describe", "cnn", "--set", "cnn.widht=1"], "did you mean 'widths'"),
         (["describe", "cnn", "--set", "widths=1"], "MODEL.OPTION=VALUE"),
-        (["describe", "cnn", "--set", "mlp.hidden=1"], "'mlp' isn't described"),
-        (["describe", "cnn", "--set", "cnn.widths=8", "--set=cnn.dropout=0.1"], "--set is given twice"),
+        (["describe", "cnn", "--set", "mlp.hidden=1"], "'mlp' is not one of the models to describe"),
+        (["describe", "cnn", "--set", "cnn.widths=8", "--set=cnn.dropout=0.1"], "--set appears twice"),
     ],
 )
 def test_what_can_not_be_done_is_said_in_a_sentence(

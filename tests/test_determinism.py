@@ -80,7 +80,9 @@ def test_a_plan_leaves_nothing_to_measurement_and_says_so() -> None:
     asked = RunConfig(models=("mlp",), device="cpu", deterministic=True, precision=("bf16",), engine=("compile",))
     config = make_plan(asked).variants[0].config
     assert (config["precision"], config["engine"]) == ("bf16", "compile")
-    with pytest.raises(ValueError, match="--deterministic doesn't go with budget seconds:3.*use epochs:N or flops:N"):
+    with pytest.raises(
+        ValueError, match="--deterministic can't be combined with budget seconds:3.*use epochs:N or flops:N"
+    ):
         make_plan(RunConfig(models=("mlp",), device="cpu", deterministic=True, budget=("seconds:3",)))
 
 

@@ -19,7 +19,7 @@ def test_without_room_the_old_file_stays_and_the_error_says_where_and_what_helps
     write_atomically(path, b"old")
     with room_for(1000), pytest.raises(WriteError) as caught:
         write_atomically(path, bytes(2000))
-    assert str(caught.value) == f"can't write {path}: File too large; make room there, or name another folder"
+    assert str(caught.value) == f"can't write {path}: File too large; free some space or choose another folder"
     assert caught.value.errno == errno.EFBIG
     assert path.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [path]
@@ -37,7 +37,7 @@ def test_what_can_not_be_written_is_named(tmp_path: Path, place: str) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "folder").mkdir()
     before = sorted(tmp_path.rglob("*"))
-    with pytest.raises(WriteError, match=f"can't write {tmp_path / place}: .*; see that it can be written there, or"):
+    with pytest.raises(WriteError, match=f"can't write {tmp_path / place}: .*; make it writable or"):
         write_atomically(tmp_path / place, b"content")
     assert sorted(tmp_path.rglob("*")) == before
 
@@ -84,8 +84,8 @@ def test_what_is_no_file_of_that_size_is_refused_and_not_waited_for(tmp_path: Pa
     assert read_regular(tmp_path / "whole", 10) == b"0123456789"
     for name, reason in {
         "pipe": "not a regular file", "endless": "not a regular file", ".": "not a regular file",
-        "sparse": "1,099,511,627,776 bytes, more than the 1,000", "whole": "10 bytes, more than the 9",
-        "sizeless": "more than the 0 bytes that the system says",
+        "sparse": "1,099,511,627,776 bytes, over the limit of 1,000", "whole": "10 bytes, over the limit of 9",
+        "sizeless": "longer than its reported size of 0 bytes",
     }.items():  # fmt: skip
         with pytest.raises(ValueError, match=reason):
             read_regular(tmp_path / name, 9 if name == "whole" else 1000)

@@ -146,7 +146,7 @@ def test_a_file_that_is_no_image_is_named(content: bytes, message: str, tmp_path
 def test_a_missing_file_and_an_empty_picture_are_named(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"nothing.png doesn't exist"):
         read_picture(tmp_path / "nothing.png")
-    with pytest.raises(ValueError, match="nothing but one colour"):
+    with pytest.raises(ValueError, match="only one colour"):
         read_picture(saved(Image.new("RGB", (50, 50), "white"), tmp_path / "white.png"))
 
 
@@ -186,4 +186,4 @@ def test_any_picture_has_the_right_form(width: int, height: int, seed: int) -> N
     if isinstance(found, Picture):
         assert found.pixels.shape == (28, 28) and found.original.shape[2] == 3
     else:  # so few pixels that they are of one colour
-        assert "nothing but one colour" in found and width * height < 10
+        assert "only one colour" in found and width * height < 10

@@ -121,13 +121,13 @@ def test_installed_entry_points_are_loaded(tmp_path: Path) -> None:
     [
         ("mlp", "hidden", "512-x", "mlp.hidden='512-x' is not a list of whole numbers"),
         ("mlp", "hidden", "", "mlp.hidden='' is not a list of whole numbers"),
-        ("mlp", "hidden", "0", "hidden=0 must be at least 1"),
+        ("mlp", "hidden", "0", "hidden=0: each value must be at least 1"),
         ("mlp", "hidden", 3.5, "not a list of whole numbers"),
         ("mlp", "activation", "rleu", "not one of 'relu', 'gelu'"),
-        ("mlp", "dropout", "1.0", "dropout=1.0 is a probability"),
-        ("mlp", "dropout", "-0.1", "dropout=-0.1 is a probability"),
+        ("mlp", "dropout", "1.0", "dropout=1.0 must be a probability"),
+        ("mlp", "dropout", "-0.1", "dropout=-0.1 must be a probability"),
         ("mlp", "depth", "3", "no option 'depth'"),
-        ("cnn", "widths", "8-8-8-8-8", "28 pixels can be halved 4 times"),
+        ("cnn", "widths", "8-8-8-8-8", "28 pixels halve 4 times"),
         ("cnn", "depth", "1-1", "depth has 2 entries, widths 3"),
         ("unet_encoder", "widths", "8-8-8-8-8", "don't fit into 28 pixels"),
         ("unet_encoder", "stem_stride", "3", "stem_stride=3 must be 1 or 2"),
@@ -136,7 +136,7 @@ def test_installed_entry_points_are_loaded(tmp_path: Path) -> None:
         ("lstm", "cell", "gru2", "is not one of"),
         ("transformer", "patch", "5", "must divide 28"),
         ("transformer", "heads", "3", "must divide dim"),
-        ("transformer", "mlp_ratio", "0.001", "leaves the perceptron without a unit"),
+        ("transformer", "mlp_ratio", "0.001", "leaves no hidden unit in the perceptron"),
     ],
 )
 def test_nonsense_options_are_refused_with_the_reason(name: str, option: str, value: object, reason: str) -> None:

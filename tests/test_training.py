@@ -176,7 +176,7 @@ def test_a_missing_compiler_gives_one_warning_and_eager(
     with no_compiler, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         result = fit(model(), small, recipe=recipe(), device="cpu", engine="compile")
-    ours = [str(warning.message) for warning in caught if "failed, so this ran without it" in str(warning.message)]
+    ours = [str(warning.message) for warning in caught if "failed; continuing without it" in str(warning.message)]
     assert len(ours) == 1 and "torch.compile failed" in ours[0]
     assert result.engine == "eager" and result.fallback is not None
     assert epochs(result)[-1]["train_loss"] < 1.5
@@ -458,7 +458,7 @@ def test_choosing_on_a_cpu_measures_and_keeps_the_model(small: Dataset) -> None:
     data = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
     choice = choose(module, recipe(), data, SCALE, precision=None, engine=None)
     assert choice.engine == "eager" and choice.precision in ("fp32", "bf16", "bf16_weights")
-    assert choice.reason is not None and "fp32 eager" in choice.reason and "compiling not tried" in choice.reason
+    assert choice.reason is not None and "fp32 eager" in choice.reason and "compilation not tried" in choice.reason
     assert torch.equal(before, weights(module))
 
 
@@ -492,12 +492,14 @@ def test_a_precision_that_strays_is_not_chosen_unless_asked_for(constant: float,
     choice = choose(Cancelling(constant), recipe(), data, SCALE, precision=None, engine="eager")
     assert choice.precision == "fp32"
     if has_bf16(torch.device("cpu")):
-        assert choice.reason is not None and "bf16 strays from fp32" in choice.reason
+        assert choice.reason is not None and "bf16 deviates from fp32" in choice.reason
     asked = choose(Cancelling(constant), recipe(), data, SCALE, precision="bf16", engine=None)
     assert asked.precision == "bf16"
 
 
-@pytest.mark.parametrize(("name", "hint"), [("gpu", "is unknown"), ("cuda:99", "isn't there"), ("meta", "isn't there")])
+@pytest.mark.parametrize(
+    ("name", "hint"), [("gpu", "is unknown"), ("cuda:99", "is not available"), ("meta", "is not available")]
+)
 def test_devices_that_are_not_there(name: str, hint: str) -> None:
     with pytest.raises(ValueError, match=hint):
         resolve_device(name)

@@ -1,1 +1,1 @@
-"""How anything is measured, and what may disturb it: one file a quantity."""
+"""Measurements, one quantity per file, and what may disturb them."""

@@ -26,15 +26,15 @@ from fmnist_zoo.training.precision import allow_tf32
 from fmnist_zoo.training.step import TrainingStep
 
 CPU_STEPS = 8
-"""Steps a sample on a CPU, where a whole chunk can take seconds; one where an arm's step takes longer than SLOW_S."""
+"""Steps per sample on a CPU, where a chunk can take seconds; one if an arm's step takes longer than SLOW_S."""
 SLOW_S = 0.25
 ROUNDS_S = 60.0
-"""Of all rounds together, after which MIN_ROUNDS have to do: an emulated number format is that slow."""
+"""Time limit of all rounds, beyond MIN_ROUNDS: emulated precisions are slow."""
 MIN_ROUNDS = 6
 
 
 class ArmJob(TypedDict):
-    """An arm as it is asked for."""
+    """A requested arm."""
 
     precision: Precision
     engine: Engine
@@ -42,7 +42,7 @@ class ArmJob(TypedDict):
 
 
 def first_step(subject: Subject, precision: Precision, engine: Engine) -> FirstStep:
-    """Seconds that an arm needs before its first counted step, as a run has it: set-up, compiling, capturing."""
+    """Seconds before an arm's first counted step, as in a run: set-up, compilation, capture."""
     watch, synchronize = CompilerWatch(), synchronizer(subject.device)
     started = time.perf_counter()
     step = subject.step(precision, engine)
@@ -59,20 +59,20 @@ def compare(
     report: Callable[[str], None],
     watched: Callable[[], AbstractContextManager[object]] = nullcontext,
 ) -> dict[str, Any]:
-    """Parity of every arm, then `rounds` samples of each, in turn.
+    """Parity of every arm, then `rounds` interleaved samples of each.
 
     Args:
-        subject: what they share; its weights are trained a little, so that they are no random ones.
+        subject: shared by the arms; its weights are trained a little first.
         jobs: the arms, the reference (fp32 eager) first.
         rounds: samples of each arm.
-        report: told what is being done, for a person who waits.
+        report: called with progress messages.
         watched: entered while the samples are taken.
 
     Returns:
         `arms`, `steps_per_sample` and `steps_per_epoch`, as fields of an `ArmsRecord`.
     """
-    # Each arm compiles the same code for another number format: none of it may hit the limit of recompiles, from
-    # where on dynamo runs it eagerly without a word.
+    # Each arm compiles the same code for another precision: stay below dynamo's recompile limit, beyond which it
+    # silently runs eagerly.
     torch._dynamo.config.recompile_limit = max(torch._dynamo.config.recompile_limit, 4 * len(jobs))
     settle(subject)
     batch = next(subject.loader.batches(0, 1))
@@ -90,7 +90,7 @@ def compare(
 
 
 def settle(subject: Subject) -> None:
-    """Train the weights for a chunk in fp32: logits of random ones say little, and a head of zeros gives none."""
+    """Train for a chunk in fp32: logits of random weights say little, and a zero head gives none."""
     recipe = replace(subject.recipe, ema_decay=None)
     step = TrainingStep(subject.model, recipe, scale=subject.scale, precision="fp32", engine="eager")
     for images, labels in subject.loader.chunks(0, steps_per_chunk(recipe.batch_size)):
@@ -105,17 +105,17 @@ def take_turns(
     chunk: tuple[Tensor, Tensor],
     rounds: int,
 ) -> int:
-    """Time the steps of every arm that works, in turn, and note the samples. Returns the steps of one sample.
+    """Time the steps of every working arm in turn and store the samples; returns steps per sample.
 
-    The first calls aren't samples: making a later arm has reset the compiler, and an earlier one now compiles again.
-    What the second ones take decides how many steps a sample has, and how many rounds there is time for.
+    The first calls are not samples: building a later arm reset the compiler, so earlier ones compile again. The second
+    calls determine steps per sample and the number of rounds.
     """
     batch_size, timed = subject.recipe.batch_size, stopwatch(subject.device)
     num_steps = len(chunk[1]) // batch_size
 
     def sample(step: TrainingStep) -> None:
         images, labels = (part[: num_steps * batch_size] for part in chunk)
-        allow_tf32(step.precision)  # a setting of the whole process, which the arm before may have left otherwise
+        allow_tf32(step.precision)  # process-wide, so the previous arm may have changed it
         step.chunk(images, labels, [subject.recipe.lr * TINY] * num_steps)
 
     works = {str(index): partial(sample, step) for index, step in enumerate(steps) if step is not None}
@@ -133,7 +133,7 @@ def take_turns(
 
 
 def rounds_within(round_s: float, wanted: int) -> int:
-    """The rounds wanted, or the even number that ROUNDS_S has room for, which is at least MIN_ROUNDS."""
+    """The rounds wanted, or the even number that fits ROUNDS_S, at least MIN_ROUNDS."""
     return min(wanted, max(MIN_ROUNDS, 2 * int(ROUNDS_S / max(round_s, 1e-9) / 2)))
 
 
@@ -161,7 +161,7 @@ def _parity_of(
             engine=job["engine"],
             reference=reference,
         )
-    except (RuntimeError, ValueError) as error:  # an arm that fails is a row that says so
+    except (RuntimeError, ValueError) as error:  # a failed arm becomes a row with its error
         arm["error"] = _said(error)
     return arm
 
@@ -169,14 +169,14 @@ def _parity_of(
 def _ready(
     subject: Subject, arm: Arm, chunk: tuple[Tensor, Tensor], report: Callable[[str], None]
 ) -> TrainingStep | None:
-    """An arm's step, warmed up; None where the arm doesn't work."""
+    """An arm's step, warmed up; None if the arm fails."""
     if arm["error"] is not None:
         return None
     report(f"{arm['precision']} {arm['engine']}: warming up")
     try:
         step = subject.step(arm["precision"], arm["engine"])  # type: ignore[arg-type]
         step.warm_up([chunk, chunk] if subject.device.type == "cuda" else subject.loader.chunks(0, 2))
-    except (RuntimeError, ValueError) as error:  # also where the memory for one more arm runs out
+    except (RuntimeError, ValueError) as error:  # includes out of memory for one more arm
         arm["error"] = _said(error)
         return None
     arm["ran_engine"], arm["fallback"] = step.engine, step.fallback

@@ -1,4 +1,4 @@
-"""Throughput over batch sizes: powers of two up to what fits, and the knee from which a larger batch hardly pays."""
+"""Throughput over batch sizes: powers of two up to what fits, and the knee, beyond which larger batches hardly pay."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 from benchmarks.measure.clock import stopwatch
-from benchmarks.measure.memory import forget_peaks, is_out_of_memory, memory
+from benchmarks.measure.memory import is_out_of_memory, memory, reset_peak_memory
 from benchmarks.measure.throughput import inference_rates, repeated, training_rates
 from benchmarks.records.schema import BatchPoint, BatchSweep
 from fmnist_zoo.data.datasets import Split
@@ -23,18 +23,18 @@ from fmnist_zoo.training.step import TrainingStep
 
 SMALLEST_TRAIN, SMALLEST_INFER, LARGEST = 8, 1, 32_768
 KNEE = 0.9
-"""Share of the highest rate that the smallest batch worth taking reaches."""
+"""Share of the highest rate at the knee."""
 LIMIT_S = 0.5
-"""Of sampling one batch size."""
+"""Time limit per batch size."""
 SLOWEST_S = 2.0
-"""Larger batches aren't tried once a portion takes longer than this."""
+"""Stop trying larger batches once one takes longer than this."""
 LARGEST_SHARE = 0.7
-"""Of the memory that is free: a larger batch, at the growth seen so far, isn't tried on a CPU, where running out of
-memory doesn't raise an error but ends the process."""
+"""Share of free memory that a larger batch may take, extrapolated, on a CPU, where running out of memory kills the
+process instead of raising an error."""
 
 
 def batch_sweep(result: FitResult, split: Split, device: torch.device) -> BatchSweep:
-    """Train and classify with each batch size, in the run's precision and engine, on copies of its model.
+    """Training and inference throughput by batch size, in the run's precision and engine, on copies of its model.
 
     Args:
         result: of the run's training.
@@ -48,26 +48,26 @@ def batch_sweep(result: FitResult, split: Split, device: torch.device) -> BatchS
 
 
 def knee(points: list[BatchPoint]) -> int | None:
-    """The smallest batch size whose rate reaches 90% of the highest; None where nothing was measured."""
+    """Smallest batch size with 90% of the highest rate; None if nothing was measured."""
     rates = {point["batch_size"]: point["img_per_s"] for point in points if point["img_per_s"] is not None}
     return min((size for size, rate in rates.items() if rate >= KNEE * max(rates.values())), default=None)
 
 
 def sizes(least: int, most: int) -> list[int]:
-    """The batch sizes to try: powers of two within bounds, and no larger than LARGEST."""
+    """Batch sizes to try: powers of two within bounds, up to LARGEST."""
     return [size for size in (2**power for power in range(32)) if least <= size <= min(most, LARGEST)]
 
 
 def _sweep(
     batch_sizes: Sequence[int], rates: Callable[[int], list[float]], device: torch.device
 ) -> Iterator[BatchPoint]:
-    """A point for each size, until one doesn't fit or takes too long; the last one says why it is the last."""
+    """One point per size, until one doesn't fit or takes too long; the last says why it is the last."""
     needed_mib = 0.0
     for size in batch_sizes:
         if device.type != "cuda" and 2 * needed_mib > LARGEST_SHARE * psutil.virtual_memory().available / 2**20:
-            yield _point(size, [], f"not tried: batch {size // 2} took {needed_mib:,.0f} MiB")
+            yield _point(size, [], f"not tried: batch size {size // 2} took {needed_mib:,.0f} MiB")
             return
-        forget_peaks(device)
+        reset_peak_memory(device)
         before_mib = memory(device)["peak_mem_mib"] or 0.0
         try:
             found = rates(size)
@@ -79,7 +79,7 @@ def _sweep(
         needed_mib = (memory(device)["peak_mem_mib"] or 0.0) - before_mib
         seconds = size / statistics.median(found)
         is_last = seconds > SLOWEST_S
-        yield _point(size, found, f"larger ones not tried: a batch takes {seconds:.1f} s" if is_last else None)
+        yield _point(size, found, f"larger sizes not tried: a batch takes {seconds:.1f} s" if is_last else None)
         if is_last:
             return
 

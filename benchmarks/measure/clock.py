@@ -1,9 +1,8 @@
-"""How long work takes on a device, and how often it is timed: the protocol behind every rate that is reported.
+"""Timing protocol behind every reported rate.
 
-Untimed warm-up, then samples. A sample repeats its work until it is long beside the clock's own cost, and is timed on
-the device: between two CUDA events on a GPU, else on a monotonic clock between waits for the device. There are as
-many samples as it takes for the 95% interval of their median to be narrow, or as a time limit allows; all of them are
-kept.
+Untimed warm-up, then samples. A sample repeats its work until it is long compared with the clock's cost, and is timed
+on the device: between two CUDA events on a GPU, else by a monotonic clock with synchronization. Sampling ends when the
+95% interval of the median is narrow, or at a time limit; all samples are kept.
 """
 
 from __future__ import annotations
@@ -19,30 +18,30 @@ from benchmarks.stats.intervals import median_interval
 from fmnist_zoo.training.device import synchronizer
 
 Stopwatch = Callable[[Callable[[], object]], float]
-"""Seconds that a call takes on the device, from the moment when all earlier work is done until all of its own is."""
+"""Seconds a call takes on the device, from the end of all earlier work to the end of its own."""
 
 SAMPLE_S = 0.1
-"""A sample repeats its work until it takes at least this long: of `mlp`, several times as long as drawing an epoch's
-order, which falls into one sample and not into the next."""
+"""Least length of a sample: for `mlp` several times that of drawing an epoch's order, which falls into some samples
+only."""
 MIN_SAMPLES = 6
-"""Fewer have no 95% interval of the median (`benchmarks.stats.intervals.median_interval`)."""
+"""Fewest samples with a 95% interval of the median (`benchmarks.stats.intervals.median_interval`)."""
 MAX_SAMPLES = 100
 OVERTIME_S = 4.0
-"""Beyond the limit, after which no sample begins, however few there are: measuring what is very slow must end, too."""
+"""Extra time beyond the limit, after which no sample starts, however few there are."""
 
 
 def stopwatch(device: torch.device, clock: Callable[[], float] = time.perf_counter) -> Stopwatch:
     """The stopwatch of a device.
 
     Args:
-        device: that does the work, on its current stream.
+        device: does the work, on its current stream.
         clock: seconds, monotonic; not used on CUDA.
     """
     return _timed_by_events(device) if device.type == "cuda" else timed_by_clock(synchronizer(device), clock)
 
 
 def timed_by_clock(synchronize: Callable[[], None], clock: Callable[[], float] = time.perf_counter) -> Stopwatch:
-    """A stopwatch that waits for the device at both ends."""
+    """A stopwatch that synchronizes with the device at both ends."""
 
     def seconds(work: Callable[[], object]) -> float:
         synchronize()
@@ -55,7 +54,7 @@ def timed_by_clock(synchronize: Callable[[], None], clock: Callable[[], float] =
 
 
 def _timed_by_events(device: torch.device) -> Stopwatch:
-    """Events are taken by the GPU itself: what the host needs to notice that the work is done isn't counted."""
+    """A stopwatch by GPU events: excludes the host's delay in noticing the end."""
 
     def seconds(work: Callable[[], object]) -> float:
         begin, end = (torch.cuda.Event(enable_timing=True) for _ in range(2))
@@ -77,17 +76,17 @@ def sample_rates(
     limit_s: float,
     clock: Callable[[], float] = time.perf_counter,
 ) -> list[float]:
-    """Units a second of some work, sampled until the median is known to within 2%, or the time is up.
+    """Units per second, sampled until the median is known to within 2% or the time is up.
 
     Args:
-        work: does a portion, and returns how many units (images, FLOPs, bytes) that was. Calls within a sample are
-            queued without waiting between them.
+        work: does a portion and returns its units (images, FLOPs, bytes). Calls within a sample are queued without
+            waiting.
         timed: the device's stopwatch.
-        limit_s: no sample begins after so many seconds once there are MIN_SAMPLES, and OVERTIME_S later none at all.
+        limit_s: no sample starts later, given MIN_SAMPLES; none at all OVERTIME_S later.
         clock: seconds, monotonic, for the limit.
 
     Returns:
-        A rate for each sample, in their order; see `is_narrow` for whether they are enough.
+        The rate of each sample, in order; `is_narrow` tells whether they suffice.
     """
     work()
     calls, rates, units = 1, list[float](), 0.0
@@ -106,7 +105,7 @@ def sample_rates(
         seconds = timed(several)
         if seconds >= SAMPLE_S:
             rates.append(units / seconds)
-        else:  # too short to count; the next ones have more calls
+        else:  # too short to count; the next sample has more calls
             calls *= 2
     return rates
 

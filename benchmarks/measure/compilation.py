@@ -1,4 +1,4 @@
-"""What torch's compiler did, by its own counters: graphs, breaks, recompiles, and what its cache on disk gave."""
+"""Compiler statistics from torch's own counters: graphs, breaks, recompiles, cache hits."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from benchmarks.records.schema import Compilation
 
 
 class CompilerWatch:
-    """Counts from its making on."""
+    """Counts from its creation on."""
 
     def __init__(self) -> None:
-        clear_compilation_metrics()  # torch keeps the last 64 only: begin with none
+        clear_compilation_metrics()  # torch keeps the last 64 only: start with none
         self._before = _counts()
 
     def found(self) -> Compilation:
-        """What was compiled since."""
+        """Statistics since creation."""
         counts = {name: value - self._before[name] for name, value in _counts().items()}
         hits, misses = counts["hits"], counts["misses"]
         return {
@@ -31,7 +31,7 @@ class CompilerWatch:
 
 
 def cache_state(hits: int, misses: int) -> str | None:
-    """`warm`, `cold` or `mixed`, by what was found in inductor's cache; None where nothing was looked for."""
+    """`warm`, `cold` or `mixed`, by hits and misses of inductor's cache; None without lookups."""
     if not hits + misses:
         return None
     return "warm" if not misses else "cold" if not hits else "mixed"
@@ -42,9 +42,9 @@ def _counts() -> dict[str, int]:
     return {
         "graphs": counters["stats"]["unique_graphs"],
         "breaks": sum(counters["graph_break"].values()),
-        # A frame that is compiled a second time, for other shapes or values than the first, has a reason for it.
+        # Each recompile of a frame, for other shapes or values, has a reason.
         "recompiles": sum(metrics.recompile_reason is not None for metrics in get_compilation_metrics()),
         "hits": inductor["fxgraph_cache_hit"],
-        # A graph that can't be cached is compiled anew as well.
+        # Uncacheable graphs are compiled as well.
         "misses": inductor["fxgraph_cache_miss"] + inductor["fxgraph_cache_bypass"],
     }

@@ -1,4 +1,4 @@
-"""Where a run takes place: the hardware, by which results are filed, and the software, whose changes are compared."""
+"""Hardware and software of a run: results are filed by hardware, a table holds one set of software versions."""
 
 from __future__ import annotations
 
@@ -14,24 +14,23 @@ from benchmarks.measure.nvml import driver_version
 from benchmarks.records.schema import Hardware, Software
 
 SOURCE_PATHS = ("fmnist_zoo", "benchmarks", "pyproject.toml")
-"""What decides how a run goes, relative to the top folder of the source tree."""
+"""Sources that affect a run, relative to the top folder of the source tree."""
 
 CPU_INFO = Path("/proc/cpuinfo")
 CONCEALED = frozenset({
     "avx512_vp2intersect", "cldemote", "flush_l1d", "movdir64b", "movdiri", "pku", "serialize", "tsc_adjust", "waitpkg",
 })  # fmt: skip
-"""What hypervisors keep from virtual machines and nothing here computes with; for want of it alone a processor isn't an
-older one."""
+"""Instructions that hypervisors hide and nothing here uses: lacking them doesn't make a processor an older one."""
 _TOP = Path(__file__).resolve().parents[2]
 
 
 def hardware(device: str) -> Hardware:
-    """The machine as a run on `device` sees it: the GPU is named only where the run uses one.
+    """Hardware of a run on `device`; the GPU is included only if used.
 
     Args:
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
 
-    Cores are those of the machine; None where the system doesn't say.
+    Cores are the machine's; None if unknown.
     """
     info = cpu_info()
     vendor, microarchitecture = vendor_and_microarchitecture()
@@ -57,14 +56,14 @@ def hardware(device: str) -> Hardware:
         found["gpu_memory_gib"] = _gib(properties.total_memory)
         found["gpu_count"] = torch.cuda.device_count()
     elif device.startswith("mps"):
-        # Apple's GPU is part of the processor, has its name, and shares its memory.
+        # Apple's GPU is part of the processor, with its name and memory.
         found["gpu_name"] = f"{found['cpu_model']} GPU"
         found["gpu_count"] = 1
     return found
 
 
 def software() -> Software:
-    """Versions of what a run depends on; None for what is not installed, and for git where there is no checkout."""
+    """Versions of a run's dependencies; None for missing ones, and for git outside a checkout."""
     import torch
 
     cudnn = torch.backends.cudnn.version() if torch.version.cuda else None
@@ -94,16 +93,16 @@ def cpu_model() -> str:
 
 
 def cpu_info() -> dict[str, str]:
-    """What Linux says of the processor, and where cores differ of the first; nothing elsewhere."""
+    """Linux's information on the processor (the first core's if they differ); empty elsewhere."""
     pairs = (line.partition(":") for line in reversed((text_of(CPU_INFO) or "").splitlines()))
     return {name.strip(): value.strip() for name, _, value in pairs}
 
 
 def vendor_and_microarchitecture() -> tuple[str | None, str | None]:
-    """Vendor, such as `AuthenticAMD` or `ARM`, and the newest microarchitecture that the processor can be.
+    """Vendor, such as `AuthenticAMD` or `ARM`, and the newest microarchitecture the processor can be.
 
-    By archspec, which knows the instructions that each has; those that are `CONCEALED` need not be there. None where
-    the system doesn't say it, or archspec knows none with the generic level (such as `x86_64_v4`) of the processor.
+    By archspec, from the instructions each has; `CONCEALED` ones may be missing. None if unknown to the system, or if
+    archspec has none with the processor's generic level (such as `x86_64_v4`).
     """
     from archspec.cpu import detect
 
@@ -120,7 +119,7 @@ def vendor_and_microarchitecture() -> tuple[str | None, str | None]:
 
 
 def text_of(path: Path) -> str | None:
-    """What a file of /proc or /sys says; None where it isn't there, or isn't for this process to read."""
+    """Contents of a file in /proc or /sys; None if missing or unreadable."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -128,17 +127,17 @@ def text_of(path: Path) -> str | None:
 
 
 def _arm_stepping(info: dict[str, str]) -> str | None:
-    """As lscpu has it, `r3p1`: variant, which is hexadecimal, and revision."""
+    """`r3p1`, as in lscpu: variant (hexadecimal) and revision."""
     variant, revision = info.get("CPU variant"), info.get("CPU revision")
     return f"r{variant.removeprefix('0x')}p{revision}" if variant and revision else None
 
 
 def git_state(top: Path) -> tuple[str | None, bool | None]:
-    """The commit of a source tree, and whether sources differ from it; None twice where it is not in a git checkout.
+    """Commit of a source tree and whether sources differ from it; None twice outside a git checkout.
 
-    Results are no sources: a sweep that writes them doesn't make the tree dirty for its own later runs.
+    Results are not sources: a sweep that writes them doesn't make the tree dirty for its later runs.
     """
-    # A package installed below some other checkout is not part of that: git must know this very file.
+    # A package installed inside another checkout is not part of it: git must track this very file.
     if _output("git", "-C", str(top), "ls-files", "benchmarks/measure/environment.py") is None:
         return None, None
     commit = _output("git", "-C", str(top), "rev-parse", "HEAD")
@@ -156,7 +155,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _output(*command: str, keep_empty: bool = False) -> str | None:
-    """What a command prints; None where it is missing, fails, hangs, or (unless kept) prints nothing."""
+    """Output of a command; None if it is missing, fails, hangs, or (unless kept) prints nothing."""
     try:
         result = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     except (OSError, subprocess.TimeoutExpired):

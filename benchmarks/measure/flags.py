@@ -1,6 +1,6 @@
-"""What makes a run's figures worth less than they seem: flags, each from evidence in the record alone.
+"""Flags: reasons to trust a run less, each from evidence in its record.
 
-All limits are here. They are meant to be passed by a run on a machine of its own, and not by one that was disturbed.
+All limits are here. A run on a dedicated machine should pass them, a disturbed one should not.
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ from benchmarks.records.schema import BatchPoint, BatchSweep, Flag, Load, Throug
 from benchmarks.stats.intervals import median_interval
 
 MEDIAN_WITHIN = 0.02
-"""The 95% interval of a median is to be within this share of it: the ratio of two is then off by 4% at most."""
+"""Largest half-width of a median's 95% interval, relative to it: the ratio of two is then off by 4% at most."""
 DRIFT_WITHIN = 0.05
-"""For medians of the first and last third: more than two differ by that are each known to within `MEDIAN_WITHIN`."""
+"""Largest drift between medians of the first and last third: more than two within `MEDIAN_WITHIN` differ by."""
 MIN_DRIFT_SAMPLES = 6
-"""Fewer leave thirds of one sample, and then every outlier is a drift."""
+"""Fewest samples to judge: with fewer, a third is one sample and every outlier a drift."""
 MAX_FOREIGN_CPU = 0.05
-"""Share of the processor that may go to others: what an idle system's own services stay below."""
+"""Largest share of the processor used by others: an idle system's services stay below."""
 MIN_LOAD_S = 1.0
-"""Shares of a shorter part aren't judged: ticks of 10 ms are samples, and of few the shares are several percent off."""
+"""Shortest part to judge: ticks are 10 ms, so shares of shorter ones are several percent off."""
 THROTTLED = frozenset({"hw_slowdown", "sw_thermal_slowdown", "hw_thermal_slowdown", "hw_power_brake_slowdown"})
-"""Heat and emergency brakes. Idling, chosen clocks and the board's power limit are how the GPU is meant to run."""
+"""Thermal and emergency throttling. Idling, chosen clocks and the board's power limit are normal."""
 MIN_GPU_BUSY = 0.8
-"""Share of the time in which a kernel should run; the rest is waiting for the host."""
+"""Least share of the time with a kernel running; the rest is waiting for the host."""
 MIN_STEP_GROWTH = 1.2
-"""How many times as long a step should take with twice the images: 2 where work decides, 1 where fixed costs do."""
+"""Least growth of a step's time with twice the images: 2 if work dominates, 1 if overhead does."""
 
 
 def validity_flags(
@@ -36,12 +36,12 @@ def validity_flags(
     load: Mapping[str, Load] | None = None,
     batch_sweep: BatchSweep | None = None,
 ) -> list[Flag]:
-    """All flags that some evidence gives; what wasn't measured gives none.
+    """All flags for the evidence; unmeasured quantities give none.
 
     Args:
         throughput: with the samples.
         batch_size: the recipe's, for training.
-        load: of the parts in which something was timed, by name.
+        load: of the timed parts, by name.
         batch_sweep: throughput over batch sizes.
     """
     flags: list[Flag] = []
@@ -58,7 +58,7 @@ def validity_flags(
 
 
 def few_samples(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
-    """Samples by what they are of, whose median isn't known to within `MEDIAN_WITHIN`."""
+    """Flag samples whose median isn't known to within `MEDIAN_WITHIN`."""
     found = []
     for name, values in samples.items():
         if not values:
@@ -67,18 +67,18 @@ def few_samples(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
         if interval is None:
             found.append(f"{name} has {len(values)} samples, too few for an interval")
         elif (off := max(middle - interval[0], interval[1] - middle) / middle) > MEDIAN_WITHIN:
-            found.append(f"{name} has {len(values)} samples, and an interval up to {off:.1%} from the median")
+            found.append(f"{name} has {len(values)} samples, and an interval of up to {off:.1%} around the median")
     if found:
         yield _flag(
             "few_samples",
-            f"The median throughput isn't known to within {MEDIAN_WITHIN:.0%}: {_listed(found)}.",
-            "Measure again on a quieter machine or with a longer time limit, or take only differences beyond the"
-            " interval for real.",
+            f"The median throughput is uncertain by more than {MEDIAN_WITHIN:.0%}: {_listed(found)}.",
+            "Measure again on a quieter machine or with a longer time limit, or disregard differences within the"
+            " interval.",
         )
 
 
 def drift(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
-    """Samples, in the order in which they were taken, whose last third differs from the first."""
+    """Flag samples, in order of time, whose last third differs from the first."""
     found = []
     for name, values in samples.items():
         third = len(values) // 3
@@ -91,24 +91,23 @@ def drift(samples: Mapping[str, Sequence[float]]) -> Iterator[Flag]:
         yield _flag(
             "drift",
             f"Throughput changed between the first and the last third of the samples: {_listed(found)}.",
-            "Look for what changed meanwhile (heat, clocks, other processes, a warm-up that was too short) and measure"
-            " again.",
+            "Find the cause (heat, clocks, other processes, too short a warm-up) and measure again.",
         )
 
 
 def batch_changed(throughput: Throughput, batch_size: int | None) -> Iterator[Flag]:
-    """Training speed at another batch size than the recipe's."""
+    """Flag training speed measured at another batch size than the recipe's."""
     measured = throughput["train_batch_size"]
     if measured is not None and batch_size is not None and measured != batch_size:
         yield _flag(
             "batch_changed",
-            f"Training throughput was measured at a batch of {measured}, the recipe has {batch_size}.",
-            f"Compare it only with others at a batch of {measured}, or choose a --batch-size that can be measured.",
+            f"Training throughput was measured at batch size {measured}, the recipe has {batch_size}.",
+            f"Compare it only at batch size {measured}, or choose a --batch-size that can be measured.",
         )
 
 
 def shared_cpu(load: Mapping[str, Load]) -> Iterator[Flag]:
-    """Parts in which others, or the hypervisor, had the processor."""
+    """Flag parts during which other processes or the hypervisor used the processor."""
     found = []
     for name, part in load.items():
         shares = {"other processes": part["other_cpu"], "the hypervisor": part["stolen_cpu"]}
@@ -118,13 +117,13 @@ def shared_cpu(load: Mapping[str, Load]) -> Iterator[Flag]:
     if found:
         yield _flag(
             "shared_cpu",
-            f"Others used the processor while something was timed: {_listed(found)}.",
-            "End what else runs, or take a machine whose cores are its own, and measure again.",
+            f"Others used the processor during timing: {_listed(found)}.",
+            "Stop other processes, or use a machine with dedicated cores, and measure again.",
         )
 
 
 def gpu_throttled(load: Mapping[str, Load]) -> Iterator[Flag]:
-    """Parts in which heat or an emergency brake lowered the GPU's clocks."""
+    """Flag parts with thermal or emergency throttling of the GPU."""
     found = []
     for name, part in load.items():
         if reasons := THROTTLED.intersection(part["gpu_throttle_reasons"] or []):
@@ -134,14 +133,14 @@ def gpu_throttled(load: Mapping[str, Load]) -> Iterator[Flag]:
     if found:
         yield _flag(
             "gpu_throttled",
-            f"The GPU lowered its clocks: {_listed(found)}.",
-            "See to the GPU's cooling and power supply, or lock its clocks lower (nvidia-smi --lock-gpu-clocks), and"
+            f"The GPU throttled its clocks: {_listed(found)}.",
+            "Check the GPU's cooling and power supply, or lock its clocks lower (nvidia-smi --lock-gpu-clocks), and"
             " measure again.",
         )
 
 
 def gpu_shared(load: Mapping[str, Load]) -> Iterator[Flag]:
-    """Parts in which other processes computed on the GPU."""
+    """Flag parts during which other processes used the GPU."""
     found = []
     for name, part in load.items():
         if others := part["gpu_other_processes"]:
@@ -149,16 +148,16 @@ def gpu_shared(load: Mapping[str, Load]) -> Iterator[Flag]:
     if found:
         yield _flag(
             "gpu_shared",
-            f"The GPU had other users: {_listed(found)}.",
-            "End them (nvidia-smi lists them), or choose another GPU with CUDA_VISIBLE_DEVICES, and measure again.",
+            f"The GPU was shared: {_listed(found)}.",
+            "Stop them (see nvidia-smi), or choose another GPU with CUDA_VISIBLE_DEVICES, and measure again.",
         )
 
 
 def launch_bound(load: Mapping[str, Load], points: Sequence[BatchPoint], batch_size: int | None) -> Iterator[Flag]:
-    """A speed that fixed costs of each step decide, such as launching kernels, more than the model's work.
+    """Flag a speed limited by overhead per step, such as kernel launches, rather than the model's work.
 
     Args:
-        load: by part; the GPU's busy share is looked at.
+        load: by part, for the GPU's busy share.
         points: training throughput over batch sizes.
         batch_size: of the run.
     """
@@ -175,9 +174,9 @@ def launch_bound(load: Mapping[str, Load], points: Sequence[BatchPoint], batch_s
     if found:
         yield _flag(
             "launch_bound",
-            f"Fixed costs of each step decide the speed, not the model's work: {_listed(found)}.",
-            "Raise --batch-size, or try --engine compile (on CUDA graph), before taking this for the architecture's"
-            " speed.",
+            f"Overhead per step limits the speed, not the model's work: {_listed(found)}.",
+            "Raise --batch-size, or try --engine compile (graph on CUDA), before attributing this speed to the"
+            " architecture.",
         )
 
 

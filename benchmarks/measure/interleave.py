@@ -1,4 +1,4 @@
-"""Arms timed in turn: A B, B A, A B, ... so that what else the machine does falls on all of them alike."""
+"""Interleaved timing: A B, B A, A B, ... so that disturbances affect all arms alike."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ holds in 96.9% of all cases; up to four disturbed rounds on either side don't mo
 even number: each arm comes first as often as last.
 """
 SAMPLE_S = 0.02
-"""A sample takes at least this long: the clock and the wait for the device are then less than a thousandth of it, and a
-round is over before the machine has drifted far."""
+"""Least length of a sample: clock and synchronization are then less than a thousandth of it, and a round ends before
+the machine drifts far."""
 
 Name = TypeVar("Name", bound=str)
 
 
 def orders(names: Sequence[Name], num_rounds: int) -> Iterator[list[Name]]:
-    """In which order the arms take turns: A B C, C B A, A B C, ... so that nobody always follows the same one."""
+    """Order of the arms by round: A B C, C B A, A B C, ... so that none always follows the same one."""
     for number in range(num_rounds):
         yield list(reversed(names)) if number % 2 else list(names)
 
@@ -31,7 +31,7 @@ def orders(names: Sequence[Name], num_rounds: int) -> Iterator[list[Name]]:
 def timed_rounds(
     arms: Mapping[Name, Callable[[], object]], timed: Stopwatch, *, num_rounds: int = NUM_ROUNDS
 ) -> dict[Name, list[float]]:
-    """Seconds of every arm, one sample a round, taken in turn.
+    """Seconds of every arm, interleaved, one sample per round.
 
     Args:
         arms: the work of a sample, by name; warmed up, and long enough (`SAMPLE_S`).

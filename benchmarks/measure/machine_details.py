@@ -1,4 +1,4 @@
-"""What else of a machine and its settings may explain a figure, beside hardware and software: read once for a sweep."""
+"""Further details of a machine and its settings that may explain a figure; read once per sweep."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ READ_VARIABLES = re.compile(
     # the allocators: glibc's, jemalloc, tcmalloc, and whatever is loaded in their place
     r"|(MALLOC|TCMALLOC)_.*|GLIBC_TUNABLES|LD_PRELOAD"
 )
-"""Names of the variables that torch and what it computes with read."""
+"""Environment variables read by torch and its libraries."""
 
 _PRIVATE_NAME = re.compile(
     r"(^|_)(DIR|DIRS|DIRECTORY|PATH|PATHS|HOME|ROOT|FILE|FILENAME|PREFIX|URL|URI|HOST|USER|TOKEN|SECRET|PASSWORD|KEY)(_|$)"
@@ -51,7 +51,7 @@ _PLAIN_VALUE = re.compile(r"[\w.,:;=+%(){}\[\] -]{0,200}", re.ASCII)
 
 
 def environment_of(device: str, *, num_threads: int | None, variables: Mapping[str, str]) -> Environment:
-    """All that a record says of the machine and its software; arguments as for `details`."""
+    """A record's environment: hardware, software and details; arguments as for `details`."""
     return {
         "hardware": environment.hardware(device),
         "software": environment.software(),
@@ -72,9 +72,9 @@ def details(device: str, *, num_threads: int | None, variables: Mapping[str, str
 
     Args:
         device: `cpu`, `cuda`, `cuda:1` or `mps`.
-        num_threads: with which torch computes; None where it isn't set.
-        variables: the environment of the process that runs.
-        nvml: in the place of the module pynvml.
+        num_threads: of torch; None if unset.
+        variables: environment of the running process.
+        nvml: replaces the module pynvml.
     """
     gpu = open_gpu(device, nvml=nvml)
     return {
@@ -119,14 +119,14 @@ def _shown(name: str, value: str) -> str:
 
 
 def isa() -> list[str]:
-    """Which of `ISA` the processor has, by Linux; empty elsewhere."""
+    """Instruction sets of `ISA` that the processor has, on Linux; empty elsewhere."""
     info = environment.cpu_info()
     found = info.get("flags", info.get("Features", "")).split()  # x86, ARM
     return [name for name in ISA if name in found]
 
 
 def cache_kib(level: int) -> int | None:
-    """Size of the first core's cache for data of a level, by Linux; None elsewhere, and where there is none."""
+    """Size of the first core's data cache of a level, on Linux; None elsewhere or if there is none."""
     for folder in sorted(CACHES.glob("index*")):
         if text_of(folder / "level") == str(level) and text_of(folder / "type") in {"Data", "Unified"}:
             size = re.fullmatch(r"(\d+)([KMG])", text_of(folder / "size") or "")
@@ -135,16 +135,16 @@ def cache_kib(level: int) -> int | None:
 
 
 def cores_used() -> int | None:
-    """How many cores this process may keep busy: those it may run on, or fewer by the quota of its cgroup."""
+    """Number of cores this process may use: its affinity, or less by its cgroup's quota."""
     cores, quota = usable_cores(), cgroup_quota()
     count = psutil.cpu_count(logical=True) if cores is None else len(cores)
     return count if count is None or quota is None else min(count, math.ceil(quota))
 
 
 def usable_cores() -> set[int] | None:
-    """Numbers of the cores that this process may run on; None where the system doesn't say.
+    """Cores this process may run on; None if unknown.
 
-    Of all its threads together: OpenMP may bind each of them, the first one too, to a single core.
+    Over all its threads: OpenMP may bind each of them, including the first, to a single core.
     """
     if not hasattr(os, "sched_getaffinity"):
         return None  # macOS
@@ -156,7 +156,7 @@ def usable_cores() -> set[int] | None:
 
 
 def cgroup_quota() -> float | None:
-    """Cores' worth of time that Linux lets this process have: the least of its cgroups' quotas; None without any.
+    """CPU quota in cores: the least of this process's cgroups; None without any.
 
     Of version 2 (`cpu.max`) and version 1 (`cpu.cfs_quota_us`), see cgroups(7).
     """
@@ -178,6 +178,6 @@ def cgroup_quota() -> float | None:
 
 
 def _upwards(top: Path, path: str) -> Iterator[Path]:
-    """A cgroup's folder and those that it is in; inside a container its path may be the host's, and not be there."""
+    """A cgroup's folder and its parents; in a container its path may be the host's and missing."""
     inside = PurePath(path.lstrip("/"))
     yield from (top / parent for parent in (inside, *inside.parents))

@@ -1,6 +1,6 @@
-"""Who uses the machine while parts of a run are timed: the run itself, other processes, the hypervisor, a GPU's others.
+"""Load during timed parts of a run: the run itself, other processes, the hypervisor, other users of the GPU.
 
-The processor by the kernel's own counters, read at both ends of a part; an NVIDIA GPU by samples of NVML in between.
+The processor from kernel counters at both ends of a part; an NVIDIA GPU from NVML samples in between.
 """
 
 from __future__ import annotations
@@ -24,21 +24,21 @@ if TYPE_CHECKING:
     import torch
 
 MIN_SECONDS = 0.2
-"""Shorter parts have no shares: the kernel counts in ticks of 10 ms, at both ends of a part and on each core."""
+"""Shortest part with shares: the kernel counts in ticks of 10 ms, at both ends of a part and on each core."""
 SAMPLE_EVERY_S = 0.2
 BUSY_PERIOD_S = 1.0
-"""NVML's busy share is that of up to a second: one read earlier than this tells of what was before the part, too."""
+"""NVML's busy share covers up to a second: an earlier reading includes time before the part."""
 
-_NOT_BUSY = ("idle", "iowait", "steal", "guest", "guest_nice")  # Linux counts a guest's time in `user` already
+_NOT_BUSY = ("idle", "iowait", "steal", "guest", "guest_nice")  # Linux includes guest time in `user`
 
 
 @dataclass(frozen=True, slots=True)
 class CpuTimes:
-    """What the system's counters say at one moment, in seconds since some moment in the past.
+    """The system's counters at one moment, in seconds.
 
-    `busy_s` and `stolen_s` have one entry for each core that this process may run on, always in the same order;
-    `own_s` is the time of this process and its descendants on all cores. Stolen is what the hypervisor ran something
-    else for; None where the system doesn't count it.
+    `busy_s` and `stolen_s` have one entry per core this process may run on, always in the same order; `own_s` is the
+    time of this process and its descendants on all cores. Stolen time went to other guests of the hypervisor; None if
+    not counted.
     """
 
     busy_s: dict[int, float]
@@ -89,7 +89,7 @@ class _GpuSamples:
     other_processes: int | None = None
 
     def take(self, gpu: Gpu, own: set[int], *, since_s: float) -> None:
-        """Ask the GPU once, `since_s` after the part began."""
+        """Take a GPU sample, `since_s` after the start of the part."""
         busy, clock_mhz, reasons = gpu.busy(), gpu.sm_clock_mhz(), gpu.clock_reasons()
         others = gpu.other_processes(own)
         if busy is not None and since_s >= BUSY_PERIOD_S:
@@ -104,7 +104,7 @@ class _GpuSamples:
 
 @dataclass(slots=True)
 class _Part:
-    """What is known of a part, added up over all times that it was entered."""
+    """Load of a part, summed over all its entries."""
 
     seconds: float = 0.0
     core_s: float = 0.0
@@ -138,24 +138,24 @@ class _Part:
         }
 
     def _share(self, used_s: float | None) -> float | None:
-        """Of the time of all cores; ticks may take a counter a little past either end."""
+        """Share of all cores' time; ticks may exceed the bounds a little."""
         if used_s is None or self.seconds < MIN_SECONDS or not self.core_s:
             return None
         return min(1.0, max(0.0, used_s / self.core_s))
 
 
 class LoadWatch:
-    """Watches the machine during parts of a run: `with watch.part("train"): ...`.
+    """Records machine load during parts of a run: `with watch.part("train"): ...`.
 
-    Reading the counters takes a few milliseconds at both ends of a part: put the clock inside. What the device still
-    has to do belongs to the part that waits for it.
+    Reading the counters takes a few milliseconds at both ends of a part: put the clock inside. Queued device work
+    belongs to the part that waits for it.
 
     Args:
         device: of the run, as torch names it; a CUDA device is watched by a thread that ends with each part.
-        nvml: in the place of the module pynvml.
+        nvml: replaces the module pynvml.
         clock: seconds, monotonic.
         times: the counters.
-        sample_every_s: how often the GPU is asked.
+        sample_every_s: interval of GPU samples.
     """
 
     def __init__(
@@ -174,12 +174,12 @@ class LoadWatch:
 
     @property
     def found(self) -> dict[str, Load]:
-        """The load during each part so far; one that was entered several times is taken together."""
+        """Load during each part so far, summed over its entries."""
         return {name: part.load() for name, part in self._parts.items()}
 
     @contextlib.contextmanager
     def part(self, name: str) -> Iterator[None]:
-        """Watch for as long as the `with` block takes, however it ends."""
+        """Record load during the `with` block."""
         part = self._parts.setdefault(name, _Part())
         start, since = self._times(), self._clock()
         try:
@@ -191,7 +191,7 @@ class LoadWatch:
 
     @contextlib.contextmanager
     def _watching_gpu(self, samples: _GpuSamples, since: float) -> Iterator[None]:
-        """Ask the GPU every now and then from a thread, and once more at the end."""
+        """Sample the GPU regularly in a thread, and once at the end."""
         if self._gpu is None:
             yield
             return

@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
 
 def memory(device: torch.device, *, baseline_mib: float | None = None) -> Memory:
-    """Peak memory since `forget_peaks`.
+    """Peak memory since `reset_peak_memory`.
 
     Args:
-        device: where the run took place.
-        baseline_mib: what was in use before the model was built, by `in_use_mib`.
+        device: of the run.
+        baseline_mib: memory in use before the model was built, from `in_use_mib`.
     """
     if device.type == "cuda":
         import torch  # only here: what compares frameworks measures processes without it
@@ -47,7 +47,7 @@ OOM_WORDS = ("can't allocate memory", "bad_alloc", "out of memory", "CUBLAS_STAT
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an exception says that memory ran out: allocators and CUDA's libraries raise plain RuntimeErrors."""
+    """Whether an exception means out of memory: allocators and CUDA's libraries raise plain RuntimeErrors."""
     import torch
 
     return isinstance(error, (MemoryError, torch.OutOfMemoryError)) or any(words in str(error) for words in OOM_WORDS)
@@ -62,10 +62,10 @@ def in_use_mib(device: torch.device) -> float:
     return psutil.Process().memory_info().rss / 2**20
 
 
-def forget_peaks(device: torch.device) -> None:
-    """Count peak memory anew from here: what a probe or an earlier seed needed isn't this training's."""
+def reset_peak_memory(device: torch.device) -> None:
+    """Restart peak-memory tracking, without a probe's or earlier seed's peak."""
     give_back()
-    forget_peak()
+    reset_peak_resident()
     if device.type == "cuda":
         import torch
 
@@ -73,9 +73,9 @@ def forget_peaks(device: torch.device) -> None:
 
 
 def give_back() -> None:
-    """Give what is free back to the system, where the C library can (glibc), and to the GPU.
+    """Return free memory to the system, if the C library can (glibc), and to the GPU.
 
-    Workers keep it otherwise (`workers.server.environment`), and what comes next would be booked as needing it.
+    Workers otherwise keep it (`workers.server.environment`), and later work would seem to need it.
     """
     gc.collect()  # captured steps are in reference cycles
     with contextlib.suppress(OSError, AttributeError):
@@ -85,7 +85,7 @@ def give_back() -> None:
 
 
 def peak_resident_mib() -> float:
-    """The largest resident set of this process so far, without that of its children.
+    """Peak resident set of this process, without its children.
 
     Linux counts `ru_maxrss` on from the process that started this one, hence its own count first.
     """
@@ -98,7 +98,7 @@ def peak_resident_mib() -> float:
     return peak / (2**20 if sys.platform == "darwin" else 2**10)
 
 
-def forget_peak() -> None:
-    """Count the peak anew from here, where the system can (Linux; else it stays that of the whole process)."""
+def reset_peak_resident() -> None:
+    """Reset the peak resident set if the system can (Linux; else it stays the process's overall peak)."""
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="ascii")  # proc(5): resets VmHWM

@@ -1,4 +1,4 @@
-"""Bytes that a training step has to move at least, by what they are: under its FLOPs the arithmetic intensity."""
+"""Least memory traffic of a training step by kind, for its arithmetic intensity."""
 
 from __future__ import annotations
 
@@ -20,45 +20,44 @@ from fmnist_zoo.training.step import TrainingStep
 def step_traffic(
     step: TrainingStep, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"]
 ) -> dict[str, int]:
-    """Bytes that one step reads and writes at least, each tensor once a direction, by what they are.
+    """Least bytes a step reads and writes, each tensor once per direction, by kind.
 
-    Activations are measured: those that one eager forward pass saves for its backward pass, in the step's precision.
-    The known error: it is a least, and caches may hold some of it from one part of the step to the next, so that less
-    reaches the memory. More is moved by what isn't counted: activations that nothing saves, gradients of activations,
-    casts of weights within the passes, workspaces, tensors that are read several times, and what the loss saves. A
-    compiler may save less, by computing activations again, and a captured step moves what an eager one does.
+    Activations are measured: those an eager forward pass saves for its backward pass, in the step's precision. Known
+    errors: caches may keep some of it between parts of the step, so that less reaches memory. Not counted: unsaved
+    activations, gradients of activations, casts of weights within the passes, workspaces, repeated reads, and what the
+    loss saves. A compiler may save less by recomputing activations; a captured step moves the same as an eager one.
 
-    The pass leaves no trace: random state, running statistics, modes and gradients are put back or not touched. It
-    allocates memory, so measure peaks before.
+    Random state, running statistics, modes and gradients are restored or untouched. It allocates memory, so measure
+    peaks before.
 
     Args:
-        step: that has taken a step, so that its optimizer has its state.
+        step: after at least one step, so that the optimizer has its state.
         images: a batch of the recipe's size, on the device.
         labels: of it.
     """
-    assert len(images) == len(labels) == step.recipe.batch_size, "a step's traffic is that of a whole batch"
+    assert len(images) == len(labels) == step.recipe.batch_size, "step traffic is for a full batch"
     sizes = {**state_traffic(step), "input batch (uint8 pixels, int64 labels), read once": _size([images, labels])}
     return sizes | {"activations saved for the backward pass, written and read once": 2 * saved_bytes(step, images)}
 
 
 def state_traffic(step: TrainingStep) -> dict[str, int]:
-    """The bytes of weights, gradients and optimizer: what a step moves whatever the batch."""
+    """Bytes of weights, gradients and optimizer, independent of the batch."""
     masters, weights = trainable(step.model), trainable(step.module)
     state = [value for entry in step.optimizer.state.values() for value in entry.values() if torch.is_tensor(value)]
     sizes = {"weights, read and written once": 2 * _size(masters)}
     if step.module is not step.model:
-        sizes["their copies in bf16, written and read once"] = 2 * _size(weights)
+        sizes["bf16 copies of weights, written and read once"] = 2 * _size(weights)
     sizes["gradients, written and read once"] = 2 * _size(weights)
-    sizes["state of the optimizer, read and written once"] = 2 * _size(state)
+    sizes["optimizer state, read and written once"] = 2 * _size(state)
     if step.recipe.ema_decay is not None:
-        sizes["average of the weights, read and written once"] = 2 * _size(masters)
+        sizes["averaged weights, read and written once"] = 2 * _size(masters)
     return sizes
 
 
 def saved_bytes(step: TrainingStep, images: UInt8[Tensor, "batch 1 28 28"]) -> int:
-    """What a forward pass saves for its backward pass: each storage once, weights and their casts left out."""
+    """Bytes saved by a forward pass for its backward pass: each storage once, without weights and their casts."""
     weights = {_storage(tensor) for tensor in [*step.module.parameters(), *step.module.buffers()]}
-    saved: dict[int, Tensor] = {}  # tensors, not sizes: a storage that was freed could give its address to another
+    saved: dict[int, Tensor] = {}  # tensors, not sizes: a freed storage's address could be reused
 
     def pack(tensor: Tensor) -> Tensor:
         saved[_storage(tensor)] = tensor
@@ -68,15 +67,15 @@ def saved_bytes(step: TrainingStep, images: UInt8[Tensor, "batch 1 28 28"]) -> i
         pixels = step.scale(images)
         with saved_tensors_hooks(pack, lambda tensor: tensor):
             compute(step.module, pixels, step.precision)
-    left_out = weights | casts.storages | {_storage(images)}  # the batch is counted for itself
+    left_out = weights | casts.storages | {_storage(images)}  # the batch is counted separately
     return sum(tensor.untyped_storage().nbytes() for storage, tensor in saved.items() if storage not in left_out)
 
 
 class Casts(TorchDispatchMode):
-    """Notices which tensors are casts of others while it is entered: autocast makes them of weights.
+    """Context manager that detects casts of given tensors, such as autocast's of weights.
 
     Attributes:
-        storages: of the casts. They are kept alive, so that no other tensor can be taken for one.
+        storages: of the casts, kept alive so that addresses are not reused.
     """
 
     def __init__(self, originals: Iterable[int]) -> None:
@@ -97,7 +96,7 @@ class Casts(TorchDispatchMode):
 
 @contextmanager
 def _without_trace(module: nn.Module, device: torch.device) -> Iterator[None]:
-    """Train mode inside; afterwards modes, buffers and random state are those of before."""
+    """Train mode inside; modes, buffers and random state are restored."""
     modes = {part: part.training for part in module.modules()}
     buffers = [(buffer, buffer.clone()) for buffer in module.buffers()]
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):

@@ -1,6 +1,6 @@
-"""NVIDIA's management library (NVML): what a GPU is doing, who else is on it, and the energy it took.
+"""NVIDIA's management library (NVML): a GPU's state, other users and energy.
 
-Figures are None where NVML or nvidia-ml-py is missing, and where a GPU doesn't give them; nothing here raises for that.
+Values are None if NVML or nvidia-ml-py is missing or a GPU lacks them; nothing here raises for that.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     import torch
 
 MIN_SECONDS = 2.0
-"""Of a shorter time there is no energy: the counter moves about every 100 ms, which would be over 5% of it."""
+"""Shortest time with an energy: the counter moves about every 100 ms, over 5% of a shorter one."""
 
 CLOCK_REASONS = {
     0x001: "gpu_idle",
@@ -29,11 +29,11 @@ CLOCK_REASONS = {
     0x080: "hw_power_brake_slowdown",
     0x100: "display_clock_setting",
 }
-"""Bits of nvmlClocksEventReasons, by the names that nvidia-smi gives them."""
+"""Bits of nvmlClocksEventReasons, by nvidia-smi's names."""
 
 
 class Gpu:
-    """One GPU, to be asked for its state; made by `open_gpu`.
+    """State of a GPU; created by `open_gpu`.
 
     Args:
         nvml: the module pynvml, initialized.
@@ -48,28 +48,28 @@ class Gpu:
         return _scaled(self._ask("nvmlDeviceGetTotalEnergyConsumption"), 1e-3)
 
     def busy(self) -> float | None:
-        """Share of the time in which a kernel ran, over NVML's last sample period of 1/6 s to 1 s."""
+        """Share of time with a kernel running, over NVML's last sample period of 1/6 s to 1 s."""
         rates = self._ask("nvmlDeviceGetUtilizationRates")
         return None if rates is None else rates.gpu / 100
 
     def sm_clock_mhz(self) -> int | None:
-        """Clock of the multiprocessors right now."""
+        """Current clock of the multiprocessors."""
         return self._ask("nvmlDeviceGetClockInfo", self._nvml.NVML_CLOCK_SM)
 
     def max_sm_clock_mhz(self) -> int | None:
-        """The highest clock that the multiprocessors can have."""
+        """Maximum clock of the multiprocessors."""
         return self._ask("nvmlDeviceGetMaxClockInfo", self._nvml.NVML_CLOCK_SM)
 
     def max_memory_clock_mhz(self) -> int | None:
-        """The highest clock that the memory can have."""
+        """Maximum clock of the memory."""
         return self._ask("nvmlDeviceGetMaxClockInfo", self._nvml.NVML_CLOCK_MEM)
 
     def power_limit_w(self) -> float | None:
-        """The lowest of all power limits that hold."""
+        """The lowest power limit in force."""
         return _scaled(self._ask("nvmlDeviceGetEnforcedPowerLimit"), 1e-3)
 
     def clock_reasons(self) -> list[str] | None:
-        """Why the clocks are lower than they could be right now, by the names in `CLOCK_REASONS`."""
+        """Current reasons for reduced clocks, by the names in `CLOCK_REASONS`."""
         bits = self._ask("nvmlDeviceGetCurrentClocksEventReasons")
         if bits is None:
             return None
@@ -77,10 +77,10 @@ class Gpu:
         return [CLOCK_REASONS.get(bit, f"unknown_{bit:#x}") for bit in set_bits]
 
     def other_processes(self, own: Collection[int]) -> int | None:
-        """How many processes compute on the GPU beside those with the ids in `own`.
+        """Number of processes on the GPU besides those with ids in `own`.
 
-        None unless one of `own` is among them: then NVML counts processes by other ids than this process knows, as
-        in a container, and can't tell its own from others.
+        None unless one of `own` is among them: otherwise NVML uses other process ids, as in a container, and can't
+        tell own processes from others.
         """
         processes = self._ask("nvmlDeviceGetComputeRunningProcesses")
         pids = {process.pid for process in processes or []}
@@ -90,18 +90,18 @@ class Gpu:
         try:
             return getattr(self._nvml, function)(self._handle, *arguments)
         except self._nvml.NVMLError:
-            return None  # most often: this GPU, driver or container doesn't give it
+            return None  # usually not supported by this GPU, driver or container
 
 
 def open_gpu(device: str | torch.device, *, nvml: Any = None) -> Gpu | None:
-    """The GPU of a torch device; None where it isn't NVIDIA's, NVML can't be had, or MIG shares the GPU out.
+    """The GPU of a torch device; None if it isn't NVIDIA's, without NVML, or with MIG.
 
     Found by its UUID: CUDA_VISIBLE_DEVICES makes torch count the devices in another order than NVML. Of a MIG slice
     NVML has no figures, only of the whole GPU with the slices of others. NVML stays open for as long as the process.
 
     Args:
         device: as torch names it, such as `cuda` or `cuda:1`.
-        nvml: in the place of the module pynvml.
+        nvml: replaces the module pynvml.
     """
     if not str(device).startswith("cuda"):
         return None
@@ -124,14 +124,13 @@ def open_gpu(device: str | torch.device, *, nvml: Any = None) -> Gpu | None:
 
 
 class EnergyMeter:
-    """Joules that a GPU takes for a run, which begins now, and for its training; there are none for a processor.
+    """Energy of a GPU for a run, which starts now, and for its training; none for a processor.
 
-    The counter is that of the whole board, so others on the same GPU are counted, too. Wait for the device before each
-    end of a part.
+    The counter covers the whole board, including others on the same GPU. Synchronize before each end of a part.
 
     Args:
         device: of the run, as torch names it; no CUDA device, no joules.
-        nvml: in the place of the module pynvml.
+        nvml: replaces the module pynvml.
         clock: seconds, monotonic.
     """
 
@@ -157,7 +156,7 @@ class EnergyMeter:
         """Joules so far.
 
         Args:
-            num_images: that were trained on, those of every epoch counted again.
+            num_images: trained on, counted per epoch.
         """
         train_j = self._train_j if self._train_s >= MIN_SECONDS else None
         run_s, run_j = self._since(self._start)
@@ -171,7 +170,7 @@ class EnergyMeter:
         return self._clock(), None if self._gpu is None else self._gpu.energy_j()
 
     def _since(self, start: tuple[float, float | None]) -> tuple[float, float | None]:
-        """Seconds and joules since a reading; a counter that went back was set to 0 by a driver loaded anew."""
+        """Seconds and joules since a reading; a decreased counter was reset by reloading the driver."""
         now_s, now_j = self._read()
         if now_j is None or start[1] is None or now_j < start[1]:
             return now_s - start[0], None
@@ -179,7 +178,7 @@ class EnergyMeter:
 
 
 def driver_version(*, nvml: Any = None) -> str | None:
-    """The version of the NVIDIA driver; None where there is none, or nvidia-ml-py is not installed."""
+    """Version of the NVIDIA driver; None without it or nvidia-ml-py."""
     nvml = nvml or _pynvml()
     if nvml is None:
         return None

@@ -1,7 +1,7 @@
-"""Does a fast arm compute the same? Logits and gradients against an fp64 reference on the same weights and batch.
+"""Parity of an arm: logits and gradients against an fp64 reference with the same weights and batch.
 
-Gradients are read off the optimizer's first moment after its first step, which holds them times a known factor. So
-the very step that trains is checked, also where it is a compiled or captured unit that hands no gradients out.
+Gradients are read from the optimizer's first moment after its first step, which holds them times a known factor. So the
+actual training step is checked, even if compiled or captured as a unit without access to gradients.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ UNIT_ROUNDOFF: dict[Precision, float] = {
     "bf16": 2.0**-8,
     "bf16_weights": 2.0**-8,
 }
-"""Largest relative error of rounding one number to the format."""
+"""Unit roundoff of each format."""
 LOGITS_FACTOR, LEAST_LOGITS = 8.0, 1e-4
 """The RMS error of logits may be this many times the unit roundoff, and as much as this in any format: sums of
 thousands of terms in another order alone differ by more than a few roundoffs of fp32."""
@@ -40,7 +40,7 @@ channels-last images with an error of 1e-4, compiled code with 1e-7), and bf16 b
 a gradient left out or one that is scaled wrongly is off by tens of percent."""
 
 MOST_OVERFLOWS = 17
-"""From the gradient scaler's first scale, 2 ** 16, down to below 1."""
+"""Halvings of the gradient scaler's initial scale, 2 ** 16, to below 1."""
 
 Reference = tuple[Tensor, list[Tensor]]
 """Logits `(batch, classes)` and gradients, one for each trainable parameter, all in fp64 on the CPU."""
@@ -59,8 +59,8 @@ def parity(
     """Errors of one training step of an arm, from the reference's weights on its batch.
 
     Args:
-        model: on the device; left as it is.
-        recipe: its optimizer decides how a step is compiled; regularisation that would hide gradients is left out.
+        model: on the device; not changed.
+        recipe: its optimizer affects how a step is compiled; regularisation that would hide gradients is omitted.
         batch: pixels `(batch, 1, 28, 28)` uint8 and labels `(batch,)`.
         scale: from pixels to floats.
         precision: of the arm.
@@ -81,7 +81,7 @@ def parity(
         "gradients_max": gradients_max,
         "logits_limit": logits_limit,
         "gradients_limit": gradients_limit,
-        # Written so that NaN doesn't pass.
+        # NaN fails as written.
         "passed": logits_rms <= logits_limit and gradients_rms <= gradients_limit,
     }
 
@@ -89,8 +89,7 @@ def parity(
 def first_update(step: TrainingStep, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, list[Tensor]]:
     """Logits and gradients of the first step that updates the weights.
 
-    In fp16 the gradient scaler begins with a scale that may overflow; it then leaves the weights as they are and tries
-    half of it.
+    In fp16 the gradient scaler's initial scale may overflow; it then skips the update and halves the scale.
     """
     overflows = 0
     while True:
@@ -105,7 +104,7 @@ def reference_of(model: nn.Module, recipe: Recipe, batch: tuple[Tensor, Tensor],
     """The same step computed in fp64, eagerly, up to its gradients."""
     images, labels = batch
     double = undisturbed(copied(model)).double().train()
-    # MPS has no fp64, and a GPU's fp64 is no more exact than the CPU's.
+    # On the CPU: MPS has no fp64, and a GPU's is no more exact.
     double, pixels, labels = double.cpu(), scale(images).double().cpu(), labels.cpu()
     with sdpa_kernel(SDPBackend.MATH):
         logits = double(pixels)
@@ -123,7 +122,7 @@ def reference_of(model: nn.Module, recipe: Recipe, batch: tuple[Tensor, Tensor],
 
 
 def tolerance(precision: Precision) -> tuple[float, float]:
-    """Largest RMS errors of logits and of gradients that pass, relative to the reference's RMS."""
+    """Tolerated RMS errors of logits and gradients, relative to the reference's RMS."""
     roundoff = UNIT_ROUNDOFF[precision]
     return max(LEAST_LOGITS, LOGITS_FACTOR * roundoff), max(LEAST_GRADIENTS, GRADIENTS_FACTOR * roundoff)
 
@@ -140,7 +139,7 @@ def errors(found: list[Tensor], expected: list[Tensor]) -> tuple[float, float]:
 
 
 def readable(recipe: Recipe) -> Recipe:
-    """The recipe with an optimizer whose state shows the pure gradient after one step."""
+    """The recipe with an optimizer whose state holds the pure gradient after one step."""
     optimizer = recipe.optimizer
     if optimizer == "rmsprop" or (optimizer == "sgd" and not recipe.momentum):
         optimizer = "adamw"
@@ -150,7 +149,7 @@ def readable(recipe: Recipe) -> Recipe:
 
 
 def gradient_in(step: TrainingStep, parameter: Tensor) -> Tensor:
-    """The gradient that a parameter's first update was made of; zeros for one that no gradient reaches."""
+    """Gradient of a parameter's first update; zeros for one without a gradient."""
     state = step.optimizer.state.get(parameter, {})
     if "exp_avg" in state:
         beta1: float = step.optimizer.param_groups[0]["betas"][0]
@@ -163,7 +162,7 @@ def gradient_in(step: TrainingStep, parameter: Tensor) -> Tensor:
 
 
 def undisturbed(model: nn.Module) -> nn.Module:
-    """The model with dropout of all kinds off, in place: what is random can't be compared."""
+    """The model with all kinds of dropout off, in place, for comparability."""
     off: dict[str, Callable[[nn.Module], object]] = {
         "p": lambda module: isinstance(module, nn.modules.dropout._DropoutNd),
         "dropout": lambda module: isinstance(module, nn.RNNBase),

@@ -1,11 +1,11 @@
-"""What this device does at most, measured: matrix products and copying, the roof over every training step.
+"""Measured roofline of a device: matrix products and copying, the limits of every training step.
 
-Each is the median of several short samples between waits for the device, after one call that isn't timed; the raw
-samples are kept. What the device doesn't have, or has no memory for, is None. A training step's share of the measured
-rate says how well the device is used; it may exceed 1 by little, as a square product need not be the fastest of all.
+Each is the median of several short synchronized samples after an untimed call; raw samples are kept. None if the device
+lacks support or memory. A training step's share of the measured rate says how well the device is used; it may slightly
+exceed 1, since a square product need not be the fastest.
 
-A measurement is kept by hardware, software and settings, so that all runs of a sweep are held against the same one. To
-have it made anew, delete the folder `rooflines` in the cache.
+Cached by hardware, software and settings, so that all runs of a sweep are compared with the same one. To measure again,
+delete the folder `rooflines` in the cache.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from fmnist_zoo.training.precision import check_precision, is_emulated
 
 MAX_AGE = timedelta(hours=1)
 LIMIT_S = 1.0
-"""Of sampling each rate, after which it is taken as precise as it is."""
+"""Time limit per rate."""
 
 DTYPES: dict[Precision, torch.dtype] = {
     "fp32": torch.float32,
@@ -56,12 +56,12 @@ def roofline(
 ) -> Roofline:
     """Measure a device's GEMM rates (TFLOP/s, 2 n^3 FLOPs a product) and its copy bandwidth (GB/s, read + written).
 
-    Leaves random state, float32 precision and CUDA's count of peak memory as if it had not been.
+    Restores random state, float32 precision and CUDA's peak-memory counter.
 
     Args:
-        device: to measure, with the threads that torch has now.
+        device: to measure, with torch's current threads.
         gemm_size: rows of the square matrices; 8192 on CUDA and 2048 elsewhere by default.
-        copy_block_mib: size of the block that is copied, larger than any cache; 1024 on CUDA and 256 elsewhere.
+        copy_block_mib: size of the copied block, larger than any cache; 1024 on CUDA and 256 elsewhere.
         clock: seconds, monotonic.
     """
     on_cuda = device.type == "cuda"
@@ -84,7 +84,7 @@ def roofline(
 
 
 def measured_roofline(device: torch.device, path: Path | None) -> Roofline:
-    """The roofline that is kept in a file, else measured now and kept there."""
+    """The roofline cached in a file, else measured now and cached."""
     found = kept_roofline(path)
     if found is None:
         found = roofline(device)
@@ -93,7 +93,7 @@ def measured_roofline(device: torch.device, path: Path | None) -> Roofline:
 
 
 def roofline_path(environment: Environment) -> Path:
-    """Where a device's roofline is kept.
+    """Path of a device's cached roofline.
 
     Args:
         environment: its hardware, software and details count, and the number of threads that a person has set; the
@@ -107,9 +107,9 @@ def roofline_path(environment: Environment) -> Path:
 
 
 def kept_roofline(path: Path | None) -> Roofline | None:
-    """The roofline in a file, if it is one of the last hour; a damaged file is as good as none, and written again.
+    """The roofline in a file, if from the last hour; None if missing, damaged or older.
 
-    On a machine that others use, too, last week's says little of today.
+    On a shared machine, last week's says little about today.
     """
     if path is None:
         return None
@@ -130,7 +130,7 @@ def _age(measured_at: str) -> timedelta:
 
 
 def keep_roofline(path: Path | None, roofline: Roofline) -> None:
-    """Keep a roofline unless a part of it failed; a cache that can't be written costs the next run a measurement."""
+    """Cache a complete roofline; if that fails, the next run measures again."""
     if path is None or not is_complete(roofline):
         return
     with contextlib.suppress(OSError):
@@ -138,14 +138,14 @@ def keep_roofline(path: Path | None, roofline: Roofline) -> None:
 
 
 def is_complete(roofline: Roofline) -> bool:
-    """Whether there is what every device has: fp32 products and copying. Else memory was short, and may not stay so."""
+    """Whether it has what every device supports: fp32 products and copying. Else memory was temporarily short."""
     return roofline["gemm_tflop_per_s"].get("fp32") is not None and roofline["copy_gb_per_s"] is not None
 
 
 def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: Callable[[], float]) -> list[float]:
-    """TFLOP/s of the product of two matrices `(size, size)` by the fastest library that torch has for it, sampled.
+    """Sampled TFLOP/s of the product of two `(size, size)` matrices by torch's fastest library for it.
 
-    Empty where the device lacks the precision.
+    Empty if the device lacks the precision.
     """
     if not has_precision(precision, device):
         return []
@@ -170,7 +170,7 @@ def gemm_rates(precision: Precision, device: torch.device, size: int, *, clock: 
 
 
 def copy_rates(device: torch.device, block_mib: int, *, clock: Callable[[], float]) -> list[float]:
-    """GB/s of copying a block to another on the same device, sampled: bytes read plus bytes written, as STREAM counts.
+    """Sampled GB/s of copying a block on the device: bytes read plus bytes written, as in STREAM.
 
     Source: McCalpin, Memory Bandwidth and Machine Balance in Current High Performance Computers, 1995.
     """
@@ -195,7 +195,7 @@ def _block(size: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
 
 def has_precision(precision: Precision, device: torch.device) -> bool:
-    """Whether the device computes products in a precision by itself, so that measuring it ends in finite time."""
+    """Whether the device supports a precision natively; emulated products would take too long."""
     try:
         check_precision(precision, device)
     except ValueError:
@@ -224,7 +224,7 @@ def _sampled(
 
 @contextmanager
 def _float32_products(precision: str) -> Iterator[None]:
-    """What float32 matrix products may round to: `highest`, or `high` for TF32; put back afterwards."""
+    """Set the precision of float32 matrix products: `highest`, or `high` for TF32; restored afterwards."""
     before = torch.get_float32_matmul_precision()
     torch.set_float32_matmul_precision(precision)
     try:

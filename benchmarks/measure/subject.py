@@ -1,4 +1,4 @@
-"""What is trained, from a configuration: model, recipe, training images, and how they are fed."""
+"""Training setup of a configuration: model, recipe, training images and loader."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ from fmnist_zoo.training.step import TrainingStep
 
 
 def built_model(config: Mapping[str, Any], *, seed: int, device: torch.device) -> nn.Module:
-    """A configuration's model on a device, with the weights of a seed."""
+    """A configuration's model on a device, initialised by a seed."""
     torch.manual_seed(seed)
     return to_device(create_model(config["model"], **config["model_options"]), device)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Subject:
-    """A model and all that its training steps need; `precision` and `engine` are None where they are to be chosen."""
+    """A model and everything its training steps need; `precision` and `engine` are None if to be chosen."""
 
     model: nn.Module
     recipe: Recipe
@@ -48,14 +48,14 @@ class Subject:
         dataset: Dataset,
         model: nn.Module | None = None,
     ) -> Subject:
-        """What a configuration says.
+        """The setup of a configuration.
 
         Args:
-            config: `model`, `model_options`, `recipe`, `num_val`, `precision` and `engine`, as a record has them.
+            config: `model`, `model_options`, `recipe`, `num_val`, `precision` and `engine`, as in a record.
             seed: of weights and batches.
             device: where to train; the images are put there.
             dataset: as it was loaded.
-            model: of that configuration and seed, where it is there already.
+            model: of that configuration and seed, if already built.
         """
         device, recipe = resolve_device(str(device)), Recipe.from_dict(config["recipe"])
         train, _ = split_dataset(dataset, config["num_val"], device)
@@ -72,10 +72,10 @@ class Subject:
     def choose(
         self, *, engine: Engine | None = None, image_flops: int | None = None, probe_s: float = PROBE_S
     ) -> Choice:
-        """Precision and engine: what the configuration leaves open is measured, but for an `engine` that is given.
+        """Choose precision and engine by measurement where the configuration leaves them open.
 
         Args:
-            engine: where the configuration leaves it open.
+            engine: to use if the configuration leaves it open.
             image_flops: see `fmnist_zoo.training.choose.choose`.
             probe_s: the same.
         """

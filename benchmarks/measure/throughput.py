@@ -1,7 +1,7 @@
-"""How fast a trained model is: images a second, milliseconds a batch, and the parts of a training step.
+"""Speed of a trained model: throughput, latency, and shares of a training step.
 
-Measured after training, in the run's own process, with the very step that trained; `clock` has the protocol. Nothing
-here is inside the training or compile time. The weights move on, so the test split must have been read before.
+Measured after training, in the run's own process, with the step that trained; protocol: see `clock`. Excluded from
+training and compile time. Changes the weights, so test first.
 """
 
 from __future__ import annotations
@@ -24,12 +24,11 @@ from fmnist_zoo.training.fit import FitResult
 from fmnist_zoo.training.step import TrainingStep
 
 TINY = 1e-3
-"""Measured steps train with this share of the recipe's learning rate, so that they can't make the weights diverge."""
+"""Share of the recipe's learning rate in measured steps, so that the weights can't diverge."""
 CPU_PORTION = 1024
-"""Images trained on between two looks at the clock on a CPU, where a whole chunk can take a second; one batch where
-even that takes long."""
+"""Images between two clock readings on a CPU, where a chunk can take a second; one batch if even that takes long."""
 LIMIT_S = 10.0
-"""Of sampling one latency, or the parts of a step, after which MIN_SAMPLES have to do."""
+"""Time limit per latency, or step shares, beyond MIN_SAMPLES."""
 MIN_SAMPLES = 9
 """Of latency and of the parts of a step, warm-up included for the latter, however long they take."""
 
@@ -58,7 +57,7 @@ def throughput(result: FitResult, device: torch.device, *, limit_s: float) -> Th
 
 
 def training_rates(step: TrainingStep, loader: TrainLoader, timed: Stopwatch, *, limit_s: float) -> list[float]:
-    """Images a second of training on the loader's batches, sampled."""
+    """Sampled training throughput on the loader's batches, in images per second."""
     batch_size = step.recipe.batch_size
 
     def train(images: Tensor, labels: Tensor) -> int:
@@ -77,7 +76,7 @@ def training_rates(step: TrainingStep, loader: TrainLoader, timed: Stopwatch, *,
 def inference_rates(
     predictor: Callable[[Tensor], Tensor], images: Tensor, timed: Stopwatch, *, limit_s: float
 ) -> list[float]:
-    """Images a second of classifying the same batch, from pixels on the device to logits, sampled."""
+    """Sampled inference throughput on one batch, from pixels on the device to logits, in images per second."""
 
     def infer() -> int:
         predictor(images)
@@ -99,14 +98,14 @@ def _split(portion: tuple[Tensor, Tensor], size: int) -> Iterator[tuple[Tensor, 
 
 
 def repeated(images: Tensor, count: int) -> Tensor:
-    """So many images, the given ones again and again."""
+    """Images repeated to the given count."""
     return images.repeat(-(-count // len(images)), 1, 1, 1)[:count]
 
 
 def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_samples: int = 200) -> dict[str, Latency]:
     """Milliseconds from pixels on the device to logits, for one batch of 1 and of 64: percentiles over the samples.
 
-    By the host's clock, waiting included: a caller that needs the answer waits for it, too.
+    By the host's clock, including synchronization, as for a caller that needs the answer.
     """
     device = next(model.parameters()).device
     synchronize = synchronizer(device)
@@ -138,8 +137,8 @@ def latency(model: nn.Module, dataset: Dataset, result: FitResult, *, num_sample
 def step_shares(result: FitResult, device: torch.device, *, num_samples: int = 30) -> StepShares | None:
     """Milliseconds of a training step's forward pass, backward pass and optimizer, medians over steps in turn.
 
-    The device is waited for between the parts: on a GPU they add up to more than a step that runs through. None where
-    the step is one unit (captured, or compiled as a whole) and has no parts.
+    Synchronized between the parts: on a GPU they add up to more than an uninterrupted step. None if the step is one
+    unit (captured, or compiled as a whole).
     """
     batches, timed = result.loader.batches(0, num_samples + 3), stopwatch(device)
     samples: dict[str, list[float]] = {}

@@ -78,7 +78,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
     with tempfile.TemporaryDirectory() as inputs:
         write_inputs(Path(inputs), train, val, create_model(MODEL))
         for batch_size in options.batch_size:
-            print(f"batch {batch_size}: {options.epochs} epochs of each arm", file=sys.stderr, flush=True)
+            print(f"batch size {batch_size}: {options.epochs} epochs of each arm", file=sys.stderr, flush=True)
             arms = compare_at(batch_size, options, Path(inputs), device, val)
             found["comparisons"].append({"batch_size": batch_size, "arms": arms})
             write(folder, found)

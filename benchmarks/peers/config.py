@@ -43,7 +43,9 @@ def check(options: PeersConfig, num_train: int) -> None:
     if options.num_workers < 0:
         raise ValueError(f"--num-workers {options.num_workers} must be at least 0")
     if not options.arms or not options.batch_size:
-        raise ValueError("--arms and --batch-size need a value each")
+        raise ValueError("--arms and --batch-size need at least one value each")
     for batch_size in options.batch_size:
         if not 1 <= batch_size <= num_train:
-            raise ValueError(f"--batch-size {batch_size} must be between 1 and {num_train}, the number of images")
+            raise ValueError(
+                f"--batch-size {batch_size} must be between 1 and {num_train}, the number of training images"
+            )

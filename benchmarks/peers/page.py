@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.peers.arms import INSTALL
 
 DASH = "—"
-TITLE = "# The same net trained in other frameworks, in the usual loop and here, side by side"
+TITLE = "# The same net in other frameworks, the usual training loop and fmnist_zoo"
 
 
 def page(found: Mapping[str, Any]) -> str:
@@ -28,7 +28,7 @@ def table(comparison: Mapping[str, Any], target_pct: float) -> str:
         "",
         "device",
         "training, img/s",
-        "fmnist_zoo is ... times as fast (lowest to highest)",
+        "speed ratio fmnist_zoo / arm (lowest to highest)",
         "first epoch, s",
         f"time to {target_pct:g}% validation top-1, s",
         "final training loss",
@@ -44,7 +44,7 @@ def table(comparison: Mapping[str, Any], target_pct: float) -> str:
 
 def not_installed(missing: list[str]) -> str:
     """What to say of an arm that lacks modules."""
-    return f"not measured, {' and '.join(missing)} not installed; `{INSTALL}` brings what is needed"
+    return f"not measured: {' and '.join(missing)} not installed; `{INSTALL}` installs all arms"
 
 
 def _row(arm: Mapping[str, Any]) -> list[str]:
@@ -69,29 +69,28 @@ def _cell(value: float | None, form: str) -> str:
 
 def _what(found: Mapping[str, Any]) -> str:
     return (
-        f"784-128-64-10 (`{found['model']}`) from the same initial weights in every row: {found['num_train']:,} images "
-        f"of Fashion-MNIST in [0, 1], Adam {found['lr']:g}, {found['epochs']} epochs; {found['num_val']:,} others to "
-        "validate on. Every arm has a process of its own; they take turns, an epoch at a time, in an order that is "
-        "reversed after every round, and only one works at a time."
+        f"784-128-64-10 (`{found['model']}`) from the same initial weights in every row: {found['num_train']:,} "
+        f"training and {found['num_val']:,} validation images of Fashion-MNIST in [0, 1], Adam {found['lr']:g}, "
+        f"{found['epochs']} epochs. Each arm has its own process; they alternate by epoch, one at a time, in reversed "
+        "order after each round."
     )
 
 
 def _how_to_read() -> str:
     return (
-        "Images per second: median over the epochs after the first, data included, validation excluded. Ratio: median "
-        "over the rounds after the first, in each of which both trained an epoch. First epoch: from the end of the "
-        "imports on, so with reading files, building the model and compiling. Time to accuracy: training seconds, the "
-        "first epoch included, to the end of the first epoch that reached it; a dash is a miss. Loss: mean over the "
-        "last epoch, in nats. Peak memory: resident set of the arm's process on the host, without the workers of its "
-        "DataLoader. Lines of code: of net (fmnist_zoo has it ready) and training, without imports, comments and "
-        "docstrings."
+        "Images per second: median over epochs after the first, including data, excluding validation. Ratio: median "
+        "over rounds after the first, with an epoch of both arms in each. First epoch: all after imports, including "
+        "reading files, building the model and compilation. Time to accuracy: training seconds, including the first "
+        "epoch, to the end of the first epoch that reached it; a dash is a miss. Loss: mean over the last epoch, in "
+        "nats. Peak memory: resident set of the arm's process on the host, without its DataLoader workers. Lines of "
+        "code: net (predefined in fmnist_zoo) and training, without imports, comments and docstrings."
     )
 
 
 def _arms(found: Mapping[str, Any]) -> str:
     lines = [f"- **{arm['title']}**: {arm['settings']}." for arm in found["comparisons"][0]["arms"].values()]
     variables = ", ".join(f"`{name}={value}`" for name, value in sorted(found["environment"].items()))
-    return "\n".join([*lines, f"\nThe environment is the same for all: {variables}. JAX sizes its thread pool itself."])
+    return "\n".join([*lines, f"\nEnvironment of all arms: {variables}. JAX sizes its own thread pool."])
 
 
 def _where(found: Mapping[str, Any]) -> str:

@@ -68,7 +68,7 @@ def code_lines(source: str, names: Iterable[str]) -> int:
     lines = source.splitlines()
     found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}
     if unknown := set(names) - set(found):
-        raise ValueError(f"there is no function or class {', '.join(sorted(unknown))}; there are: {', '.join(found)}")
+        raise ValueError(f"no function or class {', '.join(sorted(unknown))}; use one of: {', '.join(found)}")
     nodes = [found[name] for name in names]
     numbers = {number for node in nodes for number in _span(node)} - {
         number

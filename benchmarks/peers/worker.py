@@ -70,7 +70,7 @@ class Peer:
             started = time.perf_counter()
 
         self._module.train(task, pause)
-        raise RuntimeError(f"{task.arm} has trained its {task.epochs} epochs, and is asked for another one")
+        raise RuntimeError(f"{task.arm} was asked for an epoch beyond its {task.epochs}")
 
 
 def device_of(arm: Arm, device: str) -> tuple[Callable[[], None], Callable[[], str]]:

@@ -1,1 +1,1 @@
-"""Everything that the committed tables need, measured again on the machine at hand."""
+"""Repeats all measurements of the committed tables on this machine."""

@@ -1,8 +1,8 @@
-"""`python -m benchmarks.reproduce`: make this repository's committed tables again on the machine at hand.
+"""`python -m benchmarks.reproduce`: repeat the measurements of the committed tables on this machine.
 
-The most valuable step comes first, each run's record and tables are written as it ends, and a reproduction that was cut
-off goes on where it stopped: runs that are `ok` since it began are not done again. That makes it the one command for a
-machine that is at hand only briefly, and for one without a network (`--data-dir`).
+The most valuable step comes first, each run's record and tables are written as it ends, and a stopped reproduction
+continues where it was: runs that are `ok` since its start are skipped. So it suits a machine that is available only
+briefly, and one without a network (`--data-dir`).
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def reproduce(options: ReproduceConfig) -> int:
-    """Do every step that isn't done yet; returns the exit code of `main`."""
+    """Execute the remaining steps; returns the exit code of `main`."""
     steps = {
         name: step for name, step in STEPS.items() if not options.step or any(word in name for word in options.step)
     }
     if not steps:
-        raise ValueError(f"--step {' '.join(options.step)} is no step; there are: {'; '.join(STEPS)}")
+        raise ValueError(f"--step {' '.join(options.step)} matches no step; choose from: {'; '.join(STEPS)}")
     if options.tar is not None:
         check_writable(options.tar.parent, "--tar", options.tar)
     state = options.out / STATE
@@ -67,14 +67,14 @@ def reproduce(options: ReproduceConfig) -> int:
     for machine in machines:
         _draw(options, machine)
     if not complete:
-        print_lines(console, "not everything is done; the same command goes on from here")
-    elif not (goes_on and options.step):  # a part that was asked for doesn't end a whole that is under way
+        print_lines(console, "incomplete; the same command continues from here")
+    elif not (goes_on and options.step):  # --step doesn't end an unfinished full reproduction
         state.unlink(missing_ok=True)
     return 0 if complete else 1
 
 
 def _draw(options: ReproduceConfig, machine: str) -> None:
-    """Draw the figures once, at the end: a machine that is lent for a short time measures first."""
+    """Draw the figures once, at the end: on a briefly available machine, measuring comes first."""
     from benchmarks.records.store import RecordStore
     from benchmarks.report import write_report
 
@@ -103,12 +103,12 @@ def pack(out: Path, machine: str, tar: Path) -> None:
 
 
 def _begin(state: Path) -> str:
-    """When the reproduction under way began, as records write it; now, where none is under way."""
+    """Start time of the unfinished reproduction (UTC, as in records); now if there is none."""
     if state.is_file():
         try:
             return read_json(state, dict[str, str])["started_at"]
         except (OSError, ValueError, KeyError) as error:
-            raise ValueError(f"{state} is damaged ({error}); delete it to begin anew") from error
+            raise ValueError(f"{state} is damaged ({error}); delete it to start over") from error
     started_at = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
     write_atomically(state, json.dumps({"started_at": started_at}).encode())
     return started_at

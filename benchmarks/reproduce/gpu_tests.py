@@ -1,4 +1,4 @@
-"""The tests that need a CUDA device, as a step of a reproduction; what they said is kept beside the records."""
+"""The tests that need a CUDA device, as a step of a reproduction; their report is saved beside the records."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ COMMAND: Final = (sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cachepr
 
 
 def missing() -> str | None:
-    """Why the tests can't be run here; None where they can."""
+    """Why the tests can't run here; None if they can."""
     if not (CHECKOUT / "tests").is_dir():
-        return "the tests are not installed; a checkout has them"
+        return "the tests are not installed; use a checkout of the repository"
     if any(importlib.util.find_spec(name) is None for name in ("pytest", "hypothesis")):
         return "the tests need pytest and hypothesis: pip install -e '.[dev]'"
     return None
@@ -52,11 +52,11 @@ def passed_at(machine_dir: Path) -> str | None:
 
 
 def _output(command: Sequence[str], timeout_s: float) -> tuple[str, bool]:
-    """What a command says, and whether it ended well within its time."""
+    """Output of a command, and whether it succeeded in time."""
     try:
         result = subprocess.run(
             command, cwd=CHECKOUT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=timeout_s, check=False
         )
     except subprocess.TimeoutExpired as error:
-        return f"{(error.stdout or b'').decode(errors='replace')}\nended after {timeout_s:.0f} s", False
+        return f"{(error.stdout or b'').decode(errors='replace')}\ntimed out after {timeout_s:.0f} s", False
     return result.stdout.decode(errors="replace"), result.returncode == 0

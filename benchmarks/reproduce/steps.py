@@ -1,4 +1,4 @@
-"""What the committed tables of this repository need, step by step, the most valuable first."""
+"""Steps to measure the committed tables, the most valuable first."""
 
 from __future__ import annotations
 
@@ -47,14 +47,14 @@ class ReproduceConfig:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Progress:
-    """Since when the reproduction is under way (UTC, as records write it), and until when runs may start."""
+    """Start of the reproduction (UTC, as in records), and deadline for starting runs."""
 
     since: str
     deadline: float | None
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing new may start."""
+        """Whether the deadline has passed."""
         return self.deadline is not None and time.monotonic() > self.deadline
 
 
@@ -62,7 +62,7 @@ Step = Callable[[ReproduceConfig, Progress], Outcome]
 
 
 def sweep_step(*configs: RunConfig) -> Step:
-    """A step that does those runs of some sweeps that aren't done since the reproduction began."""
+    """A step for the runs of some sweeps not done since the start of the reproduction."""
 
     def step(options: ReproduceConfig, progress: Progress) -> Outcome:
         outcomes = []
@@ -86,7 +86,7 @@ def sweep_step(*configs: RunConfig) -> Step:
 
 
 def command_of(config: RunConfig) -> str:
-    """The command line that asks for a sweep: its models, and whatever differs from the defaults."""
+    """Command line of a sweep: its models, and options that differ from the defaults."""
     words = ["python", "-m", "benchmarks.run"]
     for item in fields(config):
         value = getattr(config, item.name)
@@ -149,7 +149,7 @@ def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
         precision=tuple(name for name in names if has_precision(name, device)),
     )
     engines: tuple[Engine, ...] = ("eager", "compile", "graph") if device.type == "cuda" else ("eager", "compile")
-    # A model at a time: what a stop leaves undone is then the last models, and not the comparisons of all.
+    # One model at a time: a stop then leaves out the last models, not all comparisons.
     return sweep_step(*(replace(config, models=(family,), engine=engines) for family in FAMILIES))(options, progress)
 
 
@@ -178,13 +178,13 @@ def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
     if resolve_device(options.device).type != "cuda":
         return Outcome(exit_code=0, complete=True, machine=None)
     if reason := gpu_tests.missing():
-        print(f"left out: {reason}")
+        print(f"skipped: {reason}")
         return Outcome(exit_code=0, complete=True, machine=None)
     folder = results_folder(options.out, options.device)
     outcome = once(options, progress, gpu_tests.passed_at, lambda: gpu_tests.run_tests(folder))
     if not outcome.complete or gpu_tests.passed_at(folder) is not None:
         return outcome
-    print(f"tests have failed: see {folder / gpu_tests.REPORT}")
+    print(f"tests failed: see {folder / gpu_tests.REPORT}")
     return replace(outcome, exit_code=1, complete=False)
 
 
@@ -201,14 +201,14 @@ def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 STEPS: dict[str, Step] = {
-    "the main job": sweep_step(RunConfig(models=("all",))),
-    "five seeds of it": sweep_step(RunConfig(models=("all",), seeds=5)),
-    "the tests for a GPU": gpu_tests_step,
-    "the tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
-    "the usual loop beside ours": peers_step,
-    "every precision and engine": every_arm_step,
-    "every kind of budget": budgets_step,
-    "where the time of a step goes": sweep_step(
+    "main job": sweep_step(RunConfig(models=("all",))),
+    "main job with five seeds": sweep_step(RunConfig(models=("all",), seeds=5)),
+    "GPU tests": gpu_tests_step,
+    "tutorial nets": sweep_step(RunConfig(models=("tutorials",))),
+    "comparison with other frameworks": peers_step,
+    "all precisions and engines": every_arm_step,
+    "all kinds of budget": budgets_step,
+    "profiles of a training step": sweep_step(
         RunConfig(
             models=("all",),
             budget=("epochs:1",),
@@ -217,7 +217,7 @@ STEPS: dict[str, Step] = {
             measure=("latency", "step_shares", "batch_sizes"),
         )
     ),
-    "the noise of this machine": selfcheck_step,
+    "noise floor of this machine": selfcheck_step,
     "accuracy within seconds": sweep_step(
         within_seconds("mlp", 0.8, 1.5, 3.2),
         within_seconds("cnn_s", 10, 25),
@@ -238,6 +238,6 @@ STEPS: dict[str, Step] = {
             set=("mlp.hidden=256-128", "mlp.hidden=256-128-64-32"),
         )
     ),
-    "nets of timm": timm_step,
+    "timm models": timm_step,
 }
-"""What the committed tables need, the most valuable first."""
+"""Steps by name, the most valuable first."""

@@ -1,1 +1,1 @@
-"""A plan carried out: a worker process for each variant, a record for each run."""
+"""Execution of a plan: a worker process per variant, a record per run."""

@@ -1,4 +1,4 @@
-"""What a worker does for a comparison of arms; the runner's side is `benchmarks.sweep.arms`."""
+"""Comparison of arms, worker's side; the runner's is `benchmarks.sweep.arms`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fmnist_zoo.registry import load_plugins
 
 
 class ArmsJob(TypedDict):
-    """A comparison, or the first step of one arm: `arms` are all that are compared, the reference first."""
+    """A comparison, or the first step of one arm; `arms` are all compared, the reference first."""
 
     task: str
     config: dict[str, Any]
@@ -47,7 +47,7 @@ def compare_arms(job: ArmsJob, emit: Callable[[dict[str, Any]], None]) -> dict[s
 
 
 def time_first_step(job: ArmsJob, emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:  # noqa: ARG001
-    """What compiling and warming up takes for the job's one arm, in this process's compiler cache."""
+    """Seconds of compilation and warm-up of the job's only arm, with this process's compiler cache."""
     (arm,) = job["arms"]
     return dict(first_step(_subject(job), arm["precision"], arm["engine"]))
 

@@ -1,4 +1,4 @@
-"""The runner's side of comparing arms: the processes that measure them, and the record of it."""
+"""Comparison of arms, runner's side: worker processes and the record."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ from fmnist_zoo.training.determinism import VARIABLES
 
 
 class ArmSweep:
-    """Carries comparisons out, each in worker processes of its own.
+    """Runs comparisons, each in its own worker processes.
 
     Args:
-        new_worker: makes a worker process, given environment variables on top of the usual ones.
+        new_worker: creates a worker process with extra environment variables.
         environment: of the machine, for the records.
         device: where to measure.
-        data_dir: folder of the data, if a person named one.
-        plugins: what has to be loaded for each model, by its name.
+        data_dir: folder of the data, if given.
+        plugins: to be loaded, by model name.
         command: the command line, for the records.
-        say: told what is being done.
-        timeout_s: for a run of one arm; a comparison may take as long as all its arms' together. None for no limit.
+        say: called with progress messages.
+        timeout_s: time limit per arm; a comparison may take the sum of its arms'. None for no limit.
     """
 
     def __init__(
@@ -76,7 +76,7 @@ class ArmSweep:
         )
 
     def _first_steps(self, config: Config, group: ArmGroup) -> tuple[FirstStep | None, FirstStep | None]:
-        """With an empty compiler cache, and again in a new process with what that has left."""
+        """First steps with an empty compiler cache, and in a new process with the filled one."""
         with tempfile.TemporaryDirectory(prefix="fmnist-zoo-cache-") as folder:
             variables = {
                 "TORCHINDUCTOR_CACHE_DIR": f"{folder}/inductor",
@@ -84,7 +84,7 @@ class ArmSweep:
             }
             found: list[FirstStep | None] = []
             for cache in ("cold", "warm"):
-                self._say(f"{config['model']}: {config['precision']} {config['engine']}, first step, {cache} cache")
+                self._say(f"{config['model']}: {config['precision']} {config['engine']}, first step with {cache} cache")
                 result = self._ask("first_step", [config], group, variables)
                 good = result["status"] == "ok"
                 found.append(
@@ -95,7 +95,7 @@ class ArmSweep:
     def _ask(
         self, task: str, configs: Sequence[Config], group: ArmGroup, variables: Mapping[str, str]
     ) -> dict[str, Any]:
-        """What a new worker answers; an error where it fails or dies."""
+        """Answer of a new worker; an error if it fails or dies."""
         job = {
             "task": task,
             "config": dict(group.configs[0]),

@@ -1,4 +1,4 @@
-"""The record of a run: what the plan, the machine and the worker know of it, and where its time went."""
+"""Assembly of a run's record from plan, machine and worker, with its ledger."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ _UNKNOWN = {
 
 IN_PROCESS: Flag = {
     "kind": "in_process",
-    "evidence": "It ran inside the process of the sweep, without the threads and the allocator that a worker is given.",
-    "advice": "Measure again without --in-process before taking its speed and memory for the model's.",
+    "evidence": "It ran in the sweep's own process, without a worker's thread and allocator settings.",
+    "advice": "Measure again without --in-process before comparing speed and memory.",
 }
 
 
@@ -34,13 +34,12 @@ def assembled(
     command: str,
     environment: Environment,
 ) -> RunRecord:
-    """A run's record: what the worker found, by field, and beside it what the plan and the machine know.
+    """A run's record, from the worker's fields, the plan and the machine.
 
     Args:
-        variant: what was run.
+        variant: of the run.
         seed: of the run.
-        result: what the worker knows, with a whole ledger. Each field of a record that is in it goes there; those that
-            aren't are None, or as new records have them.
+        result: the worker's record fields, with a complete ledger; missing ones get their default.
         run_id: see `benchmarks.records.record.run_id`.
         started_at: UTC.
         command: the command line.
@@ -67,7 +66,7 @@ def assembled(
 
 
 def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) -> Cost | None:
-    """The model's work for an image, where it was counted, and what a step of the run moves, if it came so far."""
+    """FLOPs per image and traffic per step, as far as known."""
     if variant.forward_flops is None or variant.training_flops is None:
         return None
     return {
@@ -81,13 +80,13 @@ def variant_cost(variant: Variant, step_traffic_bytes: dict[str, int] | None) ->
 def complete_ledger(
     seconds: Mapping[str, float] | None, import_s: float | None, wall_s: float, *, unknown: float | None = 0.0
 ) -> Ledger:
-    """The worker's sections, the start of its process and the rest, which together are the wall time.
+    """The worker's sections, its start and the rest, which add up to the wall time.
 
     Args:
-        seconds: by section; None where the worker died, and then only the wall time is known.
-        import_s: until the worker was ready; 0 for a worker that was there already, None where it never was.
-        wall_s: from asking for the run to its result.
-        unknown: for sections that aren't there: 0 in a whole run, None in one that may not have come so far.
+        seconds: by section; None if the worker died, so that only the wall time is known.
+        import_s: until the worker was ready; 0 if it was running, None if it never was ready.
+        wall_s: from the request to the result.
+        unknown: for missing sections: 0 in a complete run, None in one that ended early.
     """
     parts = (
         dict.fromkeys(SECTIONS)
@@ -100,42 +99,40 @@ def complete_ledger(
 
 
 def batch_flag(asked: Mapping[str, Any], used: Mapping[str, Any], device: str) -> Flag:
-    """What marks a run that was trained with another batch than was asked for.
+    """Flag of a run trained at a smaller batch size than requested.
 
     Args:
-        asked: the recipe of the configuration.
-        used: that of the training.
-        device: on which memory ran out.
+        asked: the requested recipe.
+        used: the recipe in use.
+        device: which ran out of memory.
     """
     return {
         "kind": "batch_changed",
         "evidence": (
-            f"Memory ran out on {device} at a batch of {asked['batch_size']}: trained with {used['batch_size']} images "
-            f"a step instead, at the learning rate that was asked for ({used['lr']:g})."
+            f"Out of memory on {device} at batch size {asked['batch_size']}: trained at {used['batch_size']}, with the "
+            f"learning rate unchanged ({used['lr']:g})."
         ),
         "advice": (
-            "Compare it only with runs of that batch: ask for a --batch-size that fits, with an --lr for it, to have a "
-            "row of its own."
+            "Compare it only at that batch size: set a --batch-size that fits, with a matching --lr, for its own row."
         ),
     }
 
 
 def restart_flag(why: str) -> Flag:
-    """What marks a run that its variant's worker would have done, had that not been ended."""
+    """Flag of a run whose variant's worker was replaced before it."""
     return {
         "kind": "worker_restarted",
-        "evidence": f"{why} A new one did this run: importing, and compiling where that is done, were paid again.",
+        "evidence": f"{why} A new one did this run, repeating imports and any compilation.",
         "advice": (
-            "Its speed and accuracy are as good as others'; don't compare its wall time with theirs, or sweep fewer "
-            "variants at a time."
+            "Speed and accuracy are valid, the wall time is not comparable; to avoid this, sweep fewer variants."
         ),
     }
 
 
 def changed_flag(changed: Sequence[str]) -> Flag:
-    """What marks a run whose model left something of its process changed."""
+    """Flag of a run whose model changed its process's state."""
     return {
         "kind": "process_changed",
-        "evidence": f"The run left its process changed, and that was ended after it: {', '.join(changed)}.",
-        "advice": "Have the model put back what it changes: under settings of its own it is compared with no other.",
+        "evidence": f"The run changed its process ({', '.join(changed)}), which was then replaced.",
+        "advice": "Make the model restore what it changes: under its own settings it is not comparable.",
     }

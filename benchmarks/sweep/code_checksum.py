@@ -1,8 +1,7 @@
-"""Which program made a run: a checksum of its model's code and of the training's.
+"""Checksum of the code of a run: model and training.
 
-It is made of parsed programs without comments and docstrings, so that it changes with what the code does and not with
-what is said of it, nor with where it lies: no module's name is in it, and an import counts by what it brings. How speed
-is measured isn't part of it, nor is anything else of this repository.
+Computed from syntax trees without comments, docstrings and module names; an import counts by what it imports. So it
+changes with behaviour, not with wording or location. Measurements and everything else in this repository are excluded.
 """
 
 from __future__ import annotations
@@ -21,23 +20,23 @@ from typing import Any
 from torch import nn
 
 _TRAINING = ("fmnist_zoo.training.fit", "fmnist_zoo.training.determinism", "fmnist_zoo.data.splits")
-"""Where training begins: what these modules import counts as well."""
+"""Modules where training starts; their imports count as well."""
 
 _DECIDE_NOTHING = frozenset({
     "DatasetSpec", "EpochStats", "Ledger", "ModelSpec", "TrainingState", "__version__", "convert_options",
     "count_flops", "load_dataset", "register_model",
 })  # fmt: skip
-"""A module of `fmnist_zoo` that defines one of these doesn't count, wherever it lies: it finds, books or saves, and
-decides nothing about the weights but what a record says itself."""
+"""Modules of `fmnist_zoo` that define one of these don't count: they look up, book or save, and affect weights only by
+what a record states itself."""
 
 
 def code_checksum(build: Callable[..., nn.Module], model: nn.Module) -> str:
-    """SHA-256 (hex) of what decides how a model's training goes, beside its configuration and the data.
+    """SHA-256 (hex) of the code that determines a model's training.
 
-    That is what `program_files` names, and the versions of the libraries (such as timm) that the layers come from.
+    Covers `program_files` and the versions of libraries (such as timm) that define layers.
 
     Args:
-        build: what built it.
+        build: the model's builder.
         model: an instance, for the classes of its layers.
     """
     files = program_files(build, model)
@@ -47,13 +46,13 @@ def code_checksum(build: Callable[..., nn.Module], model: nn.Module) -> str:
 
 
 def program_files(build: Callable[..., nn.Module], model: nn.Module) -> dict[str, Path]:
-    """The modules that a run depends on, by name (of a package: `NAME.__init__`): the model's and the training's.
+    """Modules a run depends on, for model and training, by name (packages: `NAME.__init__`).
 
-    These are the modules in which build and layers are defined, and those that they use, as far as they belong to
-    `fmnist_zoo`, to the plug-in's own package, or to no installed package, such as a file beside the plug-in.
+    The modules that define builder and layers, and those they use, if they belong to `fmnist_zoo`, to the plug-in's own
+    package, or to no installed package, such as a file beside the plug-in.
 
     Raises:
-        RuntimeError: a module where training begins isn't where this file has it.
+        RuntimeError: a module where training starts was not found.
     """
     package = _home(build).partition(".")[0]
     todo, found = [*_homes(build, model), *_TRAINING], dict[str, Path]()
@@ -65,21 +64,21 @@ def program_files(build: Callable[..., nn.Module], model: nn.Module) -> dict[str
         found[name] = path
         for _, module, item in _imports(path.read_bytes(), _key(name, path).rpartition(".")[0]):
             todo += [module, f"{module}.{item}"] if item else [module]
-        if name in sys.modules and name.partition(".")[0] != "fmnist_zoo":  # it may import in ways of its own
+        if name in sys.modules and name.partition(".")[0] != "fmnist_zoo":  # it may import in its own ways
             todo += filter(None, map(_module_of, vars(sys.modules[name]).values()))
     if moved := set(_TRAINING) - set(found):
-        raise RuntimeError(f"{', '.join(sorted(moved))} isn't there: say in _TRAINING of {__file__} where it is now")
+        raise RuntimeError(f"{', '.join(sorted(moved))} not found: update _TRAINING in {__file__}")
     return {_key(name, path): path for name, path in found.items()}
 
 
 def canonical_programs(sources: Mapping[str, bytes]) -> list[str]:
-    """What modules do, in texts that stay the same when modules move or are renamed, and are sorted.
+    """Canonical texts of modules, sorted, unchanged when modules move or are renamed.
 
-    What one module imports from another of these stands for a name in that one's content; what it imports from a
-    library, for its full name there. Of the same package's modules that aren't among these, only the name counts.
+    Imports from these modules are replaced by a reference to their content, imports from libraries by the full name.
+    Of other modules of the same package, only the imported name counts.
 
     Args:
-        sources: by module, of a package `NAME.__init__`.
+        sources: by module (packages: `NAME.__init__`).
     """
     contents = {name.removesuffix(".__init__"): "" for name in sources}
     ours = frozenset(name.partition(".")[0] for name in sources)
@@ -103,7 +102,7 @@ def _imports(source: bytes, package: str) -> tuple[tuple[str, str, str | None], 
 
 
 def _bound(node: ast.Import | ast.ImportFrom, package: str) -> list[tuple[str, str, str | None]]:
-    """What an import binds: the name in the program, the module, and what of it; None for the module itself."""
+    """Bindings of an import: local name, module, and item; None for the module itself."""
     if isinstance(node, ast.Import):
         return [(alias.asname or alias.name, alias.name, None) for alias in node.names]
     module = importlib.util.resolve_name("." * node.level + (node.module or ""), package)
@@ -116,9 +115,9 @@ def _program(source: bytes, package: str, ours: frozenset[str], contents: frozen
 
 
 class _Canonical(ast.NodeTransformer):
-    """A module without positions, comments, strings that nothing uses, and names of modules.
+    """A module without positions, comments, unused strings and module names.
 
-    Imports are gathered at the end, in the order of the alphabet; those that depend on something stay where they are.
+    Imports are sorted at the end; conditional ones stay in place.
 
     Args:
         package: of the module.
@@ -152,7 +151,7 @@ class _Canonical(ast.NodeTransformer):
         return self.generic_visit(node)
 
     def _what(self, name: str, module: str, item: str | None) -> str:
-        """What an imported name stands for."""
+        """Canonical meaning of an imported name."""
         if name in self.modules:
             return self.modules[name]
         if module in self.contents:
@@ -177,7 +176,7 @@ class _Canonical(ast.NodeTransformer):
 
 
 def _dotted(node: ast.AST) -> str:
-    """`a.b` of such an expression; nothing of any other."""
+    """`a.b` for a dotted name, else empty."""
     if isinstance(node, ast.Attribute):
         before = _dotted(node.value)
         return before and f"{before}.{node.attr}"
@@ -191,12 +190,12 @@ def _home(build: Callable[..., nn.Module]) -> str:
 
 
 def _homes(build: Callable[..., nn.Module], model: nn.Module) -> set[str]:
-    """The modules in which the model and its layers are defined."""
+    """Modules that define the model and its layers."""
     return {_home(build), *(type(layer).__module__ for layer in model.modules())}
 
 
 def _is_own(name: str, path: Path, package: str) -> bool:
-    """Whether a module counts for a model that is defined in `package`."""
+    """Whether a module counts for a model defined in `package`."""
     top = name.partition(".")[0]
     if top == "fmnist_zoo":
         return not _DECIDE_NOTHING & _definitions(path.read_bytes())
@@ -213,12 +212,12 @@ def _definitions(source: bytes) -> frozenset[str]:
 
 @functools.cache
 def _installed() -> list[str]:
-    """Where Python itself and installed packages lie."""
+    """Folders of Python and installed packages."""
     return [sysconfig.get_path(kind) for kind in ("stdlib", "platstdlib", "purelib", "platlib")]
 
 
 def _file(name: str) -> Path | None:
-    """The Python file of a module, found without running anything of it; None where there is none."""
+    """Python file of a module, found without importing it; None if there is none."""
     package, _, last = name.rpartition(".")
     if name in sys.modules:
         file = getattr(sys.modules[name], "__file__", None)
@@ -250,4 +249,4 @@ def _version(library: str) -> str:
     try:
         return f"{library} {importlib.metadata.version(library)}"
     except importlib.metadata.PackageNotFoundError:
-        return library  # its name in the registry of packages is another one
+        return library  # its distribution has another name

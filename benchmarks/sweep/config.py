@@ -1,4 +1,4 @@
-"""The typed options of `python -m benchmarks.run`, and the recipe that a track and a preset give a model.
+"""Options of `python -m benchmarks.run`, and a model's recipe by track and preset.
 
 Reading them imports no torch, so that --help is quick.
 """
@@ -57,7 +57,7 @@ HELP_GROUPS = {
     "resuming": "resume",
     "output": "out",
 }
-"""Titles of --help, and the option that each begins with."""
+"""Groups of options in --help, by first option."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -174,25 +174,25 @@ class RunConfig:
 
     @property
     def resumes(self) -> bool:
-        """Whether what an earlier sweep has finished isn't done again."""
+        """Whether to skip runs finished by an earlier sweep."""
         return self.resume or self.retry_failed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measures:
-    """What a preset trains and measures."""
+    """Epochs, seeds and measurements of a preset."""
 
     epochs: int
     seeds: int
     measure: tuple[Measure, ...]
-    """Beside throughput, memory and what compiling took."""
+    """Besides throughput, memory and compile time."""
     limit_s: float
-    """For each throughput, after which it is taken as precise as it is. On two cores of an EPYC `mlp` takes 10 s for
-    its quick run: what is measured must add little to that."""
+    """Time limit per throughput measurement. On two cores of an EPYC a quick run of `mlp` takes 10 s: measuring must
+    add little to that."""
     augmentation: str
-    """Of the equal track: five epochs are too few to need any, and longer trainings overfit without."""
+    """Augmentation of the equal track: five epochs need none, longer trainings overfit without."""
     optimizer: Optimizer
-    """Of the equal track: Muon where there is little time, AdamW where there is enough."""
+    """Optimizer of the equal track: Muon for short trainings, AdamW for long ones."""
 
 
 PRESETS: dict[str, Measures] = {
@@ -216,19 +216,19 @@ EQUAL = Recipe()
 """The one recipe of the equal track. A preset sets its budget, augmentation and optimizer, for all models alike;
 learning rate and weight decay are tuned for each model (ModelSpec.tuned)."""
 UNTUNED_LR: dict[Optimizer, float] = {"muon": 1e-2, "sgd": 5e-2}
-"""Where a model isn't tuned for an optimizer: a usual rate, if it isn't the recipe's own."""
+"""Usual rate for an optimizer that a model is not tuned for, unless it is the recipe's own."""
 
 
 def recipe_for(
     spec: ModelSpec, track: Track, preset: Measures, optimizer: Optimizer | None = None
 ) -> tuple[Recipe, str | None]:
-    """A model's recipe on a track, and a sentence for the record where it isn't what the track's name promises.
+    """A model's recipe on a track, and a caveat for the record if it isn't what the track promises.
 
     Args:
         spec: the model.
         track: `equal`, `best` or `published`.
-        preset: its budget holds on the first two tracks, the rest of it on the first; a published recipe has its own.
-        optimizer: of the equal track, in place of the preset's.
+        preset: its budget applies to the first two tracks, its other settings to the first only.
+        optimizer: overrides the preset's on the equal track.
     """
     budget = Budget("epochs", preset.epochs)
     optimizer = optimizer or preset.optimizer
@@ -247,11 +247,19 @@ def recipe_for(
             return equal, None if tuned else untuned
         case "best":
             own = spec.recipe
-            return (replace(own, budget=budget), None) if own else (equal, "no recipe of its own: the equal track's")
+            return (
+                (replace(own, budget=budget), None)
+                if own
+                else (equal, "the model has no recipe; used the equal track's")
+            )
         case "published":
-            return (spec.published, None) if spec.published else (equal, "no published recipe: the equal track's")
+            return (
+                (spec.published, None)
+                if spec.published
+                else (equal, "the model has no published recipe; used the equal track's")
+            )
 
 
 def num_val(track: Track) -> int:
-    """Images held out for validation: 5,000 on the equal track, none where all 60,000 train."""
+    """Images held out for validation: 5,000 on the equal track, else none."""
     return 5000 if track == "equal" else 0

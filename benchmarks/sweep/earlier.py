@@ -1,8 +1,8 @@
-"""What earlier processes have left for a run: its choice of precision and engine, and a checkpoint to go on from.
+"""What earlier processes left for a run: choice of precision and engine, and a checkpoint to resume from.
 
-Choices are kept by configuration, hardware and software. A probe in another minute could choose otherwise: remembering
-it makes the runs of one sweep, and of its repetition on the same machine with the same software, the same experiment.
-To have it measured anew, delete the folder `choices` in the cache.
+Choices are cached by configuration, hardware and software. Another probe might choose differently: the cache makes the
+runs of a sweep, and its repetition with the same machine and software, one experiment. To measure again, delete the
+folder `choices` in the cache.
 """
 
 from __future__ import annotations
@@ -32,10 +32,10 @@ if TYPE_CHECKING:
 
 
 def choice_path(config_key: str, environment: Environment) -> Path | None:
-    """Where a configuration's choice is kept; None where nothing is, since the sources aren't known to be a commit's.
+    """Path of a configuration's cached choice; None if the sources are not those of a commit.
 
     Args:
-        config_key: identity of the configuration, seed apart.
+        config_key: of the configuration, without seed.
         environment: all of its hardware, software and details counts, but for which of equal machines it is, and the
             number of threads that a person has set.
     """
@@ -46,7 +46,7 @@ def choice_path(config_key: str, environment: Environment) -> Path | None:
 
 
 def remembered(path: Path | None) -> Choice | None:
-    """The choice in a file, if it is one; a damaged file is as good as none, since it will be written again."""
+    """The choice in a file; None if missing or damaged (it is then rewritten)."""
     if path is None:
         return None
     try:
@@ -57,12 +57,12 @@ def remembered(path: Path | None) -> Choice | None:
 
 
 def decided(execution: Mapping[str, str | None] | None) -> Choice | None:
-    """The choice that the record of another seed names."""
+    """The choice in the record of another seed."""
     return None if execution is None else Choice(**execution)  # type: ignore[arg-type]
 
 
 def remember(path: Path | None, choice: Choice) -> None:
-    """Keep a choice that was measured, with the day; a cache that can't be written costs the next run a probe."""
+    """Cache a measured choice, with the date; if that fails, the next run probes again."""
     if path is None or choice.reason is None:
         return
     dated = replace(choice, reason=f"{choice.reason} (measured {datetime.now(UTC):%Y-%m-%d})")
@@ -71,27 +71,27 @@ def remember(path: Path | None, choice: Choice) -> None:
 
 
 def open_checkpoints(job: Job) -> Checkpoints | None:
-    """Where the run's state is kept, and what an earlier process has left there; None where none is to be kept."""
+    """The run's checkpoints, with any earlier state; None without checkpoints."""
     if (asked := job["checkpoint"]) is None:
         return None
     return Checkpoints(Path(asked["path"]), key=asked["key"], every_epochs=asked["every_epochs"])
 
 
 def begun_with(checkpoints: Checkpoints | None) -> Choice | None:
-    """The precision and engine of the process that left a checkpoint."""
+    """Precision and engine of the process that left a checkpoint."""
     if checkpoints is None or (state := checkpoints.state) is None:
         return None
     return Choice(precision=state.precision, engine=state.engine, reason=state.about.get("reason"))
 
 
 def resumed_flag(result: FitResult, ledger: Ledger) -> Flag | None:
-    """What a reader has to know of a run that went on; None where it was never ended."""
+    """Flag of a resumed run; None for others."""
     if result.resumed_epochs is None:
         return None
     return {
         "kind": "resumed",
-        "evidence": f"A process that was ended trained the first {result.resumed_epochs} of {len(result.history)} "
-        f"epochs; {ledger.carried_s:.1f} s of the wall time were its own, without what it did after its checkpoint. "
-        "Load is that of the rest, and the energy isn't known.",
+        "evidence": f"Resumed after {result.resumed_epochs} of {len(result.history)} epochs; the wall time includes "
+        f"{ledger.carried_s:.1f} s of the earlier process up to its checkpoint. Load is of the remaining epochs only; "
+        "energy is unknown.",
         "advice": None,
     }

@@ -1,6 +1,6 @@
-"""From options to configurations: axes, tracks and recipes, and everything that is refused before a model is built.
+"""From options to configurations: axes, tracks and recipes, and all checks before building a model.
 
-It loads plug-ins, so it is done by a worker.
+Loads plug-ins, so it runs in a worker.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from fmnist_zoo.training.device import check_engine, resolve_device
 from fmnist_zoo.training.precision import check_precision
 
 MOST_SEEDS = 1000
-NUM_IMAGES = 60_000  # of the training split, in each of the three datasets
+NUM_IMAGES = 60_000  # training images, in each of the three datasets
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class _Setting:
-    """What all variants of a plan share."""
+    """Settings shared by all variants of a plan."""
 
     track: Track
     preset: Preset
@@ -41,10 +41,10 @@ class _Setting:
 def expand(job: Mapping[str, Any], emit: Callable[[dict[str, Any]], None]) -> dict[str, Any]:
     """Expand the axes of the job's `options` and check every combination.
 
-    Each plug-in is named in an event before it is loaded: it may end the process.
+    An event names each plug-in before it is loaded, since it may end the process.
 
     Returns:
-        Fields of a `Plan`, with those of a `Variant` that are known before its model is built; or `refused`, what is
+        Fields of a `Plan`, with those of a `Variant` known before building its model; or `refused`, why options are
         unknown, contradictory or impossible on this device.
     """
     options = msgspec.convert(job["options"], RunConfig, dec_hook=lambda kind, value: kind(value))
@@ -71,9 +71,9 @@ def _expanded(options: RunConfig) -> dict[str, Any]:
     measures = PRESETS[preset]
     seeds = measures.seeds if options.seeds is None else options.seeds
     if not names:
-        raise ValueError("--models names no model; give at least one, such as mlp")
+        raise ValueError("--models is empty; give at least one model, such as mlp")
     if not 1 <= seeds <= MOST_SEEDS:
-        raise ValueError(f"--seeds {seeds} must lie between 1 and {MOST_SEEDS}")
+        raise ValueError(f"--seeds {seeds} must be between 1 and {MOST_SEEDS}")
     if options.checkpoint_every is not None and options.checkpoint_every < 1:
         raise ValueError(f"--checkpoint-every {options.checkpoint_every} must be at least 1 epoch")
     model_axes = _model_axes(names, options)
@@ -92,12 +92,12 @@ def _expanded(options: RunConfig) -> dict[str, Any]:
 
 
 def _track(names: Sequence[str]) -> Track:
-    """Tutorial nets alone are run as their tutorials do; everything else on equal terms."""
+    """Track published for tutorial nets alone, else equal."""
     return "published" if all("tutorials" in get_spec(name).tags for name in names) else "equal"
 
 
 def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict[str, str]]]:
-    """The combinations of option values for each model, from --set and --activation."""
+    """Combinations of option values for each model, from --set and --activation."""
     axes: dict[str, dict[str, list[str]]] = {name: {} for name in names}
     for text in options.set:
         target, equals, value = text.partition("=")
@@ -105,11 +105,10 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
         if not (equals and dot and option):
             raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
         if model not in axes:
-            raise ValueError(f"--set {text!r}: --models doesn't run {model!r}{nearest(model, names)}")
+            raise ValueError(f"--set {text!r}: {model!r} is not among --models{nearest(model, names)}")
         axes[model].setdefault(option, []).append(value)
     for name in names:
-        # Not every architecture has the option (an LSTM's activations are what makes it one): those are run as they
-        # are.
+        # Models without the option (an LSTM's activations are part of it) run unchanged.
         if options.activation and "activation" in (option_types(get_spec(name).build) or {}):
             axes[name].setdefault("activation", []).extend(options.activation)
     return {
@@ -119,7 +118,7 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
 
 
 def _recipes(name: str, track: Track, measures: Measures, options: RunConfig) -> list[Recipe]:
-    """The recipe of a model with every combination of the fields that the command line sets."""
+    """A model's recipe with every combination of the fields set on the command line."""
     axes: dict[str, list[Any]] = {
         field: list(getattr(options, field)) for field in RECIPE_AXES if getattr(options, field)
     }
@@ -138,11 +137,13 @@ def _variant(
     execution: tuple[Precision | Literal["auto"], Engine | Literal["auto"]],
     setting: _Setting,
 ) -> dict[str, Any]:
-    """One combination, checked as far as that goes without its model."""
+    """One combination, checked as far as possible without its model."""
     spec, (precision, engine) = get_spec(name), execution
     held_out = num_val(setting.track)
     if recipe.batch_size > NUM_IMAGES - held_out:
-        raise ValueError(f"batch_size {recipe.batch_size} is larger than the {NUM_IMAGES - held_out} training images")
+        raise ValueError(
+            f"--batch-size {recipe.batch_size} exceeds the {NUM_IMAGES - held_out} training images; use a smaller one"
+        )
     if precision != "auto":
         check_precision(precision, setting.device)
     if engine != "auto":
@@ -150,10 +151,10 @@ def _variant(
     if setting.deterministic:
         if recipe.budget.kind == "seconds":
             raise ValueError(
-                f"--deterministic doesn't go with budget {recipe.budget}, whose steps are counted by a clock; use "
+                f"--deterministic can't be combined with budget {recipe.budget}, whose steps depend on time; use "
                 "epochs:N or flops:N"
             )
-        # What a measurement decides is another thing another time.
+        # A measured choice is not reproducible.
         precision = "fp32" if precision == "auto" else precision
         engine = "eager" if engine == "auto" else engine
     _, flag = recipe_for(spec, setting.track, PRESETS[setting.preset], recipe.optimizer)

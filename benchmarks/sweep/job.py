@@ -1,16 +1,16 @@
-"""What the runner asks of a worker, and how that says what it is doing."""
+"""Jobs from runner to worker, and the phases it reports."""
 
 from __future__ import annotations
 
 from typing import Any, Literal, TypedDict
 
 Phase = Literal["starting", "choosing", "compiling", "training", "testing", "measuring", "profiling"]
-"""What a run is doing: its process starts and reads data; precision and engine are chosen; the step is compiled or
-captured; it trains; the test split is read; speed and memory are measured; it is profiled."""
+"""Phase of a run: start and data; choice of precision and engine; compilation or capture; training; testing;
+measurement of speed and memory; profiling."""
 
 
 class CheckpointJob(TypedDict):
-    """Where a run's state is kept: see `fmnist_zoo.training.state.Checkpoints`."""
+    """Arguments of `fmnist_zoo.training.state.Checkpoints`."""
 
     path: str
     key: str
@@ -18,9 +18,9 @@ class CheckpointJob(TypedDict):
 
 
 class Job(TypedDict):
-    """One run, as the runner asks for it.
+    """One run, as requested by the runner.
 
-    `decided` are precision, engine and reason of the variant's other seeds where those were made by an earlier sweep.
+    `decided` has precision, engine and reason of the variant's other seeds if from an earlier sweep.
     """
 
     task: str

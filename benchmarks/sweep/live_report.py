@@ -1,6 +1,6 @@
-"""When tables are written during a sweep, as often as that takes little of its time and always at its end, and where.
+"""Tables during a sweep, written as often as is cheap and always at its end.
 
-As a program, `python -m benchmarks.sweep.live_report OUT MACHINE`, it writes them in a process apart from the sweep's.
+As a program, `python -m benchmarks.sweep.live_report OUT MACHINE`, it writes them in a separate process.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ from pathlib import Path
 from benchmarks.report import write_report
 
 MANY_RECORDS = 100
-"""From so many on, tables are made in a process of their own. It reads all of them, and what that takes of memory, some
-50 MiB more with 300 records than with 50, Python would not give back to the system."""
+"""Number of records from which a separate process writes the tables: it reads all of them, and Python would not return
+that memory (some 50 MiB more with 300 records than with 50) to the system."""
 LIMIT_S = 300.0
-"""For that process: the runs that are still to be done matter more."""
+"""Time limit of that process: remaining runs matter more."""
 LOOK_S = 0.2
-"""How often to see whether a signal has come that ends it."""
+"""Seconds between checks for a signal."""
 PAUSE = 10.0
-"""A report is written no sooner than after so many times what the last one took: it reads every record of the folder,
-and a sweep of hundreds of short runs would otherwise spend most of its time on it."""
+"""Pause between reports as a multiple of the last one's time: a report reads every record of the folder, and would
+take most of the time of a sweep of hundreds of short runs."""
 
 
 class Reporting:
-    """Keeps tables up to date. A report that fails costs no run: it is said, and tried again after the next one.
+    """Keeps tables up to date. A failed report is announced and retried after the next run.
 
     Args:
-        write: makes the tables.
-        say: told what went wrong.
+        write: writes the tables.
+        say: called with errors.
         clock: seconds, monotonic.
 
     Attributes:
-        is_behind: whether the tables lack something.
+        is_behind: whether the tables are out of date.
     """
 
     def __init__(
@@ -46,16 +46,16 @@ class Reporting:
         self._not_before: float | None = None
 
     def note(self) -> None:
-        """There is something new; the tables have it now, or later."""
+        """Note a new result; updates the tables now or later."""
         self.is_behind = True
         if self._not_before is None or self._clock() >= self._not_before:
             self.finish()
 
     def finish(self) -> None:
-        """Bring the tables up to date, if they are behind and nobody has broken that off.
+        """Update the tables if out of date, unless interrupted before.
 
         Raises:
-            KeyboardInterrupt: somebody does; from then on they stay as they are.
+            KeyboardInterrupt: on interruption; there are no further updates.
         """
         if not self.is_behind or self._is_broken_off:
             return
@@ -66,22 +66,22 @@ class Reporting:
         except KeyboardInterrupt:
             self._is_broken_off = True
             raise
-        except Exception as error:  # noqa: BLE001  # whatever it is, records are whole without tables, and runs go on
-            self._say(f"the tables could not be written: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # records are complete without tables, and the sweep continues
+            self._say(f"tables not written: {type(error).__name__}: {error}")
         ended = self._clock()
         self._not_before = ended + PAUSE * (ended - started)
 
 
 def write_tables(out_dir: Path, machine: str, check: Callable[[], None] = lambda: None) -> None:
-    """Bring tables and index up to date, without figures; see `benchmarks.report.write_report`.
+    """Update tables and index, without figures; see `benchmarks.report.write_report`.
 
     Args:
         out_dir: the results folder.
         machine: the name of its folder there.
-        check: called now and then while a process of its own does it; that process ends with what this raises.
+        check: called regularly during a separate process, which is killed if this raises.
 
     Raises:
-        RuntimeError: that process failed, and the last line says why, or took too long.
+        RuntimeError: that process failed (with its last line) or timed out.
     """
     if sum(1 for _ in out_dir.glob("*/runs/*.json")) < MANY_RECORDS:
         write_report(out_dir, machine, figures=False)
@@ -106,13 +106,13 @@ def write_tables(out_dir: Path, machine: str, check: Callable[[], None] = lambda
 
 
 def _error_of(process: subprocess.Popen[str], check: Callable[[], None]) -> str:
-    """What a process that has ended in time printed."""
+    """Error output of a process, within the time limit."""
     deadline = time.monotonic() + LIMIT_S
     while time.monotonic() < deadline:
         check()
         with contextlib.suppress(subprocess.TimeoutExpired):
             return process.communicate(timeout=LOOK_S)[1]
-    raise RuntimeError(f"not done after {LIMIT_S:g} s; python -m benchmarks.report makes them without a limit")
+    raise RuntimeError(f"timed out after {LIMIT_S:g} s; python -m benchmarks.report writes them without a limit")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What a sweep is about to do, found out by workers: no model and no plug-in is loaded here, where it could end all."""
+"""Plan of a sweep, made by workers, so that no model or plug-in can crash this process."""
 
 from __future__ import annotations
 
@@ -19,14 +19,13 @@ from benchmarks.workers.slot import InProcess, Slots
 from fmnist_zoo.registry import PLUGIN_GROUP
 
 LIMIT_S = 300.0
-"""For a model to be built and tried, unless --timeout says another: on a busy machine the largest of timm's take a
-while."""
+"""Time limit to build and try a model, unless --timeout is given: timm's largest take a while on a busy machine."""
 WORKLOAD = "benchmarks.sweep.trial:Trials"
-"""What a worker does for a plan."""
+"""Workload of a planning worker."""
 
 
 class Failure(TypedDict):
-    """How a model failed before its first run, as fields of a record."""
+    """Failure of a model before its first run, as record fields."""
 
     status: Status
     error: str
@@ -34,21 +33,21 @@ class Failure(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Variant:
-    """One row of the tables: a configuration, run once for each seed.
+    """One row of the tables: a configuration, run once per seed.
 
     Attributes:
-        config: what a record calls `config`; all that a worker needs to know of the experiment.
+        config: as in a record; all a worker needs to know of the experiment.
         key: of the configuration, the same in every sweep: `benchmarks.records.record.config_key`.
-        label: what distinguishes it within the plan.
+        label: unique within the plan.
         family: of the model.
-        plugins: what a worker has to load for the model: `fmnist_zoo.spec.ModelSpec.plugin`.
-        flags: go into each of its records.
-        num_params: of the model; None where it failed, as the next three.
-        forward_flops: of the model for one image, counted beforehand: a process that is timed must not count.
-        training_flops: the same of forward and backward.
-        code: `benchmarks.sweep.code_checksum.code_checksum` of model and training; where the model failed, of what is
-            known without an instance.
-        failure: why it can't be run.
+        plugins: to be loaded for the model: `fmnist_zoo.spec.ModelSpec.plugin`.
+        flags: for each of its records.
+        num_params: of the model; None if it failed, as the next two.
+        forward_flops: per image, counted in advance: a timed process must not count.
+        training_flops: per image, forward plus backward.
+        code: `benchmarks.sweep.code_checksum.code_checksum` of model and training; if the model failed, without its
+            layers.
+        failure: why it can't run.
     """
 
     config: Config
@@ -66,7 +65,7 @@ class Variant:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Plan:
-    """The variants of a sweep, the seeds of each, and what is measured beside training."""
+    """Variants, seeds and measurements of a sweep."""
 
     variants: tuple[Variant, ...]
     seeds: tuple[int, ...]
@@ -76,26 +75,26 @@ class Plan:
 
 
 def make_plan(options: RunConfig) -> Plan:
-    """A plan made in this process, where a debugger reaches the models, and these reach everything; see `Planner`."""
+    """A plan made in this process, within reach of a debugger; see `Planner`."""
     with Planner(options, Display(), lambda: InProcess(WORKLOAD)) as planner:
         return planner.tried(planner.expanded())
 
 
 class Planner(ExitStack):
-    """Has plans made by workers, which end with it: one for all models of this package and of timm, and one a plug-in.
+    """Makes plans in workers: one for all models of this package and timm, and one per plug-in.
 
     Args:
-        options: what was asked for.
-        display: told of each model as it is done.
-        new_worker: makes a worker process, or what stands in its place.
-        limit_s: for each model; None for no limit.
+        options: of the command line.
+        display: told of each model.
+        new_worker: creates a worker process or a substitute.
+        limit_s: time limit per model; None for no limit.
     """
 
     def __init__(
         self, options: RunConfig, display: Display, new_worker: Callable[[], Serving], *, limit_s: float | None = None
     ) -> None:
         super().__init__()
-        # Absolute: a plug-in may go to another folder.
+        # Absolute: a plug-in may change the current folder.
         folder = options.data_dir and options.data_dir.absolute()
         self._options = replace(options, data_dir=folder, plugin=tuple(path.absolute() for path in options.plugin))
         self._display, self._limit_s = display, limit_s
@@ -104,7 +103,7 @@ class Planner(ExitStack):
     def expanded(self) -> Plan:
         """The plan before its models are tried: the axes expanded and every combination checked.
 
-        An installed plug-in that ends the process which imports it is left out with a warning.
+        An installed plug-in that ends the importing process is skipped with a warning.
 
         Raises:
             ValueError: something is unknown, contradictory or impossible on this device, or a plug-in file fails.
@@ -123,9 +122,7 @@ class Planner(ExitStack):
             if plugin not in installed or plugin in leave_out:
                 raise ValueError(f"{f'plug-in {plugin}' if plugin else 'models'} can't be imported: {found['error']}")
             leave_out.append(plugin)
-            self._display.warn(
-                f"the installed plug-in {plugin} is left out, since it can't be imported: {found['error']}"
-            )
+            self._display.warn(f"skipping installed plug-in {plugin}: it can't be imported: {found['error']}")
         for sentence in found["warnings"]:
             self._display.warn(sentence)
         labels = variant_labels([fields["config"] for fields in found["variants"]])
@@ -142,10 +139,10 @@ class Planner(ExitStack):
         )
 
     def tried(self, plan: Plan) -> Plan:
-        """The same with what is known of each model once it was built and run; one that fails is a failure of its own.
+        """The plan after building and running each model; failures are recorded per variant.
 
         Raises:
-            ValueError: a model refuses the options that it was given.
+            ValueError: a model refuses its options.
         """
         unlike: dict[str, list[Variant]] = {}
         for variant in plan.variants:
@@ -156,7 +153,7 @@ class Planner(ExitStack):
         )
 
     def _try(self, name: str, variants: list[Variant]) -> dict[str, Any]:
-        """What is found out about a model, as fields of its variants."""
+        """Findings about a model, as fields of its variants."""
         first, fields = variants[0], dict[str, Any]()
         job = {
             "task": "try",
@@ -177,7 +174,7 @@ class Planner(ExitStack):
         return {name: found[name] for name in names}
 
     def with_precisions_tried(self, plan: Plan) -> Plan:
-        """The same after a few steps in each number format that was asked for; one that is slow gets a warning."""
+        """The plan after a few steps in each requested precision, with warnings for slow ones."""
         if plan.device != "cpu":
             return plan
         found: dict[tuple[str, str], Failure | None] = {}
@@ -201,13 +198,15 @@ class Planner(ExitStack):
         )
 
     def estimates(self, plan: Plan) -> Iterator[dict[str, Any]]:
-        """For each variant `train_s` of a seed and `how`, by a few steps run now, or how that failed."""
+        """For each variant `train_s` per seed and `how`, from a few steps, or the failure."""
         for variant in plan.variants:
             found: Mapping[str, Any] | None = variant.failure
             if found is None:
                 found = self._ask(self._job("estimate", variant, plan), " ".join(variant.plugins))
                 good = found["status"] == "ok"
-                words = f"about {found['train_s']:,.1f} s a seed" if good else f"failed: {_first_line(found['error'])}"
+                words = (
+                    f"about {found['train_s']:,.1f} s per seed" if good else f"failed: {_first_line(found['error'])}"
+                )
                 self._display.say(f"{variant.label}: {words}")
             yield dict(found)
 
@@ -225,7 +224,7 @@ class Planner(ExitStack):
     def _ask(
         self, job: dict[str, Any], home: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None
     ) -> dict[str, Any]:
-        """What the worker at home answers, or how it failed; what has failed there does no harm to the next one."""
+        """Answer of the worker for `home`, or its failure, which doesn't affect the next job."""
         found = self._workers[home].run(job, on_event, timeout_s=self._limit_s)
         if "refused" in found:
             raise ValueError(found["refused"])
@@ -235,7 +234,7 @@ class Planner(ExitStack):
 
 
 def _with_options(variant: Variant) -> str:
-    """The model with the options that were changed, as `mlp hidden=64`."""
+    """The model with its changed options, as `mlp hidden=64`."""
     options = variant.config["model_options"]
     return " ".join([variant.config["model"], *(f"{name}={value}" for name, value in options.items())])
 

@@ -1,4 +1,4 @@
-"""What a plan would run, as a table for a terminal."""
+"""A plan as a table for a terminal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from benchmarks.sweep.plan import Plan
 
 
 def plan_table(plan: Plan, estimates: Iterable[Mapping[str, Any]]) -> str:
-    """What a plan would run, with the training time that a few steps of each variant let one expect."""
+    """The variants of a plan with estimated training times."""
     rows, total_s = list[list[object]](), 0.0
     for variant, found in zip(plan.variants, estimates, strict=True):
         config = variant.config
@@ -29,10 +29,19 @@ def plan_table(plan: Plan, estimates: Iterable[Mapping[str, Any]]) -> str:
                 f"{found['train_s']:,.1f}" if "train_s" in found else f"{found['status']}: {error}",
             ]
         )
-    headers = ["variant", "parameters", "track", "budget", "batch", "precision, engine", "seeds", "training s a seed"]
+    headers = [
+        "variant",
+        "parameters",
+        "track",
+        "budget",
+        "batch",
+        "precision, engine",
+        "seeds",
+        "training, s per seed",
+    ]
     table = tabulate(rows, headers, disable_numparse=True)
     num_runs = len(plan.variants) * len(plan.seeds)
     return (
         f"{table}\n\n{len(plan.variants)} variants, {num_runs} runs on {plan.device}: about {total_s:,.0f} s of "
-        "training by a few measured steps of each; starting processes, evaluation and measuring come on top."
+        "training, estimated from a few steps of each; excludes process start, evaluation and measurements."
     )

@@ -1,6 +1,6 @@
 """`--profile`: record steps of training with torch's profiler, and write its page and trace.
 
-What the recorded events say is computed in `report.profile.operations` and shown by `report.profile.page`.
+Events are evaluated in `report.profile.operations` and shown by `report.profile.page`.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ from fmnist_zoo.training.fit import FitResult
 from fmnist_zoo.training.step import TrainingStep
 
 TRACE_STEPS = 10
-"""In the trace that is kept: enough to look at, and a file that stays small."""
+"""Steps in the saved trace: enough to look at, in a small file."""
 MOST_STEPS, MOST_EVENTS = 240, 400_000
-"""In the breakdown: an epoch of the usual 55,000 or 60,000 images in batches of 256, but no more than memory bears."""
+"""Limits of the breakdown: an epoch of 55,000 or 60,000 images in batches of 256, within memory limits."""
 SPAN = "profiled steps"
 FOLDER = "profiles"
 
@@ -46,29 +46,29 @@ def write_profile(
     roofline: Roofline | None,
     train_img_per_s: float | None,
 ) -> Profile:
-    """Profile steps of the training that a run ended with; they go on training, so the weights move.
+    """Profile further training steps of a run, which change the weights.
 
     Args:
         result: of the run's training.
-        machine_dir: in whose `profiles` folder the page and the trace go.
-        run_id: their name.
+        machine_dir: page and trace go to its `profiles` folder.
+        run_id: name of page and trace.
         model: its name, for the page.
-        training_flops: of the model for one image: it is counted elsewhere, since counting may leave a process slow.
-        roofline: what the device was measured to do.
+        training_flops: per image, counted elsewhere, since counting may slow a process down.
+        roofline: of the device, measured.
         train_img_per_s: steady-state throughput without the profiler.
 
     Returns:
         The names of the files.
 
     Raises:
-        ValueError: this torch or this device has no profiler that sees what runs.
+        ValueError: no profiler for this build of torch or this device.
     """
     step, loader, batch_size = result.step, result.loader, result.step.recipe.batch_size
     where = step.device.type
     if not kineto_available():
-        raise ValueError("this torch was built without Kineto, its profiler; install a build of torch that has it")
+        raise ValueError("this build of torch lacks Kineto, its profiler; install one that has it")
     if where not in ("cpu", "cuda"):
-        raise ValueError(f"torch's profiler doesn't see what runs on {where}; profile with --device cpu")
+        raise ValueError(f"torch's profiler does not support {where}; profile with --device cpu")
     num_trace_steps = min(TRACE_STEPS, loader.steps_per_epoch)
     short = record(step, _some_chunks(result, num_trace_steps))
     num_steps = steps_to_profile(len(short["traceEvents"]) / num_trace_steps, loader.steps_per_epoch)
@@ -100,7 +100,7 @@ def write_profile(
 
 
 def record(step: TrainingStep, chunks: Iterator[tuple[Tensor, Tensor]]) -> Trace:
-    """Train on chunks under the profiler, as training does. Returns the trace, in which `SPAN` holds it all."""
+    """Train on chunks under the profiler; returns the trace, in which `SPAN` covers everything."""
     synchronize = synchronizer(step.device)
     activities = [ProfilerActivity.CPU]
     if step.device.type == "cuda":
@@ -117,17 +117,17 @@ def record(step: TrainingStep, chunks: Iterator[tuple[Tensor, Tensor]]) -> Trace
 
 
 def steps_to_profile(events_per_step: float, steps_per_epoch: int) -> int:
-    """An epoch's steps, or fewer where it is long or a step has many events; at least 1."""
+    """Steps of an epoch, or fewer if it is long or a step has many events; at least 1."""
     return max(1, min(steps_per_epoch, MOST_STEPS, int(MOST_EVENTS / max(1.0, events_per_step))))
 
 
 def packed(trace: Trace) -> bytes:
-    """A trace as gzipped JSON, without the name of the machine and of the file that it was first written to."""
+    """A trace as gzipped JSON, without machine and original file name."""
     kept = {name: value for name, value in trace.items() if name not in ("traceName", "host_name")}
     return gzip.compress(json.dumps(kept, separators=(",", ":")).encode(), mtime=0)
 
 
 def _some_chunks(result: FitResult, num_steps: int) -> Iterator[tuple[Tensor, Tensor]]:
-    """So many batches of an epoch whose order is drawn before the first of them is asked for."""
+    """Batches of an epoch, whose order is drawn before the first one is used."""
     chunks = result.loader.chunks(0, num_steps)
     return itertools.chain([next(chunks)], chunks)

@@ -1,7 +1,7 @@
-"""What need not be done again: runs that an earlier sweep finished under the same conditions, told by a content key.
+"""Resuming: skip runs that an earlier sweep finished with the same run key.
 
-The key is of everything that decides how a run goes: configuration and seed, the code of model and training, the data,
-the versions of what computes, and the hardware. Documentation, tables and how speed is measured aren't part of it.
+Run key: configuration, seed, code of model and training, data, versions and hardware. Documentation, tables and speed
+measurements are excluded.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ RunKey = tuple[str, int]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Circumstances:
-    """Under which a sweep runs, its configurations apart.
+    """Conditions of a sweep, apart from configurations.
 
     Attributes:
         environment: of the machine.
@@ -36,7 +36,7 @@ class Circumstances:
     dataset: str
 
     def parts(self, key: str, seed: int, code: str | None) -> Parts:
-        """What makes a run the same as another one.
+        """Parts of a run key.
 
         Args:
             key: of its configuration.
@@ -49,19 +49,19 @@ class Circumstances:
 
 
 def content_key(parts: Parts) -> str:
-    """SHA-256 (hex) of the parts; their order doesn't matter."""
+    """SHA-256 (hex) of the parts, in any order."""
     return config_key(parts)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Done:
-    """What need not be done again.
+    """Work to skip.
 
     Attributes:
-        runs: their records: those that are ok, and those that failed and aren't to be tried again.
-        comparisons: of arms, by their key.
-        again: how many runs have been made otherwise and are made again, by how that was.
-        num_to_do: runs that are left.
+        runs: records of ok runs, and of failed ones that are not retried.
+        comparisons: of arms, by key.
+        again: number of runs to repeat, by difference of the run key.
+        num_to_do: remaining runs.
     """
 
     runs: Mapping[RunKey, RunRecord] = field(default_factory=dict)
@@ -70,15 +70,12 @@ class Done:
     num_to_do: int = 0
 
     def __str__(self) -> str:
-        """One line for people: what is skipped, and why the rest isn't."""
+        """One line: what is skipped, and why the rest is repeated."""
         failed = sum(record.status != "ok" for record in self.runs.values())
-        words = [f"{_runs(len(self.runs) - failed)} done before"]
+        words = [f"{_runs(len(self.runs) - failed)} done"]
         if failed:
-            words.append(f"{failed} that failed and {_are(failed)} left so (--retry-failed does them again)")
-        again = [
-            f"{_runs(count)} {'was' if count == 1 else 'were'} made {how}, and {_are(count)} made again"
-            for how, count in sorted(self.again.items())
-        ]
+            words.append(f"{failed} failed and skipped (--retry-failed repeats them)")
+        again = [f"{_runs(count)} made {how} will be repeated" for how, count in sorted(self.again.items())]
         return "; ".join([f"resuming: {', '.join(words)}, {self.num_to_do} to do", *again])
 
 
@@ -92,16 +89,16 @@ def done_before(
     since: str = "",
     kept: Collection[str] = (),
 ) -> Done:
-    """What earlier sweeps have left of a plan.
+    """What earlier sweeps have done of a plan.
 
     Args:
-        plan: all that is wanted.
-        conditions: of the sweep that is about to begin.
+        plan: of the sweep.
+        conditions: of the sweep.
         records: of this machine.
         comparisons: of arms, of this machine.
-        retry_failed: do runs again that ended otherwise than `ok`.
-        since: UTC, as records write it; what began before doesn't count.
-        kept: fields of a record, such as `weights`, that name what a good run must have left on the disk.
+        retry_failed: repeat runs that are not `ok`.
+        since: UTC, as in records; ignore earlier runs.
+        kept: record fields, such as `weights`, naming files that an ok run must have left.
     """
     found: dict[RunKey, list[RunRecord]] = {}
     for record in sorted(records, key=lambda record: record.run_id):
@@ -125,13 +122,13 @@ def done_before(
 
 
 class CheckpointFiles:
-    """Where the states of a sweep's runs are kept while they are under way.
+    """Checkpoint files of a sweep's unfinished runs.
 
     Args:
-        machine_dir: the machine's folder of results.
-        conditions: of the sweep; None where they aren't known, and then nothing is kept.
-        options: what was asked of the sweep.
-        warn: told of a file that can't be removed.
+        machine_dir: the machine's results folder.
+        conditions: of the sweep; None if unknown, which disables checkpoints.
+        options: of the sweep.
+        warn: called if a file can't be removed.
     """
 
     def __init__(
@@ -144,23 +141,23 @@ class CheckpointFiles:
         self._machine_dir, self._conditions, self._options, self._warn = machine_dir, conditions, options, warn
 
     def job(self, variant: Variant, seed: int) -> CheckpointJob | None:
-        """What a run is asked to keep; None where it isn't to, and nothing of it is there."""
+        """A run's checkpoint job; None without checkpoints, old or new."""
         if (path := self._path(variant, seed)) is None:
             return None
         if not self._options.resumes:
             try:
-                path.unlink(missing_ok=True)  # this run begins anew
+                path.unlink(missing_ok=True)  # this run starts over
             except OSError as error:
-                self._warn(f"the run keeps no checkpoint, since an old one can't be removed: {error}")
+                self._warn(f"this run saves no checkpoint: the old one can't be removed: {error}")
                 return None
         if self._options.checkpoint_every is None and not path.exists():
             return None
         return {"path": str(path), "key": path.stem, "every_epochs": self._options.checkpoint_every}
 
     def forget(self, variant: Variant, record: RunRecord) -> None:
-        """A run that is through needs none, nor does one that would diverge again; others may be tried again."""
+        """Remove the checkpoint of an ok or diverged run; others may be retried."""
         if record.status in ("ok", "diverged") and (path := self._path(variant, record.seed)) is not None:
-            with contextlib.suppress(OSError):  # the next sweep that resumes tries again
+            with contextlib.suppress(OSError):  # the next --resume tries again
                 path.unlink(missing_ok=True)
 
     def _path(self, variant: Variant, seed: int) -> Path | None:
@@ -170,12 +167,12 @@ class CheckpointFiles:
 
 
 def checkpoint_path(machine_dir: Path, parts: Parts) -> Path:
-    """Where the state of a run that is under way is kept."""
+    """Checkpoint file of an unfinished run."""
     return machine_dir / "checkpoints" / f"{content_key(parts)}.safetensors"
 
 
 def decided(variant: Variant, records: Iterable[RunRecord]) -> dict[str, str | None] | None:
-    """Precision and engine of the variant's finished runs: what was decided by measurement holds for all its seeds."""
+    """Precision and engine of the variant's finished runs: a measured choice holds for all seeds."""
     for record in records:
         if record.config_key == variant.key and record.status == "ok" and record.execution is not None:
             return {name: record.execution[name] for name in ("precision", "engine", "reason")}  # type: ignore[literal-required]
@@ -183,7 +180,7 @@ def decided(variant: Variant, records: Iterable[RunRecord]) -> dict[str, str | N
 
 
 def _same(records: list[RunRecord], wanted: Parts, kept: Collection[str]) -> tuple[RunRecord | None, str | None]:
-    """The latest record of the same run, an ok one rather than another; else how the latest differs."""
+    """The latest record with the same run key, preferably ok; else how the latest one differs."""
     differences = [(record, difference(record_parts(record), wanted) or _without(record, kept)) for record in records]
     same = [record for record, how in differences if how is None]
     good = [record for record in same if record.status == "ok"]
@@ -193,7 +190,7 @@ def _same(records: list[RunRecord], wanted: Parts, kept: Collection[str]) -> tup
 
 
 def _without(record: RunRecord, kept: Collection[str]) -> str | None:
-    """What a good run should have left and didn't; a thing that couldn't be had, as a flag says, isn't missed again."""
+    """Files missing from an ok run; none if a flag says they could not be made."""
     if record.status != "ok" or any(flag["kind"] == "not_measured" for flag in record.flags):
         return None
     return " and ".join(f"without {name}" for name in kept if getattr(record, name) is None) or None
@@ -202,7 +199,7 @@ def _without(record: RunRecord, kept: Collection[str]) -> str | None:
 def _compared(
     plan: Plan, conditions: Circumstances, runs: Mapping[RunKey, RunRecord], comparisons: Iterable[ArmsRecord]
 ) -> frozenset[str]:
-    """Comparisons of arms that were made after all runs of these arms, on the same machine with the same versions."""
+    """Comparisons of arms newer than all runs of these arms, on the same machine with the same versions."""
     latest = {
         comparison.key: comparison.started_at
         for comparison in sorted(comparisons, key=lambda comparison: comparison.started_at)
@@ -218,7 +215,3 @@ def _compared(
 
 def _runs(count: int) -> str:
     return f"{count} run" if count == 1 else f"{count} runs"
-
-
-def _are(count: int) -> str:
-    return "is" if count == 1 else "are"

@@ -1,4 +1,4 @@
-"""One run of a sweep: what its worker is asked, again with a smaller batch where that is wanted, and the outcome."""
+"""One run of a sweep: job, retries at smaller batch sizes if requested, and outcome."""
 
 from __future__ import annotations
 
@@ -20,20 +20,20 @@ from benchmarks.sweep.plan import Plan, Variant
 from benchmarks.workers.slot import Slot, Slots
 
 SMALLEST_BATCH = 8
-"""No smaller batch is tried. What doesn't fit with 8 images of 784 pixels is too large for another reason."""
+"""Smallest batch size to try. What doesn't fit with 8 images of 784 pixels is too large for another reason."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Isolation:
-    """What runs may do to each other.
+    """Isolation between runs.
 
     Attributes:
-        timeout_s: seconds for a run, the start of its process included; None for no limit.
-        on_oom: what is done when memory runs out.
-        in_process: no worker processes at all.
+        timeout_s: time limit of a run, including the start of its process; None for no limit.
+        on_oom: action after out of memory.
+        in_process: use no worker processes.
 
     Raises:
-        ValueError: the time limit isn't one, or can't be held.
+        ValueError: the time limit is invalid or can't be enforced.
     """
 
     timeout_s: float | None = None
@@ -47,22 +47,22 @@ class Isolation:
             raise ValueError(f"--timeout {self.timeout_s:g} must be a positive number of seconds")
         if self.in_process:
             raise ValueError(
-                f"--timeout {self.timeout_s:g} doesn't go with --in-process, where nobody could end a run that hangs; "
-                "leave one of them out"
+                f"--timeout {self.timeout_s:g} can't be combined with --in-process, which can't stop a run that hangs; "
+                "leave out one of them"
             )
 
 
 class Attempts:
-    """Has runs done, each in as many attempts as it takes.
+    """Executes runs, each in as many attempts as needed.
 
     Args:
-        plan: of which they are.
-        options: what was asked of the sweep.
+        plan: of the runs.
+        options: of the sweep.
         environment: of the machine.
-        machine_dir: its folder of results.
-        display: told of what happens.
-        isolation: of the runs from each other.
-        is_stopping: whether no further attempt may begin.
+        machine_dir: its results folder.
+        display: told of progress.
+        isolation: between runs.
+        is_stopping: whether to start no further attempt.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class Attempts:
         self._fitting: dict[str, int] = {}
 
     def take_over(self, records: Iterable[RunRecord]) -> None:
-        """Train the seeds that are left like those that an earlier sweep had to train with a smaller batch."""
+        """Use the smaller batch size of an earlier sweep's seeds for the remaining ones."""
         for record in records:
             changed = any(flag["kind"] == "batch_changed" for flag in record.flags)
             if changed and record.throughput is not None and record.throughput["train_batch_size"] is not None:
@@ -97,17 +97,17 @@ class Attempts:
         decided: dict[str, str | None] | None,
         checkpoint: CheckpointJob | None,
     ) -> dict[str, Any]:
-        """Fields of the run's record that its worker knows, or how it ended; with a whole ledger, of the last attempt.
+        """Execute a run; returns the worker's record fields or failure, with the last attempt's complete ledger.
 
         Args:
-            variant: what to run.
+            variant: to run.
             seed: of the run.
             name: its `run_id`.
             slots: of the variants' workers.
             decided: precision and engine of the other seeds.
-            checkpoint: of a training with the batch that was asked for.
+            checkpoint: of a training at the requested batch size.
         """
-        if variant.failure is not None:  # nothing was begun
+        if variant.failure is not None:  # nothing was started
             return {**variant.failure, "ledger": complete_ledger(None, None, 0.0)}
         device, asked = self._plan.device, variant.config["recipe"]
         config = with_batch(variant.config, self._fitting.get(variant.key, asked["batch_size"]))
@@ -131,7 +131,7 @@ class Attempts:
             self._fitting[variant.key] = config["recipe"]["batch_size"]
             result["flags"] = [batch_flag(asked, config["recipe"], device), *result.get("flags", [])]
         if alone:
-            why = "ran out of memory while those of other variants waited for their turn, which were ended for it"
+            why = "ran out of memory while those of other variants were waiting, so these were stopped"
             result["flags"] = [restart_flag(f"An earlier worker {why}."), *result.get("flags", [])]
         if result["status"] == "oom":
             may_halve = self._isolation.on_oom == "halve"
@@ -148,8 +148,8 @@ class Attempts:
             self._display.worker_event(event)
 
         result = slot.run(job, on_event, timeout_s=self._isolation.timeout_s)
-        result.setdefault("history", history)  # all that is left where the worker died
-        # What an earlier process has spent on the same run was spent on it, too.
+        result.setdefault("history", history)  # all that remains if the worker died
+        # Includes the time of an earlier process on the same run.
         wall_s = result["wall_s"] + result.get("carried_s", 0.0)
         unknown = 0.0 if result["status"] == "ok" else None
         result["ledger"] = complete_ledger(result.get("ledger"), result["import_s"], wall_s, unknown=unknown)
@@ -157,16 +157,16 @@ class Attempts:
         return result
 
     def _flags(self, result: Mapping[str, Any]) -> Iterator[Flag]:
-        """What there is to say of the process in which an attempt was made."""
+        """Flags about the process of an attempt."""
         if self._isolation.in_process:
             yield IN_PROCESS
         if why := result["restarted"]:
-            yield restart_flag(f"The worker of the seed before {why}.")
+            yield restart_flag(f"The previous seed's worker {why}.")
         if changed := result.get("changed"):
             yield changed_flag(changed)
 
     def _job(self, variant: Variant, config: Config, seed: int, name: str) -> Job:
-        # The model of a plug-in file may change under its name, and another batch may be fastest with another choice.
+        # A plug-in's model may change under its name, and another batch size may favour another choice.
         keeps = not variant.plugins and config == variant.config
         assert variant.training_flops is not None, "a model that failed beforehand isn't run"
         kept = choice_path(variant.key, self._environment) if keeps else None
@@ -180,7 +180,7 @@ class Attempts:
             "limit_s": self._plan.measures.limit_s,
             "choice": None if kept is None else str(kept),
             "roofline": str(roofline_path(self._environment)),
-            # Absolute: a model may go to another folder.
+            # Absolute: a model may change the current folder.
             "data_dir": None if self._options.data_dir is None else str(self._options.data_dir.absolute()),
             "machine_dir": str(self._machine_dir.absolute()),
             "weights": f"weights/{name}" if self._options.save_weights else None,
@@ -193,25 +193,25 @@ class Attempts:
 
 
 def halved(config: Config) -> Config | None:
-    """The same with half the batch, rounded down, and nothing else changed; None below `SMALLEST_BATCH`."""
+    """The configuration with half the batch size, rounded down; None below `SMALLEST_BATCH`."""
     batch_size = config["recipe"]["batch_size"] // 2
     return with_batch(config, batch_size) if batch_size >= SMALLEST_BATCH else None
 
 
 def with_batch(config: Config, batch_size: int) -> Config:
-    """The same with another batch size."""
+    """The configuration with another batch size."""
     return {**config, "recipe": {**config["recipe"], "batch_size": batch_size}}
 
 
 def oom_error(message: str, tried: Sequence[int], device: str, *, may_halve: bool) -> str:
-    """What a run says for which memory ran out.
+    """Error of a run that is out of memory.
 
     Args:
-        message: the failure of the last attempt.
-        tried: batch sizes, in their order.
-        device: on which it trained.
-        may_halve: whether smaller batches were tried as far as that goes.
+        message: of the last attempt.
+        tried: batch sizes, in order.
+        device: it trained on.
+        may_halve: whether smaller batch sizes were tried.
     """
     sizes = ", ".join(map(str, tried))
-    fix = "no smaller batch is tried" if may_halve else "choose a smaller --batch-size, or let --on-oom halve do it"
-    return f"memory ran out on {device} at a batch of {sizes} ({fix}): {message}"
+    fix = "no smaller batch size is tried" if may_halve else "choose a smaller --batch-size, or use --on-oom halve"
+    return f"out of memory on {device} at batch size {sizes} ({fix}): {message}"

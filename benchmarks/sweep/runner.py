@@ -1,4 +1,4 @@
-"""From a plan to records: one worker process a variant, in turn, and after each run a record and tables up to date."""
+"""Executes a plan: one worker process per variant, in turn; a record and updated tables after each run."""
 
 from __future__ import annotations
 
@@ -34,18 +34,18 @@ from fmnist_zoo.files import check_writable
 from fmnist_zoo.training.determinism import VARIABLES
 
 WORKLOAD = "benchmarks.sweep.training_run:TrainingRuns"
-"""What a worker of a sweep does."""
+"""Workload of a sweep's worker."""
 
 
 @dataclass(slots=True)
 class Results:
-    """What a sweep has.
+    """Results of a sweep.
 
     Attributes:
-        records: of its runs, with those of before.
-        comparisons_complete: whether each comparison of arms that it meant to make was made.
-        interrupted: whether a person or the system asked it to end before it was through.
-        tables_complete: whether the tables have all of it.
+        records: of its runs, including skipped ones.
+        comparisons_complete: whether every planned comparison of arms was made.
+        interrupted: whether the user or system stopped it early.
+        tables_complete: whether the tables include everything.
         all_in_place: whether every result is in the results folder.
     """
 
@@ -57,18 +57,18 @@ class Results:
 
 
 class Runner:
-    """Carries out a plan, one run after the other, and then compares the arms that it has.
+    """Executes the runs of a plan one by one, then its comparisons of arms.
 
     Seeds take turns: the first of every variant, then the second; a variant's worker waits for its next one.
 
     Args:
-        plan: what to run.
-        options: what was asked of the sweep.
-        display: told of everything that happens.
+        plan: to execute.
+        options: of the sweep.
+        display: told of progress.
         command: the command line, for the records.
-        dataset: checksum of the data; None where it isn't known, and then nothing can be resumed.
-        new_worker: makes a worker process; a fake in tests.
-        isolation: of the runs from each other.
+        dataset: checksum of the data; None if unknown, which disables resuming.
+        new_worker: creates a worker process; a fake in tests.
+        isolation: between runs.
     """
 
     def __init__(
@@ -104,16 +104,15 @@ class Runner:
             machine_dir=self.store.machine_dir,
             display=display,
             isolation=isolation,
-            is_stopping=lambda: self._interrupts.came,
+            is_stopping=lambda: self._interrupts.requested,
         )
 
     def run(self, *, done: Done = Done(), deadline: float | None = None) -> Results:  # noqa: B008  # it is frozen
-        """Do every run and comparison that isn't done yet; no new one starts after `deadline`.
+        """Execute the remaining runs and comparisons; none starts after `deadline`.
 
-        Returns the records of this sweep, also written to the store. After a Ctrl-C, or a signal that asks a program to
-        end, the run at hand is still finished and nothing new begins; a second one ends that run, of which no record is
-        left, and its process at once. With runs in this process the first one breaks off the run. In each case the
-        tables have everything that was finished. A result that can't be written where it belongs is put elsewhere.
+        Returns the results, whose records are also in the store. Ctrl-C or a termination signal stops after the current
+        run; a second one kills it at once, without a record. With runs in this process the first one aborts the run.
+        The tables always have everything finished. A result that can't be written to its place is saved elsewhere.
         """
         results = Results(records=list(done.runs.values()))
         self._attempts.take_over(results.records)
@@ -129,13 +128,13 @@ class Runner:
                 results.interrupted = True
             finally:
                 results.interrupted |= self._reporting_ends()
-        results.interrupted |= self._interrupts.came
+        results.interrupted |= self._interrupts.requested
         results.tables_complete = not self._reporting.is_behind
         results.all_in_place = self._safekeeping.all_in_place
         return results
 
     def _reporting_ends(self) -> bool:
-        """Write the last tables; whether somebody broke that off."""
+        """Write the final tables; returns whether that was interrupted."""
         try:
             self._reporting.finish()
         except KeyboardInterrupt:
@@ -153,19 +152,19 @@ class Runner:
         return environment_of(self.plan.device, num_threads=num_threads, variables=variables)
 
     def _to_do(self, done: Done) -> list[tuple[Variant, int]]:
-        """The runs that aren't done yet, in their order."""
+        """Remaining runs, in order."""
         runs = [(variant, seed) for seed in self.plan.seeds for variant in self.plan.variants]
         return [(variant, seed) for variant, seed in runs if (variant.key, seed) not in done.runs]
 
     def _runs(self, done: Done, deadline: float | None, records: list[RunRecord]) -> None:
-        """The runs that aren't done yet, those of a variant in one worker as long as that stays sound."""
+        """Execute the remaining runs, those of a variant in one worker while it is healthy."""
         to_do = self._to_do(done)
         with Slots(lambda: self._new_worker(self._variables), self.plan.device) as slots:
             for number, (variant, seed) in enumerate(to_do, 1):
                 if self._is_over(deadline):
                     return
                 record = self._one(variant, seed, slots, records)
-                records.append(record)  # at once: it is reported also where the next one is broken off
+                records.append(record)  # at once, so that it is reported even if the next one is aborted
                 later = [variant.key for variant, _ in to_do[number:]]
                 if variant.key not in later:
                     slots[variant.key].clear()
@@ -178,14 +177,14 @@ class Runner:
         return Worker(command=serving(WORKLOAD), variables=variables, interrupts=self._interrupts)
 
     def _is_over(self, deadline: float | None) -> bool:
-        return self._interrupts.came or (deadline is not None and time.monotonic() > deadline)
+        return self._interrupts.requested or (deadline is not None and time.monotonic() > deadline)
 
     def _compare_arms(self, done: Done, deadline: float | None) -> bool:
-        """Compare the precisions and engines of each model that has several; whether all of it is done."""
+        """Compare each model's precisions and engines; returns whether all is done."""
         if not self._arm_groups:
             return True
         if self.isolation.in_process:
-            self.display.warn("precisions and engines aren't compared with --in-process: that takes processes")
+            self.display.warn("precisions and engines are not compared: --in-process leaves no worker processes for it")
             return False
         from benchmarks.sweep.arms import ArmSweep
 
@@ -210,7 +209,7 @@ class Runner:
         return True
 
     def _announced(self, done: Done) -> SweepPlan:
-        """What is about to be done, for the display."""
+        """The plan for the display."""
         return SweepPlan(
             command=self._command,
             machine=self.machine,
@@ -233,7 +232,7 @@ class Runner:
         )
 
     def done_before(self, *, retry_failed: bool, since: str = "") -> Done:
-        """What earlier sweeps have left of the plan; see `benchmarks.sweep.resume.done_before`."""
+        """What earlier sweeps have done of the plan; see `benchmarks.sweep.resume.done_before`."""
         assert self._conditions is not None, "the data has to be known"
         return done_before(
             self.plan,
@@ -250,7 +249,7 @@ class Runner:
         )
 
     def _tidy(self, done: Done) -> None:
-        """What a kill between a record and what follows it has left: tables without it, and its checkpoint."""
+        """Clean up after a kill right after a record: outdated tables, leftover checkpoint."""
         for variant in self.plan.variants:
             for seed in self.plan.seeds:
                 if (record := done.runs.get((variant.key, seed))) is not None:
@@ -258,7 +257,7 @@ class Runner:
         self._reporting.note()
 
     def _one(self, variant: Variant, seed: int, slots: Slots, records: Sequence[RunRecord]) -> RunRecord:
-        """One run and its record."""
+        """Execute one run and keep its record."""
         started_at = datetime.now(UTC)
         name = run_id(started_at, variant.config["model"], variant.key, seed)
         self.display.run_started(variant.label, seed)
@@ -277,7 +276,7 @@ class Runner:
         try:
             in_place = self._keep(record)
         except ValueError as error:
-            message = f"what the worker answered is no record: {error}"
+            message = f"the worker returned an invalid record: {error}"
             ledger = complete_ledger(None, None, result["ledger"]["wall_s"])
             record = assembled(variant, seed, {"status": "failed", "error": message, "ledger": ledger}, **about)
             in_place = self._keep(record)
@@ -288,5 +287,5 @@ class Runner:
         return record
 
     def _keep(self, record: RunRecord) -> bool:
-        """Keep a record; whether it is where it belongs. ValueError where it doesn't fit the schema."""
+        """Keep a record; returns whether it is in its place. ValueError if it doesn't fit the schema."""
         return self._safekeeping.keep(record, lambda folder: RecordStore(folder).write(record))

@@ -1,4 +1,4 @@
-"""What a sweep has measured is never lost to a disk: written again, else elsewhere, else printed."""
+"""Results survive disk errors: writes are retried, else go elsewhere, else are printed."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ if TYPE_CHECKING:
     from benchmarks.records.record import RunRecord
 
 DELAYS_S = (0.25, 0.5, 1.0, 2.0)
-"""Between attempts: what was no more than a moment of a network or a quota is over then."""
+"""Delays between attempts, to outlast short network or quota problems."""
 PREFIX = "fmnist-zoo-unsaved-"
 
 
 class Safekeeping:
-    """Writes results into a machine's folder, and knows what to do where that can't be done.
+    """Writes results into a machine's folder, with fallbacks.
 
     Args:
         out_dir: the results folder.
         machine: the name of its folder there.
-        say: told what is wrong, and where a result is instead.
-        sleep: waits so many seconds.
+        say: called with the problem and the result's location.
+        sleep: waits, in seconds.
 
     Attributes:
-        all_in_place: whether every result is where it belongs.
+        all_in_place: whether every result is in its place.
     """
 
     def __init__(
@@ -45,28 +45,28 @@ class Safekeeping:
         self._folder: Path | None = None
 
     def keep(self, record: RunRecord | ArmsRecord, write: Callable[[Path], Path]) -> bool:
-        """Write a result; whether it is where it belongs.
+        """Write a result; returns whether it is in its place.
 
         Args:
             record: the result.
-            write: writes it into a folder that is laid out like a machine's; the file.
+            write: writes it into a folder laid out like a machine's and returns the file.
 
         Raises:
-            ValueError: as `write` does.
+            ValueError: from `write`.
         """
         fault = self._fault_of(write)
         if fault is None:
             return True
         self.all_in_place = False
         if (path := self._elsewhere(write)) is not None:
-            self._say(f"a result {fault}; it is in {path}, and belongs in {self._machine_dir / path.parent.name}")
+            self._say(f"a result {fault}; saved to {path} instead, move it to {self._machine_dir / path.parent.name}")
         else:
             text = json.dumps(plain(dataclasses.asdict(record)), sort_keys=True)
-            self._say(f"a result {fault}; no other folder takes it, either, so here it is: {text}")
+            self._say(f"a result {fault}; no other folder is writable either, so here it is: {text}")
         return False
 
     def _fault_of(self, write: Callable[[Path], Path]) -> str | None:
-        """What went wrong first, where all attempts fail."""
+        """The first error, if all attempts fail."""
         first = ""
         for delay_s in (*DELAYS_S, None):
             try:
@@ -77,7 +77,7 @@ class Safekeeping:
                 return None
             if delay_s is not None:
                 self._sleep(delay_s)
-        return f"couldn't be written in {len(DELAYS_S) + 1} attempts: {first}"
+        return f"could not be written in {len(DELAYS_S) + 1} attempts: {first}"
 
     def _elsewhere(self, write: Callable[[Path], Path]) -> Path | None:
         for folder in self._places():
@@ -92,7 +92,7 @@ class Safekeeping:
         return None
 
     def _places(self) -> Iterator[Path]:
-        """The folder that has taken one already, then new ones, which nobody else can read or have prepared."""
+        """The fallback folder in use, then new private ones."""
         if self._folder is not None:
             yield self._folder
         for parent in (lambda: self._machine_dir.parent.parent, cache_root, lambda: Path(tempfile.gettempdir())):

@@ -15,7 +15,7 @@ from torch import nn
 from benchmarks.measure.compilation import CompilerWatch
 from benchmarks.measure.flags import validity_flags
 from benchmarks.measure.machine_load import LoadWatch
-from benchmarks.measure.memory import forget_peaks, in_use_mib, memory
+from benchmarks.measure.memory import in_use_mib, memory, reset_peak_memory
 from benchmarks.measure.memory_traffic import step_traffic
 from benchmarks.measure.nvml import EnergyMeter
 from benchmarks.measure.roofline import measured_roofline
@@ -42,10 +42,10 @@ if TYPE_CHECKING:
 
 
 class TrainingRuns:
-    """What a worker of a sweep does, and keeps for the seeds of a variant: data, roofline, and precision and engine.
+    """Runs jobs of a sweep; keeps data, roofline, precision and engine for a variant's seeds.
 
     Attributes:
-        found: what is known of the run at hand, as fields of its record; all that is left of a run that fails.
+        found: record fields of the current run so far; all that remains of a failed run.
     """
 
     def __init__(self) -> None:
@@ -55,8 +55,8 @@ class TrainingRuns:
         self._roofline: Roofline | None = None
 
     def __call__(self, job: Any, emit: Emit) -> dict[str, Any]:
-        """Do what a job asks for: to train and measure one `run`, or a part of a comparison of arms."""
-        self.found = {}  # nothing of an earlier run may be taken for this one's
+        """Run a job: a `run`, or part of a comparison of arms."""
+        self.found = {}  # discard an earlier run's fields
         if job["task"] == "run":
             return self.run(job, emit)
         from benchmarks.sweep.arm_tasks import compare_arms, time_first_step
@@ -64,13 +64,13 @@ class TrainingRuns:
         return {"arms": compare_arms, "first_step": time_first_step}[job["task"]](job, emit)
 
     def run(self, job: Job, emit: Emit) -> dict[str, Any]:
-        """Train and measure. Returns the fields of its record that a worker knows."""
+        """Train and measure; returns the record fields known to a worker."""
         self.found = {"history": [], "flags": []}
         device = resolve_device(job["device"])
         watch, energy = LoadWatch(device), EnergyMeter(device)
         ledger = Ledger(synchronize=synchronizer(device), around={"train": lambda: _both(watch, energy)})
         self.found["ledger"] = ledger.seconds
-        with ledger.section("measure"):  # first of all: afterwards its memory is there for training to use
+        with ledger.section("measure"):  # first, so that its memory is free for training
             kept = None if job["roofline"] is None else Path(job["roofline"])
             self._roofline = self._roofline or measured_roofline(device, kept)
         self.found["roofline"] = self._roofline
@@ -79,7 +79,7 @@ class TrainingRuns:
         with ledger.section("data"):
             dataset = self._load(job)
         with ledger.section("measure"):
-            forget_peaks(device)
+            reset_peak_memory(device)
             baseline_mib = in_use_mib(device)
         with ledger.section("build"):
             model = built_model(config, seed=job["seed"], device=device)
@@ -87,7 +87,7 @@ class TrainingRuns:
         with _phase("choosing", emit, ledger.section("probe")):
             choice = self._choose(model, dataset, job, checkpoints)
         with ledger.section("measure"):
-            forget_peaks(device)
+            reset_peak_memory(device)
             compiler = CompilerWatch()
         emit({"event": "phase", "phase": "training" if choice.engine == "eager" else "compiling"})
         result = self._fit(model, dataset, recipe, job, choice, checkpoints, ledger=ledger, emit=emit)
@@ -98,7 +98,7 @@ class TrainingRuns:
             self._keep(model, dataset, predictions, job)
         with _phase("measuring", emit, ledger.section("measure")):
             self.found["memory"] = memory(device, baseline_mib=baseline_mib)
-            # Of a training that went on, only a part was measured.
+            # Only part of a resumed training was measured.
             self.found["energy"] = energy.found(result.num_steps * recipe.batch_size) if not ledger.carried_s else None
             self._measure(model, dataset, result, job, watch)
         if job["profile"]:
@@ -108,17 +108,17 @@ class TrainingRuns:
         return self.found
 
     def _measure(self, model: nn.Module, dataset: Dataset, result: FitResult, job: Job, watch: LoadWatch) -> None:
-        """Speed in all the ways that were asked for; the test split was read before, since the weights move on."""
+        """All requested measurements; after testing, since they change the weights."""
         device, wanted = result.step.device, job["measure"]
         with watch.part("throughput"):
             self.found["throughput"] = throughput(result, device, limit_s=job["limit_s"])
-        with self._extra("step's traffic"):
+        with self._extra("step traffic"):
             self.found["step_traffic_bytes"] = step_traffic(result.step, *next(result.loader.batches(0, 1)))
         if "latency" in wanted:
             with self._extra("latency"):
                 self.found["latency"] = latency(model, dataset, result)
         if "step_shares" in wanted:
-            with self._extra("parts of a step"):
+            with self._extra("step shares"):
                 self.found["step_shares"] = step_shares(result, device)
         if "batch_sizes" in wanted:
             from benchmarks.measure.batch_sizes import batch_sweep
@@ -150,12 +150,12 @@ class TrainingRuns:
 
     @contextmanager
     def _extra(self, what: str) -> Iterator[None]:
-        """Something measured beside the run, which is done and good: what fails here leaves a flag in its place."""
+        """An optional measurement: a failure becomes a flag, and the run stays ok."""
         try:
             yield
-        except Exception as error:  # noqa: BLE001  # whatever it is, the run is worth more
+        except Exception as error:  # noqa: BLE001  # an optional measurement must not fail a run
             message = " ".join(str(error).split())[:300]
-            self._flag("not_measured", f"No {what}: {type(error).__name__}: {message}")
+            self._flag("not_measured", f"Not measured: {what}: {type(error).__name__}: {message}")
 
     def _flag(self, kind: str, evidence: str, advice: str | None = None) -> None:
         self.found["flags"].append({"kind": kind, "evidence": evidence, "advice": advice})
@@ -175,7 +175,7 @@ class TrainingRuns:
         return self._dataset
 
     def _choose(self, model: nn.Module, dataset: Dataset, job: Job, checkpoints: Checkpoints | None) -> Choice:
-        """Precision and engine, decided once for all seeds of the variant, also for those of an earlier sweep."""
+        """Precision and engine, chosen once for all seeds of a variant, including an earlier sweep's."""
         kept = None if job["choice"] is None else Path(job["choice"])
         choice = begun_with(checkpoints) or self._choice or decided(job["decided"]) or remembered(kept)
         if choice is None:
@@ -232,7 +232,7 @@ class TrainingRuns:
         return result
 
     def _test(self, model: nn.Module, dataset: Dataset, result: FitResult) -> torch.Tensor:
-        """Read the test split, once. Returns the probabilities `(n, classes)` on the CPU."""
+        """Evaluate the test split, once; returns probabilities `(n, classes)` on the CPU."""
         engine: Engine = "graph" if result.engine == "graph" else "eager"  # compiling for one pass doesn't pay
         scored = evaluate(model, dataset.test, scale=result.scale, precision=result.precision, engine=engine)
         if not math.isfinite(scored["nll"]):  # as after a running statistic that overflowed, which training never reads
@@ -249,7 +249,7 @@ class TrainingRuns:
         return probabilities
 
     def _keep(self, model: nn.Module, dataset: Dataset, probabilities: torch.Tensor, job: Job) -> None:
-        """Write what the model says of the test split, and the model itself where that is asked for."""
+        """Write the test predictions and, if requested, the model."""
         machine_dir, config = Path(job["machine_dir"]), job["config"]
         confidence, predicted = probabilities.max(1)
         store = RecordStore(machine_dir)
@@ -274,7 +274,7 @@ class TrainingRuns:
 
 
 def _execution(choice: Choice, device: torch.device) -> Execution:
-    """What a run is about to be trained with."""
+    """Precision, engine and reason, as in a record."""
     return {
         "device": str(device),
         "precision": choice.precision,
@@ -287,7 +287,7 @@ def _execution(choice: Choice, device: torch.device) -> Execution:
 
 @contextmanager
 def _phase(name: Phase, emit: Emit, section: AbstractContextManager[None]) -> Iterator[None]:
-    """Say what the run does next, before the section of the ledger in which it is timed."""
+    """Announce a phase, then time it in a section of the ledger."""
     emit({"event": "phase", "phase": name})
     with section:
         yield
@@ -295,6 +295,6 @@ def _phase(name: Phase, emit: Emit, section: AbstractContextManager[None]) -> It
 
 @contextmanager
 def _both(watch: LoadWatch, energy: EnergyMeter) -> Iterator[None]:
-    """Around each epoch of training: who uses the machine, and what the GPU takes."""
+    """Watch machine load and GPU energy during training."""
     with watch.part("train"), energy.training():
         yield

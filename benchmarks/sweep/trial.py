@@ -1,4 +1,4 @@
-"""What a worker finds out about a model before its first run: whether it works, what it costs, how long it may take."""
+"""Trial of a model before its first run, in a worker: validity, cost, estimated time."""
 
 from __future__ import annotations
 
@@ -28,32 +28,32 @@ from fmnist_zoo.training.modules import check_loss, trainable
 from fmnist_zoo.training.precision import is_emulated
 
 PROBE_S = 0.02
-"""Seconds of measuring for each precision where how long a run may take is estimated."""
+"""Seconds of measuring per precision for a time estimate."""
 BATCH_SIZE = 32
-"""Of the steps by which the cost of a precision is told: an emulated one of 256 images can take ten seconds."""
+"""Batch size for the cost of a precision: an emulated step of 256 images can take ten seconds."""
 WORTH_SAYING = 1.5
-"""Times as slow as fp32 from which a format that was asked for gets a warning; an emulated one always does."""
+"""Slowdown relative to fp32 from which a requested precision gets a warning; emulated ones always do."""
 
 
 class Trials:
-    """What a worker does for a plan."""
+    """Workload of a planning worker."""
 
     def __call__(self, job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
-        """Do what a job asks for: to `expand` options, to `try` a model, or to measure a few of its steps."""
+        """Run a job: `expand` options, `try` a model, or time a few of its steps."""
         tasks = {"expand": expand, "try": try_model, "estimate": estimate, "precision_cost": precision_cost}
         return tasks[job["task"]](job, emit)
 
 
 class _UnfitError(Exception):
-    """What is wrong with a model, in a sentence."""
+    """A model is invalid; the message says why."""
 
 
 def try_model(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
-    """Build the job's model once, and run and count it.
+    """Build, run and count the job's model once.
 
     Returns:
-        `num_params`, `forward_flops`, `training_flops` and `code`; or `refused`, why options and model don't fit; or
-        how the model failed. The checksum that can be had without an instance is told before there is one.
+        `num_params`, `forward_flops`, `training_flops` and `code`; or `refused`, why the options are invalid; or the
+        model's failure. The checksum available without an instance is emitted first.
     """
     name, options = job["model"], job["model_options"]
     load_plugins(job["plugins"])
@@ -73,7 +73,7 @@ def try_model(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:
         return {**_counted(name, model), "code": code_checksum(spec.build, model)}
     except _UnfitError as error:
         return {"refused": str(error)} if options else _failed(error, str(error))
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong becomes its row
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # any failure of a model becomes its row
         return _failed(error, f"{name} can't be built and run: {type(error).__name__}: {error}")
 
 
@@ -83,30 +83,30 @@ def _failed(error: BaseException, message: str) -> dict[str, Any]:
 
 
 def _check(name: str, model: nn.Module) -> None:
-    """Run a model once, on two images and on one of them alone."""
+    """Run a model on two images, and on one of them alone."""
     images = torch.linspace(-1.0, 1.0, 2 * 28 * 28, dtype=torch.float32).view(2, 1, 28, 28)
     with torch.inference_mode():
         logits = model.eval()(images)
         alone = model(images[:1])
     given = tuple(logits.shape) if isinstance(logits, torch.Tensor) else f"a {type(logits).__name__}"
     if given != (2, NUM_CLASSES):
-        raise _UnfitError(f"{name} turns 2 images into {given}; it must give logits (2, {NUM_CLASSES})")
+        raise _UnfitError(f"{name} returns {given} for 2 images; it must return logits (2, {NUM_CLASSES})")
     if logits.isnan().any():
-        raise _UnfitError(f"{name} gives logits that are no numbers (NaN) before any training")
+        raise _UnfitError(f"{name} returns NaN logits before any training")
     if not torch.allclose(logits[:1], alone, rtol=1e-3, atol=1e-3):
         raise _UnfitError(
-            f"{name} gives an image other logits alone than beside another one, in evaluation mode: it must classify "
-            "each by itself (is a normalisation without running statistics in it?)"
+            f"{name}: logits depend on the rest of the batch in eval mode; each image must be classified independently "
+            "(check for normalisation without running statistics)"
         )
     if not trainable(model):
-        raise _UnfitError(f"{name} has no parameter to train")
+        raise _UnfitError(f"{name} has no trainable parameter")
 
 
 def _check_recipe(name: str, model: nn.Module, recipe: Recipe) -> None:
     if recipe.batch_size == 1 and any(
         isinstance(module, nn.modules.batchnorm._BatchNorm) for module in model.modules()
     ):
-        raise ValueError(f"batch_size 1 doesn't go with the batch normalisation of {name}; give at least 2")
+        raise ValueError(f"--batch-size 1 does not work with the batch normalisation of {name}; use at least 2")
     check_loss(model, recipe)
 
 
@@ -115,8 +115,8 @@ def _counted(name: str, model: nn.Module) -> dict[str, int]:
         flops = count_flops(model)
     except Exception as error:
         raise _UnfitError(
-            f"the FLOPs of {name} can't be counted: {type(error).__name__}: {error} (they are counted without data, on "
-            "torch's meta device: its forward pass may not look at the values of a tensor, as .item() does)"
+            f"the FLOPs of {name} can't be counted: {type(error).__name__}: {error} (counted on torch's meta "
+            "device, without data: the forward pass may not read tensor values, as .item() does)"
         ) from error
     return {
         "num_params": sum(parameter.numel() for parameter in model.parameters()),
@@ -126,10 +126,10 @@ def _counted(name: str, model: nn.Module) -> dict[str, int]:
 
 
 def estimate(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
-    """Seconds of training for one seed by a few steps of it, and `how`: the precision and engine that it would use."""
+    """Estimated training seconds per seed, from a few steps, and `how`: precision and engine."""
     load_plugins(job["plugins"])
     subject = _subject(job, job["config"])
-    # The compiler is left out: an estimate that takes as long as compiling is none.
+    # Without compilation, which would take longer than an estimate should.
     choice = subject.choose(engine="eager", image_flops=job["training_flops"], probe_s=PROBE_S)
     step_s = choice.step_s
     if step_s is None:
@@ -141,11 +141,11 @@ def estimate(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG
 
 
 def precision_cost(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:  # noqa: ARG001
-    """What the number format of the job's configuration costs on a CPU: one without instructions for it emulates it.
+    """Cost of the configuration's precision on a CPU, which may emulate it.
 
     Returns:
-        `sentence` with the figures where the format is emulated, or slow, else None; an error where torch can't train
-        the model in it.
+        `sentence` with figures if the precision is emulated or slow, else None; an error if torch can't train the model
+        in it.
     """
     load_plugins(job["plugins"])
     config = job["config"]
@@ -163,7 +163,7 @@ def precision_cost(job: Mapping[str, Any], emit: Emit) -> dict[str, Any]:  # noq
 
 
 def _img_per_s(job: Mapping[str, Any], precision: Any) -> float:
-    """Images a second of a few training steps."""
+    """Training speed over a few steps, in images per second."""
     config = job["config"]
     small = {**config, "recipe": {**config["recipe"], "batch_size": BATCH_SIZE}}
     subject = _subject(job, small)
@@ -177,11 +177,11 @@ def _img_per_s(job: Mapping[str, Any], precision: Any) -> float:
 
 def _sentence(config: Mapping[str, Any], in_fp32: float, in_precision: float) -> str:
     precision = config["precision"]
-    why = f"this processor ({cpu_capability()}) has no instructions for it, so it is emulated; "
+    why = f"this processor ({cpu_capability()}) has no instructions for it and emulates it; "
     emulated = why if is_emulated(precision, torch.device("cpu")) else ""
     return (
         f"{config['model']} in {precision}: {emulated}a training step takes {in_fp32 / in_precision:.1f} times as long "
-        f"as in fp32 ({in_precision:,.0f} and {in_fp32:,.0f} img/s at a batch of {BATCH_SIZE}, measured now); use "
+        f"as in fp32 ({in_precision:,.0f} and {in_fp32:,.0f} img/s at batch size {BATCH_SIZE}, measured now); use "
         "--precision fp32 or auto"
     )
 

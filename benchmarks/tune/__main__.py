@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from benchmarks.tune.config import TuneConfig
 from fmnist_zoo.cli.parse import INTERRUPTED, parse
 
-NO_OPTUNA = "tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
+NO_OPTUNA = "tuning needs Optuna, from the extra `tune`: run pip install -e '.[tune]' in the checkout"
 
 EXAMPLES = ("--models all --trials 8", "--models my_net --plugin my_net.py --optimizer adamw")
 
@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("stopped; the same command goes on", file=sys.stderr)
+        print("stopped; the same command continues", file=sys.stderr)
         return INTERRUPTED
 
 

@@ -1,4 +1,4 @@
-"""The search of one model: Optuna proposes, a trial trains, and each is kept at once, so that it can go on later."""
+"""Search for one model: Optuna proposes, a trial trains, and each is saved at once, to continue later."""
 
 from __future__ import annotations
 
@@ -33,22 +33,22 @@ def search(
     seed: int = 0,
     on_trial: Callable[[list[Trial]], None] = lambda trials: None,
 ) -> list[Trial]:
-    """Try learning rates and weight decays until there are so many trials, those of an earlier call counted.
+    """Try learning rates and weight decays until there are `num_trials`, including those of earlier calls.
 
     The sampler is a tree-structured Parzen estimator (J. Bergstra et al., 2011, Algorithms for hyper-parameter
     optimization, NeurIPS 24). Its seed is that of the search plus the number of trials done, so that a search which
-    was stopped goes on as if it had not been. A trial that was broken off is made again.
+    was stopped continues as if it had not been. An aborted trial is repeated.
 
     Args:
         journal: file that keeps the trials of all models.
-        model: whose they are.
+        model: to tune.
         train: trains with a learning rate and a weight decay.
         num_trials: in all.
         optimizer: by which the range of the rate is chosen.
         first: rate and decay of the first trial.
-        setting: all else that the trials have in common.
+        setting: everything else the trials have in common.
         seed: of the search.
-        on_trial: called after each with all that are done.
+        on_trial: called after each trial with all finished ones.
 
     Raises:
         ValueError: the journal's trials of this model were made with another setting or seed.
@@ -56,19 +56,19 @@ def search(
     study = optuna.create_study(study_name=model, storage=_storage(journal), direction="maximize", load_if_exists=True)
     identity = {"setting": dict(setting), "seed": seed}
     if study.user_attrs.get("identity", identity) != identity:
-        raise ValueError(f"{journal} has trials of {model} with another recipe or seed; move it to begin anew")
+        raise ValueError(f"{journal} has trials of {model} with another recipe or seed; move it away to start over")
     study.set_user_attr("identity", identity)
     while len(done := finished(study)) < num_trials:
         study.sampler = optuna.samplers.TPESampler(seed=seed + len(done), n_startup_trials=NUM_RANDOM)
         if not done:
             study.enqueue_trial({"lr": first[0], "weight_decay": first[1]})
         trial = study.ask()
-        # Few digits: what is trained is what is written into the registry.
+        # Few digits: train with exactly what goes into the registry.
         lr = rounded(trial.suggest_float("lr", *LR_RANGE[optimizer], log=True))
         weight_decay = rounded(trial.suggest_float("weight_decay", *WEIGHT_DECAY_RANGE, log=True))
         result = train(lr, weight_decay)
         trial.set_user_attr("trial", {"lr": lr, "weight_decay": weight_decay, "result": result})
-        if result["val_top1_pct"] is None:  # diverged, or out of memory: a trial like any other, and the worst
+        if result["val_top1_pct"] is None:  # diverged or out of memory: a valid trial, and the worst
             study.tell(trial, state=TrialState.PRUNED)
         else:
             study.tell(trial, result["val_top1_pct"])

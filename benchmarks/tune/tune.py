@@ -1,4 +1,4 @@
-"""The same number of trials for every model, one model after the other."""
+"""Equal tuning effort: the same number of trials for every model, one model at a time."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ NUM_VAL = 5000
 
 
 def trial_worker() -> Worker:
-    """A process for the trials of one model, with the environment that measured runs have."""
+    """A process for one model's trials, with the environment of measured runs."""
     return Worker(command=serving(WORKLOAD))
 
 
@@ -48,7 +48,7 @@ def tune(options: TuneConfig, command: str, *, new_worker: Callable[[], Serving]
     Args:
         options: what to search.
         command: the command line, for the record.
-        new_worker: makes what trains the trials of one model; a fake in tests.
+        new_worker: creates the worker for one model's trials; a fake in tests.
 
     Returns:
         The exit code: 0, or 1 where no trial of some model ended well.
@@ -58,7 +58,7 @@ def tune(options: TuneConfig, command: str, *, new_worker: Callable[[], Serving]
         OSError: a trial can't be kept.
     """
     if options.trials < 1:
-        raise ValueError(f"--trials {options.trials}: give 1 or more")
+        raise ValueError(f"--trials {options.trials} must be at least 1")
     for path in options.plugin:
         load_plugin(path)
     models = select_models(options.models)
@@ -107,7 +107,7 @@ def equal_recipe(model: str, options: TuneConfig) -> Recipe:
 
 
 def _about(options: TuneConfig, recipe: Recipe, command: str, here: Environment) -> About:
-    """What all models' trials have in common."""
+    """Settings common to all models' trials."""
     return {
         "schema_version": SCHEMA_VERSION,
         "command": command,
@@ -121,7 +121,7 @@ def _about(options: TuneConfig, recipe: Recipe, command: str, here: Environment)
 
 
 def trained(slot: Slot, model: str, recipe: Recipe, options: TuneConfig, lr: float, weight_decay: float) -> TrialResult:
-    """A trial of this rate and decay; whatever happens to its process, it has a result."""
+    """A trial with this rate and decay; always returns a result, even if its process dies."""
     job = TrialJob(
         config={
             "model": model,

@@ -1,4 +1,4 @@
-"""What a worker does for a search: it trains trials of one model."""
+"""Worker of a search: trains trials of one model."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 class TrialJob(TypedDict):
-    """One training: the configuration of a run, or as much of it as decides how it goes."""
+    """One training: the parts of a run's configuration that affect it."""
 
     config: dict[str, Any]
     device: str
@@ -25,10 +25,10 @@ class TrialJob(TypedDict):
 
 
 class Trainer:
-    """Trains trials of one model; what they share is kept: the data, and precision and engine, chosen at the first.
+    """Trains trials of one model; keeps the data, and precision and engine, chosen at the first trial.
 
     Attributes:
-        dataset: loaded at the first trial, unless it is there already.
+        dataset: loaded at the first trial, unless given.
     """
 
     def __init__(self) -> None:

@@ -1,1 +1,1 @@
-"""Processes that do what they are asked, and end with everything that they have started."""
+"""Worker processes, which end with everything they started."""

@@ -1,4 +1,4 @@
-"""The runner's side of a worker process: starting it, asking it for a run, and telling how it ended."""
+"""The runner's side of a worker process: start it, send jobs, report how it ended."""
 
 from __future__ import annotations
 
@@ -21,20 +21,20 @@ from benchmarks.workers.signals import Interrupts
 
 CHUNK_BYTES = 2**16
 LOOK_S = 1.0
-"""How often to see whether the process still lives: a child that it forked may keep its pipe open."""
+"""Seconds between checks that the process is alive: a forked child may keep its pipe open."""
 END_S = 10.0
-"""For a process that has closed its pipe to end: on a busy machine what it has to say takes a while."""
+"""Wait for a process that closed its pipe to exit: on a busy machine its last output takes a while."""
 STACK_S = 1.0
-"""For a process that hangs to write down where."""
+"""Wait for a hanging process to dump its stack."""
 PARK_S = 60.0
-"""For a worker to give back what it holds, which takes a fraction of a second."""
+"""Time limit for a worker to free memory, which takes a fraction of a second."""
 
 
 class WorkerDiedError(RuntimeError):
-    """The worker ended, or was ended, in the middle of a run; the message says how and what it printed last.
+    """The worker died or was stopped during a run; the message says how, with its last output.
 
     Attributes:
-        status: of the run: `timeout`, `oom` where the kernel took the process for its memory, else `failed`.
+        status: of the run: `timeout`, `oom` if killed for its memory, else `failed`.
     """
 
     def __init__(self, message: str, status: Literal["failed", "oom", "timeout"] = "failed") -> None:
@@ -47,11 +47,11 @@ class _OverdueError(Exception):
 
 
 OnEvent = Callable[[dict[str, Any]], None]
-"""Told of everything that is answered before a job's result."""
+"""Called with each event before a job's result."""
 
 
 class Serving(Protocol):
-    """What carries out jobs: a `Worker`, or something in its place. See there for what each does."""
+    """Interface of `Worker` and its substitutes; see there."""
 
     import_s: float | None
 
@@ -65,26 +65,26 @@ class Serving(Protocol):
 
 
 NewWorker = Callable[[Mapping[str, str]], Serving]
-"""Makes a worker process, given environment variables beside the usual ones; a fake in tests."""
+"""Creates a worker process with extra environment variables; a fake in tests."""
 
 
 def serving(workload: str, *arguments: str) -> tuple[str, ...]:
-    """The command of a worker, for a class named as `MODULE:CLASS` that is made with these arguments."""
+    """Command of a worker that instantiates `MODULE:CLASS` with these arguments."""
     return (sys.executable, "-m", "benchmarks.workers.server", workload, *arguments)
 
 
 class Worker:
-    """A worker process, started at the first job. Of its log the last lines are kept.
+    """A worker process, started at the first job; the last lines of its log are kept.
 
     Args:
-        num_threads: of OpenMP in it, unless a person has set another number; the physical cores if not given.
-        command: what is started; see `serving`.
-        variables: further environment variables, which win over the usual ones.
-        interrupts: looked at while waiting, where signals are counted and not raised.
+        num_threads: OpenMP threads, unless set by the user; default: physical cores.
+        command: see `serving`.
+        variables: extra environment variables, which override the usual ones.
+        interrupts: checked while waiting, if signals are counted instead of raised.
 
     Attributes:
-        import_s: seconds that the last job waited for the process to be ready: 0 where it was so before, None where it
-            never was.
+        import_s: seconds the last job waited for the process to start: 0 if it was running, None if it never was
+            ready.
     """
 
     def __init__(
@@ -106,16 +106,16 @@ class Worker:
         self.import_s: float | None = None
 
     def run(self, job: Mapping[str, Any], on_event: OnEvent, *, timeout_s: float | None = None) -> dict[str, Any]:
-        """Have one job done. Returns its result, where it failed with the last lines that it printed.
+        """Run one job and return its result, with the last lines of output if it failed.
 
         Args:
-            job: what to do, as JSON has it.
-            on_event: told of everything that is answered before the result.
-            timeout_s: seconds for all of it, starting the process included.
+            job: JSON values.
+            on_event: called with each event before the result.
+            timeout_s: time limit, including the start of the process.
 
         Raises:
-            WorkerDiedError: the process ended before the result came, or had to be ended.
-            KeyboardInterrupt: a second signal came.
+            WorkerDiedError: the process died before the result or was stopped.
+            KeyboardInterrupt: after a second signal.
         """
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         self._log.begin()
@@ -124,7 +124,7 @@ class Worker:
         try:
             process = self._started(deadline)
             assert process.stdin is not None
-            with contextlib.suppress(BrokenPipeError):  # its end is noticed where its answer is waited for
+            with contextlib.suppress(BrokenPipeError):  # its death is noticed while waiting for the answer
                 process.stdin.write(json.dumps(job).encode() + b"\n")
                 process.stdin.flush()
             while (event := self._next_event(deadline)) is not None:
@@ -138,19 +138,19 @@ class Worker:
         raise self._death()
 
     def log_tail(self) -> str:
-        """The last lines that the process printed since it was last asked for something."""
+        """Last lines printed since the last job was sent."""
         return self._log.tail()
 
     def park(self) -> None:
-        """Have the process give back what it can before it waits for its next job. WorkerDiedError where it can't."""
+        """Make the process free memory before it idles. WorkerDiedError if it can't."""
         self.run(PARK, lambda event: None, timeout_s=PARK_S)
 
     def lives(self) -> bool:
-        """Whether the process hasn't ended by itself since its last job."""
+        """Whether the process is alive, or not started yet."""
         return self._process is None or self._process.poll() is None
 
     def close(self) -> None:
-        """End the process, whatever it is doing, and all that it has started."""
+        """Kill the process and everything it started."""
         if self._process is not None:
             end_tree(self._process, self._mark)
             for pipe in (self._process.stdin, self._process.stdout):
@@ -170,7 +170,7 @@ class Worker:
                 stderr=self._log.writer,
                 pass_fds=(self._log.reader,),
                 env=self._environment,
-                start_new_session=True,  # Ctrl-C reaches the runner alone, which then ends the worker in good order
+                start_new_session=True,  # Ctrl-C reaches the runner only, which then ends the worker in order
             )
             self._log.listen()
             if self._next_event(deadline) is None:
@@ -179,7 +179,7 @@ class Worker:
         return self._process
 
     def _next_event(self, deadline: float | None) -> dict[str, Any] | None:
-        """The next answer; None where the process has ended. What is no answer is kept as something printed."""
+        """The next event; None if the process ended. Other lines are added to the log."""
         while (line := self._next_line(deadline)) is not None:
             with contextlib.suppress(ValueError, RecursionError):
                 event = json.loads(line)
@@ -210,22 +210,22 @@ class Worker:
         return line
 
     def _overdue(self, timeout_s: float | None) -> str:
-        """What a run did when its time was up, and the end of its process."""
+        """Kill an overdue process; returns the error, with its stack."""
         assert self._process is not None
         if self._process.poll() is None:
             self._process.send_signal(STACK_SIGNAL)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(STACK_S)
         end_tree(self._process, self._mark)
-        return f"the run had not ended after {timeout_s:g} s, so it was ended; its last lines:\n{self.log_tail()}"
+        return f"run stopped after the time limit of {timeout_s:g} s; its last lines:\n{self.log_tail()}"
 
     def _death(self) -> WorkerDiedError:
         assert self._process is not None
         try:
             code = self._process.wait(END_S)
-        except subprocess.TimeoutExpired:  # it closed its pipe and lives on: nothing more can be heard of it
+        except subprocess.TimeoutExpired:  # it closed its pipe but is alive: unreachable
             end_tree(self._process, self._mark)
-            return WorkerDiedError(f"the worker process stopped answering; its last lines:\n{self.log_tail()}")
+            return WorkerDiedError(f"the worker process stopped responding; its last lines:\n{self.log_tail()}")
         how = f"was killed by signal {-code}" if code < 0 else f"ended with exit code {code}"
         status: Literal["failed", "oom"] = "failed"
         if code == -signal.SIGKILL:
@@ -233,8 +233,8 @@ class Worker:
             if before is None or now is None:
                 status, hint = "oom", "the system's out-of-memory killer uses this signal"
             elif now > before:
-                status, hint = "oom", "the system's out-of-memory killer did that"
+                status, hint = "oom", "by the system's out-of-memory killer"
             else:
-                hint = "not by the system's out-of-memory killer, which counts what it does"
+                hint = "not by the system's out-of-memory killer, by its own count"
             how = f"{how} ({hint})"
         return WorkerDiedError(f"the worker process {how}; its last lines:\n{self.log_tail()}", status)

@@ -1,4 +1,4 @@
-"""What a worker prints: its last lines are kept, however much it is."""
+"""A worker's output, of which the last lines are kept."""
 
 from __future__ import annotations
 
@@ -9,21 +9,21 @@ from multiprocessing.connection import wait
 LINES = 40
 LINE_CHARACTERS = 500
 KEPT_BYTES = LINES * LINE_CHARACTERS * 4
-"""Of the end; nobody asks for more."""
+"""Size of the tail kept."""
 CHUNK_BYTES = 2**16
 CHUNKS = 16
-"""That are read at a time: as much as Linux lets a pipe hold, so that a flood keeps nobody from looking at its end."""
+"""Bytes per read: a Linux pipe's capacity, so that a flood doesn't hide its end."""
 
 
 class WorkerLog:
-    """The reading end of a pipe that a worker, and whatever it starts, prints into.
+    """Reading end of a pipe for the output of a worker and its children.
 
-    A file would grow until the disk is full. A thread reads, so that nobody who prints has to wait. Both ends stay open
-    here, so that the pipe has no end before the log is closed.
+    A file could fill the disk. A thread reads, so printing never blocks. Both ends stay open here until the log is
+    closed.
 
     Attributes:
-        writer: descriptor that the worker gets as its standard error.
-        reader: descriptor that it is to hold as well: without anybody who could read, printing would be an error.
+        writer: descriptor for the worker's standard error.
+        reader: descriptor the worker also holds: printing without a reader would be an error.
     """
 
     def __init__(self) -> None:
@@ -34,30 +34,30 @@ class WorkerLog:
         self._thread: threading.Thread | None = None
 
     def begin(self) -> None:
-        """What was printed until now is of an earlier run."""
+        """Forget output of earlier runs."""
         self._read()
         with self._lock:
             self._kept.clear()
 
     def add(self, text: bytes) -> None:
-        """Take something as printed that came another way."""
+        """Add output that came another way."""
         with self._lock:
             self._keep(text)
 
     def tail(self) -> str:
-        """The last lines since the beginning."""
+        """The last lines since `begin`."""
         self._read()
         with self._lock:
             text = self._kept.decode("utf-8", "replace")
         return "\n".join(line[:LINE_CHARACTERS] for line in text.splitlines()[-LINES:])
 
     def listen(self) -> None:
-        """The worker has been started and may print: from now on it is read."""
+        """Start reading, once the worker has started."""
         self._thread = threading.Thread(target=self._keep_reading, daemon=True)
         self._thread.start()
 
     def close(self) -> None:
-        """Read no more; to be called when the worker has ended. A second time nothing happens."""
+        """Stop reading; call it after the worker's end. Idempotent."""
         if self.reader < 0:
             return
         os.write(self._end, b"!")
@@ -72,7 +72,7 @@ class WorkerLog:
             self._read()
 
     def _read(self) -> None:
-        """Read what is there, but no endless flood."""
+        """Read what is available, within a limit."""
         with self._lock:
             for _ in range(CHUNKS):
                 try:

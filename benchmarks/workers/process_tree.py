@@ -1,4 +1,4 @@
-"""How a process ends: by hand with everything that it has started, with its parent, or by the kernel for its memory."""
+"""Ending process trees: by hand, with their parent, or by the kernel for memory."""
 
 from __future__ import annotations
 
@@ -16,21 +16,21 @@ from pathlib import Path
 import psutil
 
 MARK = "FMNIST_ZOO_WORKER"
-"""The environment variable by which all that a worker starts is found again."""
+"""Environment variable that marks everything a worker starts."""
 VMSTAT = Path("/proc/vmstat")
 PASSES = 5
-"""How often leftovers are looked for: what forks while it is being looked for is found by the next pass."""
+"""Passes to find leftovers: processes forked during one are found by the next."""
 PATIENCE_S = 10.0
-"""For a killed process to be gone: one that waits for a device may not be, and nothing can be done about it."""
+"""Wait for a killed process to be gone; one blocked on a device may stay."""
 PR_SET_PDEATHSIG = 1
-"""Of Linux's prctl(2): the signal that comes when the thread that started this process is gone."""
+"""Linux's prctl(2) option for the signal on the death of the thread that started this process."""
 
 
 def end_tree(process: subprocess.Popen[bytes], mark: str) -> None:
-    """Kill a process that leads a session, its group, and whatever else was started below it.
+    """Kill a session leader, its process group and all its descendants.
 
-    A child that made itself a session of its own is known by its environment, which it has inherited. One that has
-    cleared that as well gets away.
+    Children with a session of their own are found by the mark in their inherited environment; those that cleared it
+    escape.
 
     Args:
         process: started with `start_new_session`.
@@ -45,7 +45,7 @@ def end_tree(process: subprocess.Popen[bytes], mark: str) -> None:
 
 
 def end_marked(mark: str) -> None:
-    """Kill the processes whose environment has this mark, but for the one that asks for it."""
+    """Kill the processes with this mark, except the calling one."""
     for _ in range(PASSES):
         found = [process for process in marked(mark) if process.pid != os.getpid()]
         for process in found:
@@ -56,7 +56,7 @@ def end_marked(mark: str) -> None:
 
 
 def marked(mark: str) -> Iterator[psutil.Process]:
-    """The living processes whose environment has this mark."""
+    """Running processes with this mark in their environment."""
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(MARK) == mark and process.status() != psutil.STATUS_ZOMBIE:
@@ -64,7 +64,7 @@ def marked(mark: str) -> Iterator[psutil.Process]:
 
 
 def oom_kills() -> int | None:
-    """How many processes Linux has killed for want of memory since it started; None where nobody counts them."""
+    """Number of out-of-memory kills since Linux booted; None if not counted."""
     with contextlib.suppress(OSError, ValueError):
         for line in VMSTAT.read_text(encoding="ascii").splitlines():
             name, _, count = line.partition(" ")
@@ -74,9 +74,9 @@ def oom_kills() -> int | None:
 
 
 def end_with_parent() -> None:
-    """A worker whose runner was killed has nobody to answer to: end it and its children, even within an epoch.
+    """End this worker and its children, even within an epoch, if its runner is killed.
 
-    Where it is stopped, Linux lets it go on for that; elsewhere it ends as soon as somebody else does.
+    Linux wakes a stopped worker for that; elsewhere it ends once it is continued.
     """
     parent = os.getppid()
     if sys.platform == "linux":

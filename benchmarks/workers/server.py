@@ -1,8 +1,8 @@
 """The worker's side of a worker process: `python -m benchmarks.workers.server MODULE:CLASS [ARGUMENT...]`.
 
-The class is made, which imports what it needs, and called for each job. Jobs come as JSON lines on what standard input
-was at the start, answers go to what standard output was. Afterwards whatever libraries print goes to standard error,
-and who asks for input gets none.
+The class is instantiated, which imports what it needs, and called for each job. Jobs are JSON lines on the original
+standard input, answers go to the original standard output. Everything libraries print goes to standard error, and their
+input is empty.
 """
 
 from __future__ import annotations
@@ -27,24 +27,24 @@ from benchmarks.workers.process_tree import end_with_parent
 Emit = Callable[[dict[str, Any]], None]
 
 STACK_SIGNAL = signal.SIGUSR1
-"""On it a worker prints where it is: the last that is heard of one that hangs."""
+"""Signal for a worker to print its stack, used on one that hangs."""
 PARK = {"park": True}
-"""The job of a worker that others take turns with: to give back what it can before it waits for its next one."""
+"""Job for a worker that takes turns with others: free memory before idling."""
 KEPT_SHARE = 0.25
-"""Of the machine's memory. A worker that holds more after a job gets no further one: what a run has leaked would be
-counted as the next one's, and grow until the system kills something."""
+"""Share of the machine's memory. A worker that holds more after a job gets no further one: leaked memory would count
+for the next run, and grow until the system kills something."""
 
 
 class _EndOfJobsError(BaseException):
-    """Nobody asks for anything any more; no workload catches it."""
+    """No more jobs; no workload catches it."""
 
 
 def environment(num_threads: int | None = None) -> dict[str, str]:
-    """The variables with which a worker is started, on top of the runner's own; what is set already is kept.
+    """Environment of a worker, beside the runner's own, which takes precedence.
 
-    One thread for each physical core, unless another number is given.
-    glibc by default gives large blocks back to the system and faults them in again at every step; keeping them
-    trained the five families 1.05 to 2 times as fast on two cores of an EPYC. Huge pages spare address translation.
+    One thread per physical core, unless another number is given. By default glibc returns large blocks to the system
+    and faults them in again at every step; keeping them trained the five families 1.05 to 2 times as fast on two cores
+    of an EPYC. Huge pages save address translation.
     """
     wanted = {
         "OMP_NUM_THREADS": str(num_threads or psutil.cpu_count(logical=False) or 1),
@@ -59,11 +59,10 @@ def environment(num_threads: int | None = None) -> dict[str, str]:
 
 @contextmanager
 def training_arithmetic() -> Iterator[None]:
-    """Compute as every process that trains does, runs, trials and comparisons alike; afterwards as before.
+    """Arithmetic settings of every process that trains; restored afterwards.
 
-    Denormal numbers are taken for zero: they slow a CPU down and change no result that matters. Threads inherit that
-    from the one that starts them, so it must be in force before torch first computes. A step in `tf32` leaves matrix
-    products rounded to it, which is undone here, too.
+    Denormal numbers are flushed to zero: they slow a CPU down and don't matter. Threads inherit that from the one that
+    starts them, so it must be set before torch first computes. Also undoes a `tf32` step's setting for matrix products.
     """
     import torch
 
@@ -77,7 +76,7 @@ def training_arithmetic() -> Iterator[None]:
 
 
 class Server:
-    """Answers jobs; called with an event, it sends that before the answer."""
+    """Answers jobs; call it with an event to send that before the answer."""
 
     def __init__(self) -> None:
         self._jobs, self._emit = open_jobs(), open_answers()
@@ -86,14 +85,14 @@ class Server:
         self._emit(event)
 
     def serve(self, workload: Any) -> None:
-        """Have jobs carried out until there are no more. A job that fails never ends the process by itself."""
+        """Run jobs until there are no more; a failed job doesn't end the process."""
         self({"event": "ready"})
         with contextlib.suppress(_EndOfJobsError):
             while True:
                 self._done(_carried_out_or_parked(workload, self._next_job(), self))
 
     def pause(self, result: Mapping[str, Any]) -> dict[str, Any]:
-        """Answer the job at hand in the middle of the workload's own loop; returns the next one."""
+        """Answer the current job within the workload's own loop; returns the next one."""
         self._done({"status": "ok", "error": None, **result})
         return self._next_job()
 
@@ -107,7 +106,7 @@ class Server:
 
 
 def workload(name: str, *arguments: str) -> Any:
-    """An instance of a class that is named as `MODULE:CLASS`."""
+    """An instance of the class `MODULE:CLASS`."""
     module, _, of_class = name.partition(":")
     return getattr(importlib.import_module(module), of_class)(*arguments)
 
@@ -119,13 +118,13 @@ def carry_out(
     *,
     caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
 ) -> dict[str, Any]:
-    """A job's outcome: `status` and `error`, what the workload gave, and what of the process it left `changed`.
+    """Run a job; returns `status`, `error`, the workload's result, and the process state it `changed`.
 
     Args:
-        workload: called with the job and `emit`. Where that fails, all that is left is its attribute `found`, if any.
-        job: what to do. `config.deterministic` asks for deterministic algorithms alone.
-        emit: for what is to be told before the outcome.
-        caught: what becomes an outcome, whatever a model does wrong.
+        workload: called with the job and `emit`. If that fails, its attribute `found`, if any, is the result.
+        job: to run; `config.deterministic` requires deterministic algorithms.
+        emit: sends events before the outcome.
+        caught: exceptions turned into an outcome.
     """
     before = process_state()
     try:
@@ -134,7 +133,7 @@ def carry_out(
     except _EndOfJobsError:
         raise
     except caught as error:
-        with contextlib.suppress(Exception):  # standard error may be what the model has closed
+        with contextlib.suppress(Exception):  # the model may have closed standard error
             traceback.print_exc()
         found = getattr(workload, "found", {})
         result = {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **found}
@@ -152,7 +151,7 @@ def _carried_out_or_parked(workload: Any, job: dict[str, Any], emit: Emit) -> di
 @contextmanager
 def _arithmetic_of(job: Any) -> Iterator[None]:
     with ExitStack() as stack:
-        if "torch" in sys.modules:  # JAX is compared without it
+        if "torch" in sys.modules:  # JAX arms don't load it
             stack.enter_context(training_arithmetic())
             if job.get("config", {}).get("deterministic"):
                 from fmnist_zoo.training.determinism import deterministic_algorithms
@@ -173,27 +172,25 @@ def status_of(error: BaseException) -> str:
 
 
 def process_state() -> dict[str, str]:
-    """What a job could leave to the next one in this process, by its name. Looking changes nothing, nor draws numbers.
+    """Process state that a job could leave to the next, by name; reading it has no side effects.
 
-    States of random generators aren't compared: each run seeds its own.
+    Random generators are excluded: each run seeds its own.
     """
     looks: dict[str, Callable[[], Any]] = {
-        "the current folder": os.getcwd,
+        "current folder": os.getcwd,
         "standard input": lambda: _file(0),
         "standard output": lambda: _file(1),
         "standard error": lambda: _file(2),
-        "how much memory it holds": lambda: (
-            psutil.Process().memory_info().rss > KEPT_SHARE * psutil.virtual_memory().total
-        ),
+        "memory held": lambda: psutil.Process().memory_info().rss > KEPT_SHARE * psutil.virtual_memory().total,
     }
     if (torch := sys.modules.get("torch")) is not None:
         looks |= {
-            "the default number format": torch.get_default_dtype,
-            "the default device": torch.get_default_device,
-            "the number of threads": torch.get_num_threads,
-            "whether gradients are computed": torch.is_grad_enabled,
-            "whether only deterministic algorithms are used": torch.are_deterministic_algorithms_enabled,
-            "the precision of matrix products": torch.get_float32_matmul_precision,
+            "default dtype": torch.get_default_dtype,
+            "default device": torch.get_default_device,
+            "number of threads": torch.get_num_threads,
+            "gradient mode": torch.is_grad_enabled,
+            "deterministic mode": torch.are_deterministic_algorithms_enabled,
+            "matmul precision": torch.get_float32_matmul_precision,
         }
     return {name: _seen(look) for name, look in looks.items()}
 
@@ -211,9 +208,9 @@ def _seen(look: Callable[[], Any]) -> str:
 
 
 def open_jobs() -> TextIO:
-    """Take standard input for jobs, one JSON line each; for everybody else it is at its end from now on.
+    """Reserve standard input for jobs, one JSON line each; it is empty for everything else.
 
-    A model that calls `input()` or `breakpoint()` would otherwise wait for the next job, which waits for the model.
+    A model that calls `input()` or `breakpoint()` would otherwise wait for the next job: a deadlock.
     """
     jobs = os.fdopen(os.dup(0), encoding="utf-8")
     nothing = os.open(os.devnull, os.O_RDONLY)
@@ -223,9 +220,9 @@ def open_jobs() -> TextIO:
 
 
 def open_answers() -> Emit:
-    """Take standard output for answers, one JSON line each; what else is printed goes to standard error from now on.
+    """Reserve standard output for answers, one JSON line each; everything else goes to standard error.
 
-    There a crash, and `STACK_SIGNAL`, also leave where the program was.
+    Crashes and `STACK_SIGNAL` print the stack there too.
     """
     answers = os.fdopen(os.dup(1), "w", buffering=1, encoding="utf-8")
     os.dup2(2, 1)  # a library that prints must not garble the answers

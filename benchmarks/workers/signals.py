@@ -1,4 +1,4 @@
-"""Ctrl-C, and the signals by which systems ask a program to end: once for a good end, twice for one at once."""
+"""Ctrl-C and termination signals: the first stops after the current run, the second at once."""
 
 from __future__ import annotations
 
@@ -12,18 +12,18 @@ from types import FrameType, TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-"""Ctrl-C; what `kill`, containers and batch systems send; and the end of the terminal."""
+"""Ctrl-C; termination by `kill`, containers and batch systems; hang-up of the terminal."""
 
 
 class Interrupts:
-    """Counts signals in place of what they would do, so that none can strike while a record is being written.
+    """Context manager that counts signals instead of acting on them, so that none interrupts writing a record.
 
-    A context. Whoever waits for a worker waits for `fileno` as well, and then calls `check`; between runs `came` tells.
-    A signal that is ignored stays ignored, as `nohup` and background shells want it, and off the main thread, where
-    Python can't take signals, everything stays as it is.
+    Waiting for a worker includes waiting for `fileno`, then calling `check`; between runs, test `requested`. Ignored
+    signals stay ignored, for `nohup` and background shells. No effect off the main thread, where Python can't handle
+    signals.
 
     Args:
-        say: told once that the run at hand is still being finished.
+        say: called once when the current run is being finished.
 
     Attributes:
         count: of signals so far.
@@ -57,20 +57,20 @@ class Interrupts:
             self._ends = None
 
     @property
-    def came(self) -> bool:
-        """Whether nothing new may be started."""
+    def requested(self) -> bool:
+        """Whether to stop: start nothing new."""
         return self.count > 0
 
     def fileno(self) -> int:
-        """Readable once a signal has come."""
+        """Descriptor that is readable after a signal."""
         assert self._ends is not None, "only inside the context"
         return self._ends[0]
 
     def check(self) -> None:
-        """After a first signal say what happens now.
+        """Announce the stop after a first signal.
 
         Raises:
-            KeyboardInterrupt: it was the second one.
+            KeyboardInterrupt: after the second signal.
         """
         assert self._ends is not None
         try:
@@ -81,20 +81,20 @@ class Interrupts:
             raise KeyboardInterrupt
         if not self._said:
             self._said = True
-            self._say("stopping: the run at hand is finished first and recorded; Ctrl-C once more ends it at once")
+            self._say("stopping after the current run, which will be recorded; Ctrl-C again to stop now")
 
     def _note(self, number: int, frame: FrameType | None) -> None:  # noqa: ARG002
-        # Nothing is printed and nothing raised here: either could strike in the middle of whatever is being done.
+        # No printing or raising here: either could interrupt anything.
         self.count += 1
         if number == signal.SIGHUP:
             _let_go_of_terminal()
         if self._ends is not None:
-            with contextlib.suppress(BlockingIOError):  # full: then it is readable, which is all that it is for
+            with contextlib.suppress(BlockingIOError):  # full means readable, which is all it needs
                 os.write(self._ends[1], b"!")
 
 
 def _let_go_of_terminal() -> None:
-    """Standard output and error that were a terminal go nowhere: writing to one that hung up is an error."""
+    """Redirect output from a terminal to nowhere: writing to one that hung up is an error."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for descriptor in (1, 2):
         if stat.S_ISCHR(os.fstat(descriptor).st_mode):

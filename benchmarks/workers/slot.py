@@ -1,4 +1,4 @@
-"""Places for workers: one starts a worker when it has something to do, and replaces or ends it; several take turns."""
+"""Slots for workers: a slot starts, replaces and ends its worker; several take turns."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.workers.client import OnEvent, Serving, WorkerDiedError
 from benchmarks.workers.server import carry_out, workload
 
 FREE_SHARE = 0.25
-"""Of the machine's memory, which must stay available when a worker is parked: two and a half times what the largest
-committed run took at its peak (2.3 of 23.5 GiB), so that none fails or swaps for the sake of those that wait."""
+"""Share of the machine's memory that must stay free when a worker is parked: two and a half times the largest peak of
+a committed run (2.3 of 23.5 GiB), so that none fails or swaps because of idle workers."""
 
 
 class JobError(RuntimeError):
-    """A job that had to succeed and didn't; the message says why.
+    """A required job failed; the message says why.
 
     Attributes:
         status: how it ended.
@@ -34,11 +34,11 @@ class JobError(RuntimeError):
 
 
 class Slot:
-    """The place of a worker: there is one when something is asked for, and none is left at the end; a context.
+    """Context manager for a worker, started when needed and ended on exit.
 
     Args:
-        new_worker: makes one.
-        device: on which it computes.
+        new_worker: creates a worker.
+        device: it computes on.
     """
 
     def __init__(self, new_worker: Callable[[], Serving], device: str = "cpu") -> None:
@@ -62,25 +62,25 @@ class Slot:
     def run(
         self, job: Mapping[str, Any], on_event: OnEvent = lambda event: None, *, timeout_s: float | None = None
     ) -> dict[str, Any]:
-        """Have a job done; whatever happens, there is a result.
+        """Run a job; always returns a result.
 
-        The worker is kept for the next one only where that can't suffer from this one: where memory ran out, what took
-        it may still be held, after a failure a CUDA context may be broken for good, and what was left changed stays so.
+        The worker is kept only if the next job can't suffer: after out of memory, memory may still be held; after a
+        failure, a CUDA context may be broken; changed process state stays changed.
 
         Args:
-            job: what to do.
-            on_event: told of everything that is answered before the result.
-            timeout_s: seconds for all of it, starting a process included.
+            job: to run.
+            on_event: called with each event before the result.
+            timeout_s: time limit, including the start of a process.
 
         Returns:
-            What was answered, with its `status` and `error`; `import_s` as `Worker` has it; `wall_s`, all of it; and
-            `restarted`, why the worker of the job before isn't there any more, where that is not the jobs' doing.
+            The answer with `status` and `error`; `import_s` as in `Worker`; `wall_s` in total; and `restarted`, why the
+            previous job's worker is gone, if not because of its job.
 
         Raises:
-            KeyboardInterrupt: a person or the system wants an end at once.
+            KeyboardInterrupt: the user or system requires an immediate stop.
         """
         if self._worker is not None and not self._worker.lives():
-            self.clear("had ended while it waited")
+            self.clear("exited while idle")
         why, self._why = self._why, None
         worker = self._worker = self._worker or self._new_worker()
         started = time.perf_counter()
@@ -90,7 +90,7 @@ class Slot:
             result = {"status": death.status, "error": str(death)}
             self.clear()
         if result.get("status") not in get_args(Status):
-            result = {"status": "failed", "error": f"the worker's answer says no status: {result!s:.200}"}
+            result = {"status": "failed", "error": f"the worker returned no valid status: {result!s:.200}"}
         wall_s, status = time.perf_counter() - started, result["status"]
         if status == "oom" or (status == "failed" and self._is_cuda) or result.get("changed"):
             self.clear()
@@ -99,37 +99,39 @@ class Slot:
     def need(
         self, job: Mapping[str, Any], on_event: OnEvent = lambda event: None, *, timeout_s: float | None = None
     ) -> dict[str, Any]:
-        """Have a job done that must end well: `run`, with a JobError where it doesn't."""
+        """Like `run`, but raise JobError unless the job succeeds."""
         result = self.run(job, on_event, timeout_s=timeout_s)
         if result["status"] != "ok":
             raise JobError(result["error"], result["status"])
         return result
 
     def park(self) -> None:
-        """Let the worker wait for its next job with as little as it can; it is ended where that leaves too little."""
+        """Idle the worker with minimal memory; end it if too little is left."""
         if self._worker is None:
             return
         try:
             self._worker.park()
         except WorkerDiedError:
-            self.clear("had ended while it waited")
+            self.clear("exited while idle")
         memory = psutil.virtual_memory()
         if memory.available < FREE_SHARE * memory.total:
-            self.clear(f"was ended, since it left less than {FREE_SHARE:.0%} of the machine's memory to other runs")
+            self.clear(
+                f"was stopped because less than {FREE_SHARE:.0%} of the machine's memory was free for other runs"
+            )
 
     def clear(self, why: str | None = None) -> None:
-        """End the worker, if there is one; `why` goes into the next result."""
+        """End any worker; `why` goes into the next result."""
         if self._worker is not None:
             self._worker.close()
             self._worker, self._why = None, why
 
 
 class Slots:
-    """A slot for each of several things, whose workers take turns: the others are parked; a context.
+    """Context manager for several slots whose workers take turns; the others are parked.
 
     Args:
-        new_worker: makes a worker.
-        device: on which they compute.
+        new_worker: creates a worker.
+        device: they compute on.
     """
 
     def __init__(self, new_worker: Callable[[], Serving], device: str) -> None:
@@ -151,21 +153,21 @@ class Slots:
         return self._slots[key]
 
     def make_room(self) -> bool:
-        """End all workers, since memory ran out; whether there were any."""
+        """End all workers after out of memory; returns whether there were any."""
         taken = [slot for slot in self._slots.values() if slot.is_taken]
         for slot in taken:
-            slot.clear("was ended, since memory ran out in another run")
+            slot.clear("was stopped because another run ran out of memory")
         return bool(taken)
 
 
 class InProcess:
-    """Carries out jobs in the process at hand, so that a debugger, and Ctrl-C, reach the job itself.
+    """Runs jobs in this process, within reach of a debugger and Ctrl-C.
 
     Args:
-        workload: the class that does it, as `MODULE:CLASS`.
+        workload: class as `MODULE:CLASS`.
 
     Attributes:
-        import_s: seconds of the imports that the last job waited for.
+        import_s: seconds the last job waited for imports.
     """
 
     def __init__(self, workload: str) -> None:
@@ -174,8 +176,8 @@ class InProcess:
         self._workload: Any = None
 
     def run(self, job: Mapping[str, Any], on_event: OnEvent, *, timeout_s: float | None = None) -> dict[str, Any]:
-        """What a worker would answer."""
-        assert timeout_s is None, "nothing could end it"
+        """Run a job and return its result."""
+        assert timeout_s is None, "no time limit in-process"
         self.import_s = 0.0
         if self._workload is None:
             started = time.perf_counter()
@@ -190,13 +192,13 @@ class InProcess:
         return json.loads(json.dumps(result))  # so that nothing depends on whether there was a pipe between
 
     def park(self) -> None:
-        """Nothing to do: its memory isn't its own."""
+        """Nothing: its memory is this process's."""
 
     def lives(self) -> bool:
-        """It does."""
+        """Always."""
         return True
 
     def close(self) -> None:
-        """Let go of what its jobs shared."""
+        """Release what its jobs shared."""
         self._workload = None
         gc.collect()

@@ -1,1 +1,1 @@
-"""The commands of `python -m fmnist_zoo`, one a file: what they print, from functions that the library has."""
+"""The commands of `python -m fmnist_zoo`, one per file: they format what the library computes."""

@@ -1,4 +1,4 @@
-"""Work with models in a process of its own: whatever one does there is an error in a sentence here, and no more."""
+"""Models in a child process, so that nothing they do is worse than an error message here."""
 
 from __future__ import annotations
 
@@ -17,27 +17,27 @@ from typing import Any, Self
 import psutil
 
 LIMIT_S = 120.0
-"""For what is asked of the process: to build and count one of timm's largest models takes a busy machine a while."""
+"""Time limit of a call: building and counting one of timm's largest models takes a while on a busy machine."""
 LOOK_S = 0.5
-"""How often to see whether it still lives: a process that a model has forked off may keep the pipe open."""
+"""Seconds between checks that it is alive: a process forked by a model may keep the pipe open."""
 MARK = "FMNIST_ZOO_CHILD"
-"""The environment variable by which all that a model starts is found again."""
+"""Environment variable that marks every process a model starts."""
 
 
 class ModelFailedError(RuntimeError):
-    """What a model did wrong, or how it ended its process."""
+    """A model failed, or its process died."""
 
 
 class ModelProcess:
-    """A process that calls functions, started when the first is called and replaced when it has died; a context.
+    """Calls functions in a child process, started at the first call and replaced if it died; a context manager.
 
     Args:
-        plugin: files that register further models.
-        limit_s: for each call.
+        plugin: files that register more models.
+        limit_s: time limit of a call.
 
     Attributes:
-        limit_s: as it was given; it may be changed at any time.
-        warnings: what is worth knowing though nothing failed.
+        limit_s: as given; may be changed at any time.
+        warnings: such as skipped plug-ins.
     """
 
     def __init__(self, plugin: Sequence[Path] = (), *, limit_s: float = LIMIT_S) -> None:
@@ -53,10 +53,10 @@ class ModelProcess:
         self._end()
 
     def selected(self, patterns: Sequence[str]) -> list[str]:
-        """The models of a selection, all registered ones where it is empty.
+        """Names selected by patterns; all registered models if there are none.
 
         Raises:
-            ValueError: nothing is selected, or a plug-in file can't be imported. An installed one is left out then.
+            ValueError: nothing is selected, or a plug-in file can't be imported (an installed one is skipped).
         """
         while True:
             try:
@@ -66,14 +66,14 @@ class ModelProcess:
                 if not self._loading or Path(self._loading).is_absolute() or self._loading in self._leave_out:
                     raise ValueError(f"{what} can't be imported: {error}") from error
                 self._leave_out.append(self._loading)
-                self.warnings.append(f"the installed plug-in {self._loading} is left out: {error}")
+                self.warnings.append(f"skipping installed plug-in {self._loading}: {error}")
 
     def call(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """What the function returns there.
+        """Call a function in the process and return its result.
 
         Raises:
-            ValueError: as it raised there.
-            ModelFailedError: it raised something else, or the process died or had to be ended.
+            ValueError: raised by the function.
+            ModelFailedError: it raised something else, or the process died or timed out.
         """
         if self._process is None:
             self._start()
@@ -101,21 +101,21 @@ class ModelProcess:
                 raise EOFError
             if time.monotonic() > deadline:
                 self._end()
-                raise ModelFailedError(f"not done after {self.limit_s:g} s")
+                raise ModelFailedError(f"timed out after {self.limit_s:g} s")
         return self._pipe.recv()
 
     def _start(self) -> None:
         context, self._mark = multiprocessing.get_context("spawn"), secrets.token_hex(16)
         self._pipe, theirs = context.Pipe()
         self._process = context.Process(target=_serve, args=(theirs,))
-        ensure_running()  # Python's own helper, which is none of the model's
+        ensure_running()  # Python's own helper, not to be marked as the model's
         os.environ[MARK] = self._mark
         self._process.start()
         del os.environ[MARK]
         theirs.close()
 
     def _end(self) -> int | None:
-        """End the process with all that it has started; its exit code where it had ended before."""
+        """Kill the process and all it started; returns its exit code if it had already ended."""
         if self._process is None:
             return None
         code = self._process.exitcode
@@ -132,18 +132,18 @@ class ModelProcess:
 
 def _how(code: int | None) -> str:
     if code is None:
-        return "its process stopped answering"
+        return "its process stopped responding"
     if code < 0:
         return f"its process was killed by signal {-code} ({signal.Signals(-code).name})"
     return f"its process ended with exit code {code}"
 
 
 _PIPES: list[Connection] = []
-"""The process's own, of which nothing else of it may write."""
+"""The child's end, which nothing else in that process may write to."""
 
 
 def _serve(pipe: Connection) -> None:
-    """What models print goes nowhere, and who asks for input gets none."""
+    """Serve calls; models' output is discarded, and their input is empty."""
     nothing, owner = os.open(os.devnull, os.O_RDWR), os.getpid()
     for descriptor in (0, 1, 2):
         os.dup2(nothing, descriptor)
@@ -164,12 +164,12 @@ def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str
         return "ok", function(*arguments)
     except (ValueError, DataError) as error:
         return "refused", str(error)
-    except (Exception, SystemExit) as error:  # noqa: BLE001  # whatever a model does wrong
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # a model may raise anything
         return "failed", ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
 
 
 def _load(plugin: Sequence[Path], leave_out: Sequence[str]) -> list[str]:
-    """Load all models but those of some installed plug-ins; returns warnings."""
+    """Load all models except those of the given installed plug-ins; returns warnings."""
     import warnings
 
     from fmnist_zoo.registry import load_models, load_plugin

@@ -1,4 +1,4 @@
-"""`python -m fmnist_zoo data`: what is in a dataset, in numbers and figures."""
+"""`python -m fmnist_zoo data`: a dataset in numbers and figures."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ from fmnist_zoo.plotting.image_grid import Tile, picture_sheet
 from fmnist_zoo.plotting.style import MUTED, OTHER_COLORS, looks, new_figure, saved
 
 SHOWN_PAIRS = 40
-"""Near-duplicates on the sheet; the table has all of them."""
+"""Most near-duplicates drawn; the table has all."""
 
 
 def data_text(options: DataConfig) -> str:
-    """Write the figures, and return all there is to say.
+    """Write the figures and return the text.
 
     Raises:
-        ValueError: an option makes no sense.
-        DataError: the dataset can't be had.
+        ValueError: an option is invalid.
+        DataError: the dataset is unavailable.
         OSError: the figures can't be written.
     """
     check_writable(options.figures, "--figures", options.figures)
@@ -56,7 +56,7 @@ def data_text(options: DataConfig) -> str:
 
 
 def split_table(summaries: dict[str, SplitSummary]) -> str:
-    """A row for each part: how many images of what shape, and their pixels."""
+    """Number, shape and pixel statistics of the images, by split."""
     rows = [
         [
             name,
@@ -69,12 +69,12 @@ def split_table(summaries: dict[str, SplitSummary]) -> str:
         ]
         for name, part in summaries.items()
     ]
-    headers = ["part", "images", "shape", "pixels", "mean (of 0 to 1)", "std", "pixels of 0, %"]
+    headers = ["part", "images", "shape", "pixels", "mean (0 to 1)", "std", "zero pixels, %"]
     return tabulate(rows, headers, disable_numparse=True, colalign=("left", *["right"] * 6))
 
 
 def class_table(summaries: dict[str, SplitSummary], class_names: Sequence[str]) -> str:
-    """A row for each class: its images in each part."""
+    """Images of each class, by split."""
     rows = [
         [str(label), name, *(f"{part.class_counts[label]:,}" for part in summaries.values())]
         for label, name in enumerate(class_names)
@@ -84,7 +84,7 @@ def class_table(summaries: dict[str, SplitSummary], class_names: Sequence[str]) 
 
 
 def checksum_table(checksums: Sequence[FileChecksum]) -> str:
-    """A row for each file: the MD5 of its content, and whether that is the published one."""
+    """MD5 of each file's content, and whether it is the published one."""
     rows = [
         [one.name, one.md5, "not published" if one.expected is None else "yes" if one.md5 == one.expected else "no"]
         for one in checksums
@@ -93,14 +93,14 @@ def checksum_table(checksums: Sequence[FileChecksum]) -> str:
 
 
 def duplicates_text(pairs: Sequence[NearPair], dataset: Dataset, limit: float) -> str:
-    """How many test images have a near-duplicate among the training images, and which."""
+    """Test images with a near-duplicate in the training split: count and list."""
     num_test, train, test = len(dataset.test), dataset.train.labels, dataset.test.labels
     others = sum(int(test[pair.test_index] != train[pair.train_index]) for pair in pairs)
     same = sum(pair.rms_difference == 0 for pair in pairs)
     text = (
-        f"near-duplicates: {len(pairs)} of {num_test:,} test images ({100 * len(pairs) / num_test:.2f}%) are within "
-        f"{limit:g} of 255 grey values (root mean square over pixels) of their nearest training image;\n"
-        f"{same} are the same in every pixel, {others} have another label than it"
+        f"near-duplicates: {len(pairs)} of {num_test:,} test images ({100 * len(pairs) / num_test:.2f}%) are within an "
+        f"RMS difference of {limit:g} grey values (0 to 255) of their nearest training image;\n"
+        f"{same} are identical to it, {others} have a different label"
     )
     rows = [
         [
@@ -114,7 +114,7 @@ def duplicates_text(pairs: Sequence[NearPair], dataset: Dataset, limit: float) -
     ]
     if not rows:
         return text
-    headers = ["grey values apart", "test image", "its class", "training image", "its class"]
+    headers = ["RMS difference", "test image", "class", "training image", "class"]
     table = tabulate(rows, headers, disable_numparse=True, colalign=("right", "right", "left", "right", "left"))
     return f"{text}\n\n{table}"
 
@@ -122,7 +122,7 @@ def duplicates_text(pairs: Sequence[NearPair], dataset: Dataset, limit: float) -
 def write_figures(
     dataset: Dataset, summaries: dict[str, SplitSummary], pairs: Sequence[NearPair], folder: Path
 ) -> list[Path]:
-    """Draw a sample, the classes and the near-duplicates (where there are any); the files, as SVG and PNG."""
+    """Draw samples, classes and any near-duplicates as SVG and PNG; returns the files."""
     written = []
     with looks():
         figures = {
@@ -138,14 +138,14 @@ def write_figures(
 
 
 def sample_sheet(dataset: Dataset) -> Figure:
-    """The first training images of each class, a row each. To be called in `looks`."""
+    """The first training images of each class, one row per class. Call it inside `looks`."""
     indices = sample_indices(dataset.train, per_class=10).tolist()
     tiles = [_tile(dataset, dataset.train, index) for index in indices]
     return picture_sheet(tiles, f"{dataset.name}: the first training images of each class", columns=10)
 
 
 def class_figure(summaries: dict[str, SplitSummary], dataset: Dataset) -> Figure:
-    """Images of each class in both parts, as bars. To be called in `looks`."""
+    """Images of each class in both splits, as bars. Call it inside `looks`."""
     figure, axes = new_figure(8.0, 4.0)
     places = np.arange(len(dataset.class_names))
     for offset, color, (name, part) in zip((-0.2, 0.2), (OTHER_COLORS[0], MUTED), summaries.items(), strict=True):
@@ -163,17 +163,17 @@ def class_figure(summaries: dict[str, SplitSummary], dataset: Dataset) -> Figure
 
 
 def duplicates_sheet(pairs: Sequence[NearPair], dataset: Dataset) -> Figure:
-    """The nearest pairs, each test image followed by its training image. To be called in `looks`."""
+    """The closest pairs, each test image followed by its training image. Call it inside `looks`."""
     tiles = []
     for pair in pairs[:SHOWN_PAIRS]:
         tiles.append(_tile(dataset, dataset.test, pair.test_index, f"test {pair.test_index}"))
         tiles.append(_tile(dataset, dataset.train, pair.train_index, f"train {pair.train_index}"))
     shown = min(len(pairs), SHOWN_PAIRS)
-    title = f"{dataset.name}: the {shown} nearest of {len(pairs)} pairs of test and training images"
+    title = f"{dataset.name}: the {shown} closest of {len(pairs)} pairs of test and training images"
     return picture_sheet(tiles, title, columns=8)
 
 
 def _tile(dataset: Dataset, split: Split, index: int, *lines: str) -> Tile:
-    """An image with some lines and its class below it."""
+    """An image with lines of text and its class below it."""
     name = dataset.class_names[int(split.labels[index])]
     return Tile(pixels=split.images[index, 0].numpy(), lines=(*lines, name))

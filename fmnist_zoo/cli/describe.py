@@ -19,10 +19,10 @@ if TYPE_CHECKING:
 
 
 def describe_text(options: DescribeConfig) -> tuple[str, int]:
-    """Every model that was asked for, and the exit code: 1 where one of them failed, which then is all it says.
+    """Describe each requested model; returns text and exit code, 1 if a model failed (its text is then the error).
 
     Raises:
-        ValueError: a model is unknown, or an option doesn't fit.
+        ValueError: a model is unknown, or an option is invalid.
     """
     if not options.models:
         raise ValueError("name a model to describe, such as cnn; `python -m fmnist_zoo list` shows all")
@@ -47,10 +47,10 @@ def describe_text(options: DescribeConfig) -> tuple[str, int]:
 
 
 def layer_table(layers: Sequence[Layer]) -> str:
-    """Layers, one a line, and their sum."""
+    """One row per layer, and the total."""
     rows = [
         [
-            layer.name or "(the model itself)",
+            layer.name or "(model)",
             layer.kind,
             " x ".join(map(str, layer.output_shape)),
             f"{layer.num_params:,}" if layer.num_params else "",
@@ -61,13 +61,13 @@ def layer_table(layers: Sequence[Layer]) -> str:
     ]
     total = [f"{sum(layer.num_params for layer in layers):,}", f"{sum(layer.macs for layer in layers):,}"]
     rows.append(["total", "", "", *total, ""])
-    headers = ["layer", "kind", "output", "parameters", "MACs", "sees, pixels"]
+    headers = ["layer", "kind", "output", "parameters", "MACs", "receptive field"]
     align = ("left", "left", "left", "right", "right", "right")
     return tabulate(rows, headers, disable_numparse=True, colalign=align)
 
 
 def weight_table(statistics: Sequence[WeightStatistics], *, with_values: bool) -> str:
-    """What each weight, bias and running average holds, one a line."""
+    """One row per weight, bias and running average."""
     rows = [
         [
             one.name,
@@ -105,7 +105,7 @@ def _text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_value
 
     spec, cost = get_spec(name), count_flops(model)
     kinds, values = option_types(spec.build), option_defaults(spec)
-    possible = "any of timm's"
+    possible = "any timm option"
     if kinds is not None:
         possible = ", ".join(f"{one}={format_option(values[one])}" for one in kinds if one != "num_classes")
     options = "".join(f" {option}={format_option(value)}" for option, value in changes.items())
@@ -115,8 +115,8 @@ def _text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_value
     )
     lines = [
         f"{name}{options}: {'by default ' if changes else ''}{spec.summary}",
-        f"family {spec.family}; after {spec.reference}",
-        f"options, by default: {possible or 'none'}",
+        f"family {spec.family}; reference: {spec.reference}",
+        f"options (defaults): {possible or 'none'}",
         work,
         "",
         layer_table(model_layers(model)),
@@ -139,6 +139,6 @@ def _changes(texts: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, 
         if not (equals and dot and option):
             raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
         if model not in names:
-            raise ValueError(f"--set {text!r}: {model!r} isn't described{nearest(model, names)}")
+            raise ValueError(f"--set {text!r}: {model!r} is not one of the models to describe{nearest(model, names)}")
         changes.setdefault(model, {})[option] = value
     return changes

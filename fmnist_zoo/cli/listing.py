@@ -1,4 +1,4 @@
-"""`python -m fmnist_zoo list`: the models that there are, and how well each has done so far."""
+"""`python -m fmnist_zoo list`: available models and their best recorded accuracy."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ RESULTS = Path("results")
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """The best of a model's table rows: mean test accuracy over seeds, and how it came about."""
+    """A model's best table row: mean test accuracy over seeds, and its settings."""
 
     test_top1_pct: float
     how: str
 
 
 def list_text(options: ListConfig) -> tuple[str, int]:
-    """The table of models, and the exit code: 1 where one of them failed, which its line then says.
+    """The table of models and the exit code, 1 if a model failed (its row says so).
 
     Raises:
         ValueError: a model is unknown, or the results can't be read.
@@ -42,7 +42,7 @@ def list_text(options: ListConfig) -> tuple[str, int]:
             else:
                 rows.append([name, family, f"{num_params:,}", f"{macs:,}", *accuracy, summary])
         warnings = [f"warning: {sentence}\n" for sentence in process.warnings]
-    headers = ["model", "family", "parameters", "MACs an image", "best top-1, %", "how (`--results`)", "what it is"]
+    headers = ["model", "family", "parameters", "MACs/image", "best top-1, %", "settings (`--results`)", "summary"]
     align = ("left", "left", "right", "right", "right", "left", "left")
     return "".join([*warnings, tabulate(rows, headers, disable_numparse=True, colalign=align)]), code
 
@@ -58,19 +58,19 @@ def _facts(name: str) -> tuple[str, int, int, str]:
 
 
 def best_recorded(results: Path | None) -> dict[str, Recorded]:
-    """The best test accuracy on Fashion-MNIST of each model in the accuracy.csv of a results or machine folder.
+    """Best test accuracy of each model on Fashion-MNIST, from accuracy.csv in a results or machine folder.
 
     Args:
-        results: the folder; None for `results` here, without which nothing is recorded.
+        results: the folder; None for `results` in the current folder, if it exists.
 
     Raises:
-        ValueError: a folder was named that holds no accuracy.csv, or one can't be read.
+        ValueError: the given folder has no accuracy.csv, or one is invalid.
     """
     folder = results or RESULTS
     files = [folder / "accuracy.csv"] if (folder / "accuracy.csv").is_file() else sorted(folder.glob("*/accuracy.csv"))
     if results is not None and not files:
         raise ValueError(
-            f"--results {results} holds no accuracy.csv; `python -m benchmarks.run --models all` makes one"
+            f"--results {results} holds no accuracy.csv; `python -m benchmarks.run --models all` creates one"
         )
     best: dict[str, Recorded] = {}
     for file in files:
@@ -81,7 +81,7 @@ def best_recorded(results: Path | None) -> dict[str, Recorded]:
 
 
 def _rows(file: Path) -> list[tuple[str, Recorded]]:
-    """The rows of an accuracy table on Fashion-MNIST that have an accuracy: model, and what was reached how."""
+    """Model and result of each Fashion-MNIST row with an accuracy."""
     try:
         with file.open(encoding="utf-8", newline="") as stream:
             rows = [row for row in csv.DictReader(stream) if row["dataset"] == "fashion_mnist" and row["test_top1_pct"]]
@@ -90,11 +90,11 @@ def _rows(file: Path) -> list[tuple[str, Recorded]]:
             for row in rows
         ]
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
-        raise ValueError(f"{file} is not a table of accuracies that `benchmarks.report` made: {error!r}") from error
+        raise ValueError(f"{file} is not an accuracy table written by `benchmarks.report`: {error!r}") from error
 
 
 def _how(row: dict[str, str], machine: str) -> str:
-    """Track, budget, variant where it says more than the model, and seeds."""
+    """Track, budget, variant if it differs from the model, seeds and machine."""
     seeds = "1 seed" if row["num_seeds"] == "1" else f"{row['num_seeds']} seeds"
     own = row["variant"].removeprefix(row["model"]).split()
     changes = " ".join(word for word in own if word != f"budget={row['budget']}")

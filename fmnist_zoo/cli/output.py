@@ -1,4 +1,4 @@
-"""What commands say on standard output."""
+"""Standard output of commands."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from rich.text import Text
 
 
 def say(text: str) -> None:
-    """Print a text; where nobody reads on (`| head`), that is no error, and the rest is left unsaid."""
+    """Print a text; a closed pipe (`| head`) is not an error."""
     try:
         print(text, flush=True)
     except BrokenPipeError:
@@ -25,7 +25,7 @@ def say(text: str) -> None:
 
 
 def discard(stream: IO[str]) -> None:
-    """Let what else is written to a broken pipe vanish, also at Python's own end.
+    """Discard further writes to a broken pipe, including Python's flush at exit.
 
     See https://docs.python.org/3/library/signal.html#note-on-sigpipe.
     """
@@ -35,24 +35,24 @@ def discard(stream: IO[str]) -> None:
 
 
 def figure(value: float | None, form: str) -> str:
-    """A number; a dash where there is none."""
+    """A formatted number; a dash for None."""
     return "-" if value is None else f"{value:{form}}"
 
 
 def duration(seconds: float | None) -> str:
-    """Hours, minutes and seconds, such as `2:10:05`; a dash where it isn't known."""
+    """Hours, minutes and seconds, such as `2:10:05`; a dash if unknown."""
     return "-" if seconds is None else str(timedelta(seconds=math.ceil(seconds)))
 
 
 def visible(text: str) -> str:
-    """Text with control characters, and those that turn writing around, spelled out as in a Python literal."""
+    """Text with control and bidirectional characters escaped as in a Python literal."""
     return "".join(
         letter if letter.isprintable() else letter.encode("unicode_escape").decode("ascii") for letter in text
     )
 
 
 def shortened(text: str, cells: int) -> str:
-    """Without its middle where it is too long: the labels of a sweep differ at their ends."""
+    """Text cut in the middle if too long: the labels of a sweep differ at their ends."""
     tail = (cells - 1) // 2
     if cell_len(text) <= cells:
         return text
@@ -60,10 +60,9 @@ def shortened(text: str, cells: int) -> str:
 
 
 class SteadyConsole(Console):
-    """A console whose reader may leave (`| head`): what would be shown is dropped then, and the sweep goes on.
+    """A console whose reader may leave (`| head`): further output is dropped and the sweep continues.
 
-    Its results are the point of a sweep, and every one is in its file before it is shown. A letter that the encoding
-    lacks is spelled out, and doesn't end a sweep either.
+    Each result is in its file before it is shown, so nothing is lost. Characters missing from the encoding are escaped.
     """
 
     def __init__(self, stream: TextIO, **options: bool | None) -> None:
@@ -74,18 +73,18 @@ class SteadyConsole(Console):
     def on_broken_pipe(self) -> None:
         self.quiet = True
         discard(self.file)
-        with contextlib.suppress(OSError):  # nobody may be there either
-            print("standard output is closed; the sweep goes on", file=sys.stderr)
+        with contextlib.suppress(OSError):  # standard error may be closed too
+            print("standard output was closed; the sweep continues", file=sys.stderr)
 
 
 def print_lines(console: Console, *lines: str) -> None:
-    """Show each as it is, its markup too, and break none; what a terminal would act upon is spelled out."""
+    """Print lines verbatim, unwrapped and without markup; control characters are escaped."""
     for line in lines:
         console.print(Text(visible(line)), soft_wrap=True)
 
 
 def plain_console(stream: TextIO | None = None) -> SteadyConsole:
-    """A console that never writes a control code, whatever the environment says; to standard output by default."""
+    """A console without control codes, whatever the environment says; standard output by default."""
     return SteadyConsole(
         stream or sys.stdout, force_terminal=False, force_interactive=False, color_system=None, no_color=True
     )
@@ -93,7 +92,7 @@ def plain_console(stream: TextIO | None = None) -> SteadyConsole:
 
 @contextlib.contextmanager
 def output_for_events() -> Iterator[TextIO]:
-    """Standard output for whoever enters; what anything else prints meanwhile goes to standard error."""
+    """Reserve standard output for events; everything else printed meanwhile goes to standard error."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)  # also what is printed from C

@@ -1,4 +1,4 @@
-"""How every command of both packages reads its command line."""
+"""Command-line parsing of both packages."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ from fmnist_zoo.cli.output import say
 T = TypeVar("T")
 
 INTERRUPTED: Final = 130
-"""Exit code after Ctrl-C, as shells have it."""
+"""Exit code after Ctrl-C, by shell convention."""
 HELP_WIDTH: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
 class Parsed(Generic[T]):
-    """A command line: what it says, and how it can be given again.
+    """A parsed command line.
 
     Attributes:
-        options: of the type that was asked for; what a function returned, where a function was.
+        options: an instance of the target, or what the target function returned.
         command: the command line, quoted for a shell.
     """
 
@@ -50,25 +50,25 @@ def parse(
     examples: Sequence[str] = (),
     groups: Mapping[str, str] | None = None,
 ) -> Parsed[T]:
-    """Read a command line by a typed dataclass, or by a function, which is then called; their docstrings are the help.
+    """Parse a command line into a typed dataclass, or call a function with it; docstrings are the help texts.
 
     Args:
         target: the dataclass, a union of them for subcommands, or the function; see https://brentyi.github.io/tyro.
-        arguments: None for those of this process.
-        module: what stands behind `python -m`.
-        description: what --help says first. Default: the target's docstring.
+        arguments: None for this process's own.
+        module: as after `python -m`.
+        description: first text of --help. Default: the target's docstring.
         examples: command lines without `python -m MODULE`, for the end of --help.
-        groups: titles of groups of options in --help, each with its first field; a group ends where the next begins.
+        groups: title and first field of each group of options in --help; a group ends where the next begins.
 
     Raises:
-        SystemExit: 2 for wrong arguments, with the reason printed; 0 after --help, --version and a completion script.
+        SystemExit: 2 for invalid arguments, with the reason printed; 0 after --help, --version and a completion script.
     """
     arguments = list(sys.argv[1:] if arguments is None else arguments)
     if "--version" in arguments:
         print(versions())
         raise SystemExit(0)
     if repeated := _repeated_option(arguments):
-        print(f"error: {repeated} is given twice; give all its values after one {repeated}", file=sys.stderr)
+        print(f"error: {repeated} appears twice; put all its values after one {repeated}", file=sys.stderr)
         raise SystemExit(2)
     completion = any(argument.startswith("--tyro-") for argument in arguments[:1])
     with _help(module, examples) if {"-h", "--help"} & set(arguments) else contextlib.nullcontext():
@@ -84,7 +84,7 @@ def parse(
 
 
 def versions() -> str:
-    """This project, torch as it is installed, and Python; torch isn't imported."""
+    """Versions of this project, the installed torch (not imported) and Python."""
     try:
         torch = importlib.metadata.version("torch")
     except importlib.metadata.PackageNotFoundError:
@@ -93,14 +93,14 @@ def versions() -> str:
 
 
 def _repeated_option(arguments: Sequence[str]) -> str | None:
-    """An option that stands twice on a command line: the parser would drop the values of the first without a word."""
+    """An option given twice: the parser would silently drop the first one's values."""
     names = [argument.partition("=")[0].replace("_", "-") for argument in arguments if argument.startswith("--")]
     return next((name for name in names if names.count(name) > 1), None)
 
 
 @contextlib.contextmanager
 def _help(module: str, examples: Sequence[str]) -> Generator[None, None, None]:
-    """Wrap the lines that the parser leaves long, and put examples after what it prints."""
+    """Wrap long lines of the parser's --help and append examples."""
     text = io.StringIO()
     try:
         with contextlib.redirect_stdout(text):
@@ -110,7 +110,7 @@ def _help(module: str, examples: Sequence[str]) -> Generator[None, None, None]:
         whole = whole.replace("\n\n  -", "\n  -")  # a text that fills its column leaves a blank line
         lines = [line if line.startswith(" ") else _wrapped(line) for line in whole.splitlines()]
         shown = [f"  python -m {module} {example}".rstrip() for example in examples]
-        last = "--version shows versions; --tyro-write-completion SHELL FILE, completion."
+        last = "--version prints versions; --tyro-write-completion SHELL FILE writes completion."
         say("\n".join([*lines, "", "examples:", *shown, "", last]))
 
 
@@ -120,13 +120,13 @@ def _wrapped(line: str) -> str:
 
 
 class _Group(dict[str, Any]):
-    """Values of the options under one title of --help."""
+    """Values of one group of options."""
 
     fields: tuple[StructFieldSpec, ...] = ()
 
 
 def _registry(groups: Mapping[str, str]) -> ConstructorRegistry:
-    """The parser's rules, with short names for values, no empty defaults, and groups of options."""
+    """Parser rules: short value names, no empty defaults, groups of options."""
     registry, asked = ConstructorRegistry(), set[Any]()
 
     @registry.struct_rule
@@ -157,7 +157,7 @@ def _plain(field: StructFieldSpec) -> StructFieldSpec:
 
 
 def _plain_function(function: Callable[..., T]) -> Callable[..., T]:
-    """A function whose parameters are options, as --help shows them; what its docstring says of each stays."""
+    """A function whose parameters are shown as options, with the texts of its docstring."""
 
     def call(*positional: Any, **options: Any) -> T:
         return function(*positional, **options)
@@ -172,7 +172,7 @@ def _plain_function(function: Callable[..., T]) -> Callable[..., T]:
 
 
 def _shown(name: str, kind: Any, default: Any, text: str | None) -> Any:
-    """A type with one word for its values, and its default where that says something."""
+    """A type with a short name for its values, and its default if informative."""
     flag = isinstance(default, bool)
     metavar = None if flag else _metavar(kind)
     if metavar is not None and tyro.conf.Positional in get_args(kind):
@@ -183,7 +183,7 @@ def _shown(name: str, kind: Any, default: Any, text: str | None) -> Any:
 
 
 def _metavar(kind: Any) -> str:
-    """What stands for a value of a type: INT, TEXT, {eager,compile}; with ... where there may be several."""
+    """Placeholder for a value of a type: INT, TEXT, {eager,compile}; with ... for several."""
     kinds = [part for part in get_args(kind) if part is not NoneType]
     match get_origin(kind):
         case None:
@@ -198,7 +198,7 @@ def _metavar(kind: Any) -> str:
 
 
 def _grouped(fields: Sequence[StructFieldSpec], groups: Mapping[str, str]) -> Iterator[StructFieldSpec]:
-    """Those before the first group as they are, then a field for each group."""
+    """Ungrouped fields, then one field per group."""
     names = [field.name for field in fields]
     starts = [*(names.index(first) for first in groups.values()), len(fields)]
     yield from fields[: starts[0]]
@@ -208,7 +208,7 @@ def _grouped(fields: Sequence[StructFieldSpec], groups: Mapping[str, str]) -> It
 
 
 def _flat(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Values of options by name, out of their groups."""
+    """Option values by name, groups flattened."""
     flat: dict[str, Any] = {}
     for name, value in values.items():
         flat |= value if isinstance(value, _Group) else {name: value}

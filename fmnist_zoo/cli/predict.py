@@ -1,4 +1,4 @@
-"""`python -m fmnist_zoo predict`: pictures of anybody's, or the test split, by a trained model."""
+"""`python -m fmnist_zoo predict`: classify pictures or the test split with a trained model."""
 
 from __future__ import annotations
 
@@ -23,15 +23,15 @@ from fmnist_zoo.predict.image import read_picture
 from fmnist_zoo.registry import load_plugin
 
 MOST_SHOWN = 20
-"""Pictures in a figure: with more it can't be read."""
+"""Most pictures in one readable figure."""
 
 
 def predict_text(options: PredictConfig) -> str:
-    """A table or JSON; the figure is written where one is asked for.
+    """Predictions as a table or JSON; writes the figure if requested.
 
     Raises:
-        ValueError: an argument names nothing that can be used.
-        DataError: the test split can't be had.
+        ValueError: an argument is invalid.
+        DataError: the test split is unavailable.
         OSError: the figure can't be written.
     """
     if bool(options.pictures) == options.test_split:
@@ -62,7 +62,7 @@ def _pictures_text(checkpoint: Checkpoint, paths: Sequence[Path], options: Predi
         [str(path), *(f"{guess.class_name} {100 * guess.probability:.1f}%" for guess in top_guesses(row, names))]
         for path, row in zip(paths, probabilities, strict=True)
     ]
-    return tabulate(rows, ["picture", "first guess", "second", "third"], disable_numparse=True)
+    return tabulate(rows, ["picture", "prediction", "second", "third"], disable_numparse=True)
 
 
 def _test_split_text(checkpoint: Checkpoint, options: PredictConfig) -> str:
@@ -70,8 +70,8 @@ def _test_split_text(checkpoint: Checkpoint, options: PredictConfig) -> str:
     names = checkpoint.config["class_names"]
     if tuple(names) != dataset.class_names:
         raise ValueError(
-            f"--model {options.model} knows the classes {', '.join(names)}, which aren't those of {dataset.name}; "
-            "name the dataset that it was trained on with --dataset"
+            f"--model {options.model} was trained on the classes {', '.join(names)}, not those of {dataset.name}; "
+            "name its own dataset with --dataset"
         )
     split = dataset.test
     probabilities = class_probabilities(checkpoint, split.images)
@@ -86,13 +86,13 @@ def _test_split_text(checkpoint: Checkpoint, options: PredictConfig) -> str:
         for name, score in zip(names, found["per_class"], strict=True)
     ]
     right = int((probabilities.argmax(1) == split.labels).sum())
-    headers = ["class", "images", "of them found, %", "right where named, %"]
+    headers = ["class", "images", "recall, %", "precision, %"]
     table = tabulate(rows, headers, disable_numparse=True, colalign=("left", "right", "right", "right"))
-    return f"{right:,} of {len(split):,} test images right: {found['top1_pct']:.2f}%\n\n{table}"
+    return f"{right:,} of {len(split):,} test images correct: {found['top1_pct']:.2f}%\n\n{table}"
 
 
 def _first_shown(split: Split, probabilities: Float[Tensor, "n classes"], names: Sequence[str]) -> list[Shown]:
-    """The first of a split for a figure, with their true classes."""
+    """The first images of a split with their true classes, for a figure."""
     shown = []
     for index in range(min(MOST_SHOWN // 2, len(split))):
         label, pixels = int(split.labels[index]), split.images[index, 0].numpy()
@@ -110,7 +110,7 @@ def _draw(shown: Sequence[Shown], names: Sequence[str], path: Path) -> None:
 
 
 def _json(checkpoint: Checkpoint, probabilities: Float[Tensor, "n classes"], entries: Sequence[dict[str, Any]]) -> str:
-    """Entries with their three most probable classes, and the model that says so."""
+    """The model, and each entry with its three most probable classes."""
     names = checkpoint.config["class_names"]
     predictions = []
     for entry, row in zip(entries, torch.unbind(probabilities), strict=True):

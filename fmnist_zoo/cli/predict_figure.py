@@ -1,4 +1,4 @@
-"""The figure of `predict`: a picture, what the model sees of it, and how sure the model is of each class."""
+"""The figure of `predict`: picture, model input and class probabilities."""
 
 from __future__ import annotations
 
@@ -22,14 +22,14 @@ SUFFIXES = (".svg", ".png", ".pdf")
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Shown:
-    """A row of the figure.
+    """One row of the figure.
 
     Attributes:
         name: of the picture.
-        original: the picture before it was converted; None where it wasn't.
-        pixels: as the model sees it.
+        original: the picture before conversion; None without one.
+        pixels: the model's input.
         probabilities: of each class, from 0 to 1.
-        label: the true class, where it is known.
+        label: the true class, if known.
     """
 
     name: str
@@ -40,7 +40,7 @@ class Shown:
 
 
 def write_figure(shown: Sequence[Shown], class_names: Sequence[str], path: Path) -> None:
-    """Draw all rows into a file, of the kind that its ending says; the same bytes from the same rows."""
+    """Draw all rows into a file of the format its suffix names; equal rows give equal bytes."""
     metadata: dict[str, dict[str, Any]] = {
         ".svg": {"Date": None, "Creator": None},
         ".png": {"Software": None},
@@ -54,7 +54,7 @@ def write_figure(shown: Sequence[Shown], class_names: Sequence[str], path: Path)
 
 
 def predict_figure(shown: Sequence[Shown], class_names: Sequence[str]) -> Figure:
-    """A row for each picture. To be called in `looks`."""
+    """One row per picture. Call it inside `looks`."""
     with_original = any(one.original is not None for one in shown)
     figure = Figure(figsize=(8.5 if with_original else 6.8, 2.3 * len(shown) + 0.3), layout="constrained")
     FigureCanvasAgg(figure)
@@ -64,13 +64,13 @@ def predict_figure(shown: Sequence[Shown], class_names: Sequence[str]) -> Figure
         seen, bars = row[-2:]
         if with_original:
             _show(row[0], one.original, drawable(one.name, 26))
-        _show(seen, one.pixels, "as the model sees it" if with_original else drawable(one.name, 30))
+        _show(seen, one.pixels, "model input" if with_original else drawable(one.name, 30))
         _draw_bars(bars, one, class_names)
     return figure
 
 
 def _show(axes: Axes, picture: ndarray | None, title: str) -> None:
-    """A picture in a thin frame. What a model sees is drawn light on dark, as its numbers are."""
+    """A picture in a thin frame; model input is drawn light on dark, as its values are."""
     if picture is not None:
         axes.imshow(picture, cmap="gray", vmin=0, vmax=255, interpolation="nearest")
     axes.set_title(title, fontsize=8.5)
@@ -81,7 +81,7 @@ def _show(axes: Axes, picture: ndarray | None, title: str) -> None:
 
 
 def _draw_bars(axes: Axes, one: Shown, class_names: Sequence[str]) -> None:
-    """A bar for each class: the most probable one in colour, the true one's name in bold where it is known."""
+    """A bar per class: the most probable in colour, the name of the true class (if known) in bold."""
     percent = [100 * probability for probability in one.probabilities]
     colors = [OTHER_COLORS[0] if value == max(percent) else MUTED for value in percent]
     bars = axes.barh(class_names, percent, 0.7, color=colors)

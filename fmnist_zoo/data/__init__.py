@@ -1,4 +1,4 @@
-"""Datasets of 28 x 28 grey images: files from wherever they are, verified, as tensors.
+"""Datasets of 28 x 28 grey images as tensors, from verified files.
 
 Names are imported when they are first used, so that fetching files doesn't need torch.
 """

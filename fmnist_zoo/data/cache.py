@@ -1,4 +1,4 @@
-"""The user's cache folder: where it is, how it is written, and who may write it."""
+"""The user's cache folder: location, atomic writes, locking."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from fmnist_zoo.data.progress import Reporter
 from fmnist_zoo.files import TEMPORARY, write_atomically
 
 LOCK_LIMIT_S: Final = 1800.0
-"""Longer than any fetch may take; the system frees the lock of a process that died."""
+"""Longer than any download may take; the system releases the lock of a dead process."""
 _LOCK_NAME = ".lock"
 
 
 def cache_root() -> Path:
-    """The folder that FMNIST_ZOO_CACHE names, else this platform's cache folder for `fmnist-zoo`; it may not exist.
+    """FMNIST_ZOO_CACHE if set, else the platform's cache folder for `fmnist-zoo`; it may not exist.
 
     Raises:
-        CacheWriteError: it begins with the home folder of nobody who is known.
+        CacheWriteError: it starts with the home folder of an unknown user.
     """
     named = os.environ.get("FMNIST_ZOO_CACHE")
     if not named:
@@ -36,10 +36,10 @@ def cache_root() -> Path:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write `path` so that a reader, also after a crash, finds the old file, the whole new one, or none.
+    """Write `path` atomically: even after a crash it is the old file, the complete new one, or absent.
 
     Raises:
-        CacheWriteError: it can't be written. Nothing is left behind.
+        CacheWriteError: it can't be written; nothing is left behind.
     """
     try:
         write_atomically(path, content)
@@ -49,17 +49,17 @@ def write_atomic(path: Path, content: bytes) -> None:
 
 @contextmanager
 def locked(folder: Path, reporter: Reporter) -> Generator[None, None, None]:
-    """Make `folder` and hold it for this process alone; what a killed process left half-written in it is removed.
+    """Create and lock `folder`, and remove half-written files of killed processes from it.
 
     Raises:
-        CacheWriteError: the folder can't be made or written, or another process holds it for `LOCK_LIMIT_S`.
+        CacheWriteError: the folder is not writable, or another process holds it for `LOCK_LIMIT_S`.
     """
     lock = filelock.FileLock(folder / _LOCK_NAME)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         _acquire(lock, folder, reporter)
     except filelock.Timeout as error:
-        raise CacheWriteError(str(folder), f"another process holds its lock for {LOCK_LIMIT_S:.0f} s") from error
+        raise CacheWriteError(str(folder), f"another process has held its lock for {LOCK_LIMIT_S:.0f} s") from error
     except OSError as error:
         raise CacheWriteError(str(folder), error.strerror or str(error)) from error
     try:
@@ -74,5 +74,5 @@ def _acquire(lock: filelock.BaseFileLock, folder: Path, reporter: Reporter) -> N
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
-        reporter.say(f"waiting for another process that fills {folder}")
+        reporter.say(f"waiting for another process to fill {folder}")
         lock.acquire(timeout=LOCK_LIMIT_S)

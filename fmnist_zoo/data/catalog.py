@@ -1,4 +1,4 @@
-"""The datasets that are known, and by what their files are recognised."""
+"""Known datasets and the checksums of their files."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ NUM_CLASSES: Final = 10
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class IdxFile:
-    """One file of a dataset: what it must hold to be taken for it.
+    """One file of a dataset and what identifies it.
 
-    A mirror may compress anew, so a file is identified by the MD5 of its *decompressed* bytes. Where nobody published
-    that one (KMNIST), `gz_md5` identifies the .gz as published; an uncompressed copy is checked for structure alone.
+    Mirrors may recompress, so a file is identified by the MD5 of its *decompressed* bytes. Where that was not published
+    (KMNIST), `gz_md5` identifies the published .gz, and only the structure of an uncompressed copy is checked.
     """
 
     name: str
-    """Without the ending `.gz`."""
+    """Without `.gz`."""
     shape: tuple[int, ...]
     """(n, 28, 28) for images, (n,) for labels; uint8."""
     md5: str | None = None
@@ -27,17 +27,17 @@ class IdxFile:
 
     @property
     def size_bytes(self) -> int:
-        """Length when decompressed: a magic number, one 32-bit count for each dimension, the values."""
+        """Decompressed length: magic number, one 32-bit count per dimension, values."""
         return 4 + 4 * len(self.shape) + math.prod(self.shape)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class DebianPackage:
-    """A package of Debian that has the files."""
+    """A Debian package with the files."""
 
     package: str
     folder: str
-    """Where it puts them, relative to the root of the file system."""
+    """Their folder, relative to the root of the file system."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,9 +47,9 @@ class DatasetSpec:
     name: str
     class_names: tuple[str, ...]
     files: tuple[IdxFile, IdxFile, IdxFile, IdxFile]
-    """Train images, train labels, test images, test labels: always in this order."""
+    """Train images, train labels, test images, test labels, in this order."""
     torchvision_class: str
-    """The class of `torchvision.datasets` that knows the mirrors."""
+    """The `torchvision.datasets` class that lists the mirrors."""
     debian: DebianPackage | None = None
 
 
@@ -61,7 +61,7 @@ def _files(
     md5s: tuple[str | None, str | None, str | None, str | None] = _NO_MD5S,
     gz_md5s: tuple[str | None, str | None, str | None, str | None] = _NO_MD5S,
 ) -> tuple[IdxFile, IdxFile, IdxFile, IdxFile]:
-    """The four files, MD5s in the same order."""
+    """The four files; MD5s in the same order."""
     return (
         IdxFile(name="train-images-idx3-ubyte", shape=(60_000, 28, 28), md5=md5s[0], gz_md5=gz_md5s[0]),
         IdxFile(name="train-labels-idx1-ubyte", shape=(60_000,), md5=md5s[1], gz_md5=gz_md5s[1]),
@@ -132,17 +132,17 @@ def find_spec(name: str) -> DatasetSpec:
     """The dataset called `name`.
 
     Raises:
-        ValueError: there is none; the message names the nearest.
+        ValueError: unknown name; the message suggests the closest.
     """
     if name in SPECS:
         return SPECS[name]
     nearest = difflib.get_close_matches(name, SPECS, n=1)
     hint = f"; did you mean {nearest[0]!r}?" if nearest else ""
-    raise ValueError(f"name={name!r} isn't a dataset; there are {', '.join(SPECS)}{hint}")
+    raise ValueError(f"name={name!r} is not a dataset; use one of {', '.join(SPECS)}{hint}")
 
 
 def whose(md5: str) -> str | None:
-    """Which known file has this MD5 when decompressed, as words for a message; None if none has."""
+    """The known file with this decompressed MD5, as text for a message; None if unknown."""
     for spec in SPECS.values():
         for file in spec.files:
             if file.md5 == md5:

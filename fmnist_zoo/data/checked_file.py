@@ -1,6 +1,6 @@
-"""Tensors in one safetensors file that proves itself whole: every byte of it is under a CRC-32 kept in its header.
+"""Tensors in a safetensors file with a CRC-32 of every byte in its header.
 
-The file is read into memory of its own, never mapped: another process that truncates a mapped file would kill this one.
+The file is read, never mapped: another process truncating a mapped file would kill this one.
 """
 
 from __future__ import annotations
@@ -36,11 +36,11 @@ def write_sealed(path: Path, tensors: dict[str, Tensor], metadata: dict[str, str
 
 
 def read_sealed(path: Path, *, limit_bytes: int) -> tuple[dict[str, Tensor], dict[str, str]]:
-    """The tensors and the metadata of a file that `write_sealed` wrote.
+    """Tensors and metadata of a file written by `write_sealed`.
 
     Raises:
         MissingFileError: there is no such file.
-        DataFileError: it can't be read, is longer than `limit_bytes`, or isn't byte for byte what was written.
+        DataFileError: it is unreadable, longer than `limit_bytes`, or damaged.
     """
     try:
         raw = read_regular(path, limit_bytes)
@@ -58,7 +58,7 @@ def read_sealed(path: Path, *, limit_bytes: int) -> tuple[dict[str, Tensor], dic
         header = json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])
         return safetensors.torch.load(raw), header["__metadata__"]
     except (ValueError, KeyError, TypeError, RecursionError, SafetensorError) as error:  # sealed by something else
-        raise DataFileError(str(path), "tensors with metadata", f"something else ({error})") from error
+        raise DataFileError(str(path), "tensors with metadata", f"other contents ({error})") from error
 
 
 def _crc32_with_blank(raw: bytes, at: int) -> bytes:

@@ -1,4 +1,4 @@
-"""Datasets as tensors: decoded once, cached, and identified by a checksum that goes into every record."""
+"""Datasets as tensors: decoded once, cached, and identified by a checksum in every record."""
 
 from __future__ import annotations
 
@@ -40,18 +40,18 @@ _CHUNK_IMAGES: Final = 1000
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Dataset:
-    """A dataset with all that a training needs to know of it."""
+    """A dataset: splits, class names, pixel statistics, checksum and origin."""
 
     name: str
     train: Split
     test: Split
     class_names: tuple[str, ...]
     mean: float
-    """Of the training pixels scaled to [0, 1]."""
+    """Mean of the training pixels scaled to [0, 1]."""
     std: float
-    """Population standard deviation of the same."""
+    """Population standard deviation of these pixels."""
     checksum: str
-    """SHA-256 over the MD5s of the four decompressed files: the same wherever and however compressed they came."""
+    """SHA-256 over the MD5s of the four decompressed files: independent of source and compression."""
     origin: str
     """Where the files came from: `folder`, `cache`, `debian-package`, `torchvision-mirror` or `debian-archive`."""
 
@@ -59,24 +59,24 @@ class Dataset:
 def load_dataset(
     name: str = "fashion_mnist", root: str | os.PathLike[str] | None = None, *, progress: bool = True
 ) -> Dataset:
-    """Load a dataset on the CPU, fetching its files where they aren't at hand.
+    """Load a dataset on the CPU, downloading missing files.
 
     With `root`, or the environment variable FMNIST_ZOO_DATA, the four files of that folder are read and verified;
-    nothing is written, and a folder that hasn't all four in good order is refused. Otherwise each file comes from the
-    first of: the user's cache folder (FMNIST_ZOO_CACHE moves it), the folder of Debian's package, torchvision's
-    mirrors, Debian's archive by `apt-get download`. Decoded, they are kept in the cache folder for the next time.
+    nothing is written, and all four must be valid. Otherwise each file comes from the first of: the user's cache folder
+    (set by FMNIST_ZOO_CACHE), the folder of Debian's package, torchvision's mirrors, Debian's archive by
+    `apt-get download`. The decoded tensors are cached.
 
     Files are identified by the MD5 of their decompressed bytes. For `kmnist` only the MD5s of the published .gz files
-    are known: a .gz must match those, and an uncompressed copy is checked for structure alone.
+    are known: a .gz must match those, and only the structure of an uncompressed copy is checked.
 
     Args:
         name: `fashion_mnist`, `mnist` or `kmnist`.
-        root: a folder with the four idx files, .gz or not; None: see above.
-        progress: whether to say on stderr what is being fetched.
+        root: folder with the four idx files, .gz or not; None: see above.
+        progress: report downloads on stderr.
 
     Raises:
-        ValueError: there is no dataset of that name.
-        DataError: the files can't be had, can't be trusted, or can't be kept; the message says what helps.
+        ValueError: unknown dataset.
+        DataError: the files are unavailable, invalid, or can't be cached; the message says how to fix it.
     """
     spec = find_spec(name)
     folder = root if root is not None else os.environ.get("FMNIST_ZOO_DATA") or None
@@ -90,35 +90,35 @@ def load_dataset(
 
 
 def _sources(spec: DatasetSpec, cache: Path, reporter: Reporter) -> Iterator[Source]:
-    """Where to look, once that is asked: a dataset that was decoded before needs no network code."""
+    """Sources, created lazily: a cached dataset needs no network code."""
     from fmnist_zoo.data.sources import default_sources
 
     yield from default_sources(spec, cache, reporter=reporter)
 
 
 def load_cached(spec: DatasetSpec, cache: Path, sources: Iterable[Source], *, reporter: Reporter) -> Dataset:
-    """Load the decoded file in the folder `cache`; where it is missing, damaged or stale, make it from `sources`.
+    """Load the decoded file in the folder `cache`; if missing, damaged or stale, recreate it from `sources`.
 
     Raises:
         DataError: as `load_dataset`.
     """
     path = cache / DECODED_NAME
-    with contextlib.suppress(DataFileError):  # what is wrong is said below, where it can be mended
+    with contextlib.suppress(DataFileError):  # reported below, where it can be repaired
         return _read_decoded(spec, path)
     with locked(cache, reporter):
         try:
-            return _read_decoded(spec, path)  # another process may have made it meanwhile
+            return _read_decoded(spec, path)  # another process may have created it meanwhile
         except MissingFileError:
             pass
         except DataFileError as error:
-            logger.warning("%s; decoding anew", error)
+            logger.warning("%s; decoding again", error)
         from fmnist_zoo.data.sources import fetch
 
         dataset = _decode(spec, fetch(spec, cache, sources))
         try:
             _write_decoded(spec, path, dataset)
-        except CacheWriteError as error:  # all is well but for the speed of the next load
-            logger.warning("the decoded dataset isn't kept: %s", error)
+        except CacheWriteError as error:  # costs only the speed of the next load
+            logger.warning("the decoded dataset is not cached: %s", error)
         return dataset
 
 
@@ -139,24 +139,24 @@ def _decode(spec: DatasetSpec, files: Files) -> Dataset:
 
 
 def _split(images: NDArray[np.uint8], labels: NDArray[np.uint8]) -> Split:
-    # torch wants memory that it may write to, hence the copy
+    # copied, since torch wants writable memory
     return Split(images=torch.from_numpy(images.copy()).unsqueeze(1), labels=torch.from_numpy(labels.astype(np.int64)))
 
 
 def _mean_and_std(images: NDArray[np.uint8]) -> tuple[float, float]:
-    """Of pixels scaled to [0, 1], exact: from a histogram, in chunks since bincount widens its input to 64 bits."""
+    """Exact mean and std of pixels scaled to [0, 1], from a histogram; chunked, as bincount widens input to 64 bits."""
     counts = np.zeros(256, dtype=np.int64)
     for start in range(0, len(images), _CHUNK_IMAGES):
         counts += np.bincount(images[start : start + _CHUNK_IMAGES].ravel(), minlength=256)
     values = np.arange(256, dtype=np.int64)
     total, total_squares = int(counts @ values), int(counts @ values**2)
-    # in whole numbers up to the last division, so that nothing cancels
+    # in integers up to the last division, to avoid cancellation
     variance = (images.size * total_squares - total**2) / images.size**2
     return total / images.size / 255, math.sqrt(variance) / 255
 
 
 def _identity(spec: DatasetSpec) -> str:
-    """What a decoded file must have been made from and how, so that one of other files or another format is stale."""
+    """What a decoded file was made from: one of other files or another format is stale."""
     return hashlib.sha256(repr((_DECODED_FORMAT, dataclasses.astuple(spec))).encode()).hexdigest()
 
 
@@ -178,7 +178,7 @@ def _write_decoded(spec: DatasetSpec, path: Path, dataset: Dataset) -> None:
 
 
 def _read_decoded(spec: DatasetSpec, path: Path) -> Dataset:
-    """The decoded dataset, or DataFileError if it isn't there, isn't whole, or isn't that of `spec`."""
+    """The decoded dataset; DataFileError if it is missing, damaged, or not that of `spec`."""
     num_values = [math.prod(file.shape) for file in spec.files]
     size_bytes = num_values[0] + 8 * num_values[1] + num_values[2] + 8 * num_values[3]
     tensors, metadata = read_sealed(path, limit_bytes=size_bytes + _DECODED_HEADER_BYTES)
@@ -197,4 +197,4 @@ def _read_decoded(spec: DatasetSpec, path: Path) -> Dataset:
             origin=metadata["origin"],
         )
     except (KeyError, ValueError) as error:
-        raise DataFileError(str(path), expected, f"something else that calls itself so ({error})") from error
+        raise DataFileError(str(path), expected, f"invalid contents ({error})") from error

@@ -1,4 +1,4 @@
-"""The two ways out of this process: HTTP and commands. Both end in bounded time, and tests replace both."""
+"""HTTP and subprocesses, both with time limits and replaceable in tests."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _NUM_OUTPUT_LINES_SHOWN: Final = 3
 
 @runtime_checkable
 class Response(Protocol):
-    """What is used of `http.client.HTTPResponse`."""
+    """The part of `http.client.HTTPResponse` in use."""
 
     @property
     def length(self) -> int | None: ...
@@ -40,16 +40,16 @@ class Response(Protocol):
 
 
 def open_url(url: str, timeout_s: float) -> AbstractContextManager[Response]:
-    """Open an HTTP(S) URL, redirects followed; `timeout_s` bounds the connection and each wait for more bytes.
+    """Open an HTTP(S) URL, following redirects; `timeout_s` limits the connection and each wait for more bytes.
 
-    Nothing else is opened, also where a server sends on to it. Certificates are checked as urllib does.
+    Redirects to other schemes are refused. Certificates are checked by urllib.
 
     Raises:
-        SourceError: the URL is none of HTTP or HTTPS.
-        OSError: it can't be opened; `urllib.error.HTTPError` where the server says so.
+        SourceError: the URL is not HTTP or HTTPS.
+        OSError: it can't be opened; `urllib.error.HTTPError` for an error response.
     """
     if not url.startswith(("http://", "https://")):
-        raise SourceError(f"{url}: only http and https are fetched")
+        raise SourceError(f"{url}: only http and https URLs are supported")
     opener = urllib.request.OpenerDirector()
     for handler in (
         urllib.request.ProxyHandler,
@@ -66,10 +66,10 @@ def open_url(url: str, timeout_s: float) -> AbstractContextManager[Response]:
 
 
 def run_command(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> None:
-    """Run a command without a shell and without a terminal; on a time-out it and all that it started are killed.
+    """Run a command without a shell or terminal; on a timeout it and its child processes are killed.
 
     Raises:
-        SourceError: it failed or took too long; says how its output ended.
+        SourceError: it failed or timed out; includes the end of its output.
     """
     process = subprocess.Popen(
         argv,
@@ -85,7 +85,7 @@ def run_command(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> None:
     with process:
         try:
             output, _ = process.communicate(timeout=timeout_s)
-        except BaseException as error:  # also Ctrl-C: the command has a session of its own and would live on
+        except BaseException as error:  # on Ctrl-C too: the command has its own session and would survive
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             if isinstance(error, subprocess.TimeoutExpired):
@@ -97,14 +97,14 @@ def run_command(argv: Sequence[str], *, cwd: Path, timeout_s: float) -> None:
 
 
 def torchvision_mirrors(spec: DatasetSpec) -> Sequence[str]:
-    """The mirrors' base URLs as the installed torchvision has them.
+    """Base URLs of the mirrors known to the installed torchvision.
 
     Raises:
-        SourceError: torchvision can't be imported here.
+        SourceError: torchvision can't be imported.
     """
-    try:  # here, since it takes seconds and is needed only where nothing nearer has the files
+    try:  # imported late: it takes seconds and is only needed if no closer source has the files
         import torchvision.datasets
-    except (ImportError, OSError, RuntimeError) as error:  # the latter two: a torchvision that doesn't fit its torch
+    except (ImportError, OSError, RuntimeError) as error:  # the latter two: torchvision incompatible with its torch
         raise SourceError(f"torchvision can't be imported ({error})") from error
     mirrors: Sequence[str] = getattr(torchvision.datasets, spec.torchvision_class).mirrors
     return mirrors
@@ -112,7 +112,7 @@ def torchvision_mirrors(spec: DatasetSpec) -> Sequence[str]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outside:
-    """All that lies outside the cache folder and that a test replaces."""
+    """External dependencies, replaced in tests."""
 
     open_url: Callable[[str, float], AbstractContextManager[Response]] = open_url
     run: Callable[..., None] = run_command
@@ -122,28 +122,28 @@ class Outside:
 
 
 def download(url: str, *, limit_bytes: int, outside: Outside, reporter: Reporter) -> bytes:
-    """The body of `url`, at most `limit_bytes` long.
+    """Download `url`, at most `limit_bytes` long.
 
     Raises:
-        MissingFileError: the server answers, but not with this file.
+        MissingFileError: the server does not have this file.
         DataFileError: the body is too long.
-        SourceError: the server can't be reached, goes silent or is too slow; asking it for another file is of no use.
+        SourceError: the server is unreachable, silent or too slow, so further files are not worth asking for.
     """
     try:
         return _read_body(url, limit_bytes, outside, reporter)
     except urllib.error.HTTPError as error:
         error.close()
         raise MissingFileError(url, "the file", f"HTTP {error.code} {error.reason}") from error
-    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: sent on to what is no URL
+    except (OSError, http.client.HTTPException, ValueError) as error:  # ValueError: redirected to an invalid URL
         reason = getattr(error, "reason", None) or str(error) or type(error).__name__
         raise SourceError(f"can't be reached ({reason})") from error
 
 
 def _read_body(url: str, limit_bytes: int, outside: Outside, reporter: Reporter) -> bytes:
-    """Wait for a thread that reads, which may be left to itself.
+    """Read in a thread that can be abandoned.
 
-    The library's time-out bounds each wait for a byte; a server that trickles bytes within a header or a handshake, or
-    a name that isn't resolved, would hold whoever reads there for much longer.
+    The library's timeout limits each wait for a byte only; a server that trickles a header or handshake, or a slow name
+    lookup, would block much longer.
     """
     deadline_s, arrived = time.monotonic() + DOWNLOAD_LIMIT_S, SimpleQueue[Any]()
 
@@ -156,14 +156,14 @@ def _read_body(url: str, limit_bytes: int, outside: Outside, reporter: Reporter)
                     chunk = response.read1(_CHUNK_BYTES)
                     left -= len(chunk)
                     arrived.put(chunk)
-        except BaseException as error:  # noqa: BLE001  # raised again by whoever waits
+        except BaseException as error:  # noqa: BLE001  # raised again by the waiting thread
             arrived.put(error)
 
     def wait() -> Any:
         try:
-            found = arrived.get(timeout=max(0.0, deadline_s - time.monotonic()))  # the last of it is empty
+            found = arrived.get(timeout=max(0.0, deadline_s - time.monotonic()))  # the last chunk is empty
         except Empty:
-            raise SourceError(f"too slow, {url} wasn't complete after {DOWNLOAD_LIMIT_S:.0f} s") from None
+            raise SourceError(f"too slow: {url} was not complete after {DOWNLOAD_LIMIT_S:.0f} s") from None
         if isinstance(found, BaseException):
             raise found
         return found

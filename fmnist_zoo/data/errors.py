@@ -1,4 +1,4 @@
-"""What can go wrong between a dataset's name and its tensors."""
+"""Errors of loading a dataset."""
 
 from __future__ import annotations
 
@@ -6,15 +6,15 @@ from collections.abc import Sequence
 
 
 class DataError(Exception):
-    """A dataset's files can't be had, can't be trusted or can't be kept; the message says which, why and what helps."""
+    """A dataset's files are unavailable, invalid or can't be cached; the message says which, why and how to fix it."""
 
 
 class SourceError(DataError):
-    """A place that files could come from is of no use at all: unreachable, not installed, not a folder."""
+    """A source is unusable: unreachable, not installed, not a folder."""
 
 
 class CacheWriteError(DataError):
-    """The cache folder can't be written: read-only, full, below a file, or locked for too long."""
+    """The cache folder is not writable: read-only, full, below a file, or locked for too long."""
 
     def __init__(self, path: str, reason: str) -> None:
         super().__init__(path, reason)
@@ -22,13 +22,13 @@ class CacheWriteError(DataError):
     def __str__(self) -> str:
         path, reason = self.args
         return (
-            f"can't write {path}: {reason}. Name a folder that can be written with FMNIST_ZOO_CACHE=FOLDER, or one "
-            "that has the dataset's files already with --data-dir FOLDER or FMNIST_ZOO_DATA=FOLDER"
+            f"can't write {path}: {reason}. Set FMNIST_ZOO_CACHE to a writable folder, or name one that already "
+            "has the dataset's files with --data-dir FOLDER or FMNIST_ZOO_DATA=FOLDER"
         )
 
 
 class DataFileError(DataError):
-    """One file isn't what it should be. `file` (path or URL), `expected` and `found` are attributes."""
+    """A file with unexpected contents. `file` (path or URL), `expected` and `found` are attributes."""
 
     def __init__(self, file: str, expected: str, found: str) -> None:
         super().__init__(file, expected, found)
@@ -39,11 +39,11 @@ class DataFileError(DataError):
 
 
 class MissingFileError(DataFileError):
-    """A file isn't there."""
+    """A missing file."""
 
 
 class DataUnavailableError(DataError):
-    """No source has all the files. `attempts` holds a pair (source, what it said) for each source tried."""
+    """No source has all the files. `attempts` holds a pair (source, problem) for each source tried."""
 
     def __init__(self, dataset: str, attempts: Sequence[tuple[str, str]], remedies: Sequence[str]) -> None:
         super().__init__(dataset, tuple(attempts), tuple(remedies))
@@ -52,4 +52,6 @@ class DataUnavailableError(DataError):
     def __str__(self) -> str:
         tried = [f"  {number}. {source}: {said}" for number, (source, said) in enumerate(self.attempts, start=1)]
         remedies = [f"  - {remedy}" for remedy in self.remedies]
-        return "\n".join([f"dataset={self.dataset!r}: its files can't be had. Tried:", *tried, "Either of:", *remedies])
+        return "\n".join(
+            [f"dataset={self.dataset!r}: no source has all its files. Tried:", *tried, "Try one of:", *remedies]
+        )

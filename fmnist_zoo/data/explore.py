@@ -1,4 +1,4 @@
-"""What is in a dataset: counts, pixels, checksums, and test images that are nearly among its training images."""
+"""A dataset's counts, pixel statistics, checksums, and near-duplicates between its splits."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from fmnist_zoo.data.datasets import Dataset
 from fmnist_zoo.data.splits import Split
 
 _TEST_CHUNK, _TRAIN_CHUNK = 500, 20_000
-"""Images compared with each other at a time: 40 MB of distances."""
+"""Images compared at a time: 40 MB of distances."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SplitSummary:
-    """A part of a dataset in numbers; mean and (population) deviation are of pixels scaled to [0, 1]."""
+    """A split in numbers; mean and (population) deviation are of pixels scaled to [0, 1]."""
 
     num_images: int
     class_counts: tuple[int, ...]
@@ -34,12 +34,12 @@ class SplitSummary:
     mean: float
     std: float
     background_share: float
-    """Of pixels that are 0."""
+    """Share of pixels equal to 0."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class FileChecksum:
-    """A file, and the MD5 of its content when decompressed; `expected` is None where nobody published that."""
+    """A file and its decompressed MD5; `expected` is None if not published."""
 
     name: str
     md5: str
@@ -48,7 +48,7 @@ class FileChecksum:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class NearPair:
-    """A test image and the training image nearest to it, by index, and how far apart they are in grey values (RMS)."""
+    """Indices of a test image and its nearest training image, and their RMS difference in grey values."""
 
     test_index: int
     train_index: int
@@ -56,7 +56,7 @@ class NearPair:
 
 
 def summarize(split: Split) -> SplitSummary:
-    """Count the images, classes and pixel values of a part of a dataset."""
+    """Count the images, classes and pixel values of a split."""
     images = split.images.cpu().numpy()
     counts = sum(np.bincount(chunk.ravel(), minlength=256) for chunk in np.array_split(images, 60))
     assert isinstance(counts, ndarray)
@@ -77,7 +77,7 @@ def summarize(split: Split) -> SplitSummary:
 
 
 def file_checksums(dataset: Dataset) -> list[FileChecksum]:
-    """The MD5 of each of the four idx files, computed from the images and labels as they are in memory."""
+    """MD5s of the four idx files, computed from the images and labels in memory."""
     arrays = [
         values
         for split in (dataset.train, dataset.test)
@@ -90,19 +90,19 @@ def file_checksums(dataset: Dataset) -> list[FileChecksum]:
 
 
 def near_duplicates(dataset: Dataset, limit: float) -> list[NearPair]:
-    """The test images to which some training image is near, each with the nearest one; the nearest pair first.
+    """Test images with a training image within the limit, each with its nearest one; closest pair first.
 
-    Every test image is compared with every training image. The squared distance of two images is what their squared
-    lengths add up to less twice their product, so that all of them are a matrix product (0.94 TFLOP for 10,000 by
-    60,000 images; 12 s on one core of an EPYC). In fp32 that is off by a few units of the squared distance, some
-    thousandths of a grey value near the limits that make sense; pairs are kept and reported by their exact distance.
+    Every test image is compared with every training image. Squared distances are |a|^2 + |b|^2 - 2ab, so all are one
+    matrix product (0.94 TFLOP for 10,000 by 60,000 images; 12 s on one core of an EPYC). In fp32 that is off by a
+    few units of the squared distance, some thousandths of a grey value near useful limits; pairs are selected and
+    reported by their exact distance.
 
     Args:
         dataset: on the CPU.
-        limit: the largest root mean squared difference of two images' pixels, in grey values.
+        limit: largest RMS difference of two images' pixels, in grey values.
 
     Raises:
-        ValueError: the limit is negative or no number.
+        ValueError: the limit is negative or NaN.
     """
     if not limit >= 0:
         raise ValueError(f"near={limit} must be at least 0: it is a difference in grey values")
@@ -117,16 +117,16 @@ def near_duplicates(dataset: Dataset, limit: float) -> list[NearPair]:
 
 
 def sample_indices(split: Split, *, per_class: int) -> Int64[Tensor, " k"]:
-    """The first images of each class, class after class."""
+    """Indices of the first images of each class, by class."""
     return torch.cat([torch.nonzero(split.labels == label).flatten()[:per_class] for label in range(NUM_CLASSES)])
 
 
 def _nearest(images: Float[Tensor, "k pixels"], others: UInt8[Tensor, "n pixels"]) -> Int64[Tensor, " k"]:
-    """The index of the other image that is nearest to each."""
+    """Index of the nearest other image for each."""
     best = torch.full((len(images),), math.inf)
     where = torch.zeros(len(images), dtype=torch.int64)
     for start, chunk in _chunks(others):
-        # An image's own length is the same for all others: it decides nothing.
+        # An image's own norm is the same for all others: omitted.
         distance, index = torch.addmm(chunk.square().sum(1), images, chunk.T, alpha=-2.0).min(1)
         is_nearer = distance < best
         best = torch.where(is_nearer, distance, best)
@@ -140,6 +140,6 @@ def _chunks(images: UInt8[Tensor, "n pixels"]) -> Iterator[tuple[int, Float[Tens
 
 
 def _idx_md5(values: UInt8[ndarray, "n *rest"]) -> str:
-    """Of the idx file with these values: see `fmnist_zoo.data.idx` for the format."""
+    """MD5 of the idx file with these values; format: `fmnist_zoo.data.idx`."""
     header = struct.pack(f">BBBB{values.ndim}I", 0, 0, 8, values.ndim, *values.shape)
     return hashlib.md5(header + values.tobytes(), usedforsecurity=False).hexdigest()

@@ -1,7 +1,7 @@
-"""Reading idx files, the format of MNIST and its successors, from bytes that may be anything.
+"""Reading idx files, the format of MNIST and its successors, from untrusted bytes.
 
-An idx file is a magic number (0, 0, type, number of dimensions), one big-endian 32-bit count for each dimension, and
-the values in row-major order. Nothing is allocated by what a header claims: the caller says what shape must come out.
+An idx file is a magic number (0, 0, type, number of dimensions), one big-endian 32-bit count per dimension, and the
+values in row-major order. The caller gives the shape: nothing is allocated on a header's word.
 """
 
 from __future__ import annotations
@@ -25,22 +25,22 @@ _UINT8 = 0x08
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class IdxContent:
-    """A verified file: its values (uint8, read-only) and the MD5 of its decompressed bytes."""
+    """A verified file: values (uint8, read-only) and decompressed MD5."""
 
     values: NDArray[np.uint8]
     md5: str
 
 
 def read_idx(raw: bytes, file: IdxFile, *, path: str) -> IdxContent:
-    """Decode and verify `raw`, the bytes of an idx file, compressed or not (told by the bytes, not by the name).
+    """Decode and verify the bytes of an idx file, compressed or not (detected from the bytes, not the name).
 
     Args:
-        raw: what was read or downloaded.
-        file: what it must be.
-        path: where it came from, for messages.
+        raw: bytes of the file.
+        file: the expected file.
+        path: path or URL, for messages.
 
     Raises:
-        DataFileError: it is damaged, or not that file; says what was expected and found.
+        DataFileError: it is damaged or another file; says what was expected and found.
     """
     is_gzip = raw[:2] == _GZIP_MAGIC
     plain = decompress(raw, limit_bytes=file.size_bytes, path=path) if is_gzip else raw
@@ -56,16 +56,16 @@ def read_idx(raw: bytes, file: IdxFile, *, path: str) -> IdxContent:
 
 
 def decompress(raw: bytes, *, limit_bytes: int, path: str) -> bytes:
-    """Decompress gzip up to one byte past `limit_bytes`: enough to tell that there is more, and no more is unpacked."""
+    """Decompress gzip up to one byte past `limit_bytes`, enough to detect an excess."""
     try:
         with gzip.GzipFile(fileobj=io.BytesIO(raw)) as stream:
             return stream.read(limit_bytes + 1)
     except (OSError, EOFError, zlib.error) as error:
-        raise DataFileError(path, "a whole gzip file", f"a damaged one of {len(raw):,} bytes ({error})") from error
+        raise DataFileError(path, "a complete gzip file", f"a damaged one of {len(raw):,} bytes ({error})") from error
 
 
 def parse_idx(plain: bytes, shape: tuple[int, ...], *, path: str) -> NDArray[np.uint8]:
-    """The values of an uncompressed idx file of uint8, as a read-only view of `plain` with exactly this `shape`.
+    """Values of an uncompressed uint8 idx file, as a read-only view of `plain` with this `shape`.
 
     Raises:
         DataFileError: wrong magic number, counts or length.
@@ -88,7 +88,7 @@ def parse_idx(plain: bytes, shape: tuple[int, ...], *, path: str) -> NDArray[np.
 
 
 def _refuse_unknown(gz: bytes | None, md5: str, file: IdxFile, path: str) -> None:
-    """The weaker check of a file whose decompressed MD5 isn't known: the published .gz, or no other known file."""
+    """Weaker check for a file without a known decompressed MD5: the published .gz, or no other known file."""
     if whose(md5) is not None:
         raise DataFileError(path, f"the {file.name} of the dataset asked for", _describe(md5))
     if gz is not None and file.gz_md5 is not None:

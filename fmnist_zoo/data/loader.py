@@ -1,4 +1,4 @@
-"""Training batches from images that live on the device: one gather an epoch does order, shift and flip at once."""
+"""Training batches from images on the device: one gather does order, shift and flip at once."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from fmnist_zoo.data.datasets import Dataset, Split
 from fmnist_zoo.recipe import Augmentation, InputScaling
 
 CHUNK = 8192
-"""Images prepared at a time: what an epoch needs in memory beside the images, and a gather that fits the caches."""
+"""Images prepared at a time: limits an epoch's extra memory and keeps the gather in cache."""
 
 
 class PixelScale:
-    """Maps uint8 pixels to the floats that a model is fed, as a recipe's `input_scaling` says."""
+    """Maps uint8 pixels to a model's float inputs by a recipe's `input_scaling`."""
 
     def __init__(self, scaling: InputScaling, *, mean: float, std: float) -> None:
         # x = pixel * gain + offset
@@ -28,7 +28,7 @@ class PixelScale:
 
     @classmethod
     def of(cls, scaling: InputScaling, dataset: Dataset) -> PixelScale:
-        """The scale with the mean and deviation of a dataset's training pixels."""
+        """The scale for a dataset, with the mean and deviation of its training pixels."""
         return cls(scaling, mean=dataset.mean, std=dataset.std)
 
     def __call__(self, pixels: UInt8[Tensor, "batch 1 28 28"]) -> Float[Tensor, "batch 1 28 28"]:
@@ -38,25 +38,24 @@ class PixelScale:
 class TrainLoader:
     """Shuffled, augmented batches of a split, the same for every model, device and engine with the same seed.
 
-    Order and augmentation are drawn on the CPU from a generator seeded by `(seed, epoch)`, so that nothing in a
-    training step draws random numbers for its data. Images are prepared in chunks of whole batches by a single indexing
-    operation into a view of all shifted windows, on the device. The images that don't fill a last batch are left out of
-    their epoch.
+    Order and augmentation are drawn on the CPU from a generator seeded by `(seed, epoch)`, so a training step draws no
+    random numbers for its data. Images are prepared on the device in chunks of whole batches, by a single indexing
+    operation into a view of all shifted windows. An incomplete last batch is dropped.
 
     Args:
-        split: images `(n, 1, 28, 28)` uint8 and labels `(n,)`, on the device that trains.
-        batch_size: images a batch.
-        augmentation: what is drawn anew for each image and epoch.
+        split: images `(n, 1, 28, 28)` uint8 and labels `(n,)`, on the training device.
+        batch_size: images per batch.
+        augmentation: drawn per image and epoch.
         seed: of order and augmentation.
 
     Raises:
-        ValueError: a batch is larger than the split.
+        ValueError: the batch is larger than the split.
     """
 
     def __init__(self, split: Split, *, batch_size: int, augmentation: Augmentation, seed: int) -> None:
         if batch_size > len(split):
             raise ValueError(
-                f"batch_size {batch_size} is larger than the {len(split)} training images; give at most that"
+                f"batch_size {batch_size} is larger than the {len(split)} training images; use at most that many"
             )
         self.labels = split.labels
         self.batch_size = batch_size
@@ -69,7 +68,7 @@ class TrainLoader:
     def chunks(
         self, epoch: int, num_steps: int | None = None
     ) -> Iterator[tuple[UInt8[Tensor, "images 1 28 28"], Int64[Tensor, " images"]]]:
-        """The first `num_steps` batches of an epoch (all by default; counted from epoch 0), several at a time."""
+        """The first `num_steps` batches of an epoch (all by default; counted from epoch 0), in chunks."""
         steps = self.steps_per_epoch if num_steps is None else min(num_steps, self.steps_per_epoch)
         index = self._draw(epoch)
         chunk = steps_per_chunk(self.batch_size) * self.batch_size
@@ -80,17 +79,17 @@ class TrainLoader:
     def batches(
         self, epoch: int, num_steps: int | None = None
     ) -> Iterator[tuple[UInt8[Tensor, "batch 1 28 28"], Int64[Tensor, " batch"]]]:
-        """The same, one batch at a time."""
+        """The same, batch by batch."""
         for images, labels in self.chunks(epoch, num_steps):
             yield from zip(images.split(self.batch_size), labels.split(self.batch_size), strict=True)
 
     def _draw(self, epoch: int) -> list[Tensor]:
-        """Per position in the epoch: image, mirrored or not, row and column of the window, rectangle to erase."""
+        """By position in the epoch: image, mirrored or not, row and column of the window, rectangle to erase."""
         generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
         count = len(self.labels)
         order = torch.randperm(count, generator=generator)
         spec = self.augmentation
-        # Drawn also where unused, so that what one kind of augmentation draws doesn't depend on another being on.
+        # Drawn even if unused, so that one kind of augmentation doesn't depend on another.
         flip = torch.randint(2, (count,), generator=generator)
         shift = torch.rand(2, count, generator=generator)
         rectangle = _draw_rectangles(count, spec.erase, generator)
@@ -103,7 +102,7 @@ class TrainLoader:
             *(rectangle if spec.erase else ()),
         ]
         device = self.labels.device
-        if device.type == "cuda":  # out of pinned memory the copy needs no wait, and the host runs ahead of the device
+        if device.type == "cuda":  # copying from pinned memory is asynchronous: the host runs ahead of the device
             return [column.pin_memory().to(device, non_blocking=True) for column in columns]
         return [column.to(device) for column in columns]
 
@@ -121,14 +120,14 @@ class TrainLoader:
 
 
 def steps_per_chunk(batch_size: int) -> int:
-    """Batches in a whole chunk of CHUNK images; 1 where a batch is larger than that."""
+    """Batches in a chunk of CHUNK images, at least 1."""
     return max(1, CHUNK // batch_size)
 
 
 def _shifted_windows(
     images: UInt8[Tensor, "n 1 28 28"], spec: Augmentation
 ) -> UInt8[Tensor, "n mirror down right 28 28"]:
-    """A view `(n, mirrored, down, right, 28, 28)` of every shifted and mirrored image; only padding takes memory."""
+    """View `(n, mirrored, down, right, 28, 28)` of every shifted and mirrored image; only padding takes memory."""
     padded = torch.nn.functional.pad(images, [spec.shift] * 4) if spec.shift else images
     if spec.flip:
         padded = torch.cat([padded, padded.flip(-1)], dim=1)
@@ -138,10 +137,10 @@ def _shifted_windows(
 def _draw_rectangles(
     count: int, probability: float, generator: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Edges (top, bottom, left, right; in pixels, ends excluded) of the rectangle to erase; empty where none is."""
+    """Edges (top, bottom, left, right; in pixels, ends excluded) of the rectangle to erase; empty if none."""
     chance, area, shape, y, x = torch.rand(5, count, generator=generator)
     area = (0.02 + 0.38 * area) * 28 * 28
-    aspect = torch.exp((2 * shape - 1) * torch.log(torch.tensor(1 / 0.3)))  # from 0.3 to 1 / 0.3, even on a log scale
+    aspect = torch.exp((2 * shape - 1) * torch.log(torch.tensor(1 / 0.3)))  # log-uniform from 0.3 to 1 / 0.3
     height = (area * aspect).sqrt().round().clamp(1, 28)
     width = (area / aspect).sqrt().round().clamp(1, 28)
     top = (y * (29 - height)).floor()

@@ -1,4 +1,4 @@
-"""What a person sees while files are fetched: a bar on a terminal, plain lines elsewhere; always on stderr."""
+"""Download progress on stderr: a bar on a terminal, plain lines elsewhere."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ _MB = 1e6
 
 @dataclass(frozen=True, slots=True)
 class Reporter:
-    """Says what is being fetched; silent where `enabled` is False."""
+    """Reports downloads; silent unless `enabled`."""
 
     enabled: bool = True
     console: Console = field(default_factory=lambda: Console(stderr=True))
 
     def say(self, line: str) -> None:
-        """Write one plain line: no markup, no wrapping."""
+        """Write a plain line, without markup or wrapping."""
         if self.enabled:
             self.console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     @contextmanager
     def download(self, what: str, total_bytes: int | None) -> Generator[Callable[[int], None], None, None]:
-        """Show one download; yields a function to call with the number of bytes that just came."""
+        """Show one download; yields a function to call with the number of bytes just received."""
         if self.enabled and self.console.is_terminal:
             columns = (
                 rich.progress.TextColumn("{task.description}", markup=False),

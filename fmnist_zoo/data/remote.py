@@ -1,4 +1,4 @@
-"""The sources behind a network: torchvision's mirrors and Debian's archive."""
+"""Network sources: torchvision's mirrors and Debian's archive."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ UNPACK_LIMIT_S: Final = 60.0
 
 
 def mirror_sources(spec: DatasetSpec, *, reporter: Reporter, outside: Outside) -> Iterator[Source]:
-    """One source for each mirror, so that one that can't be reached is asked for one file only."""
+    """One source per mirror, so that an unreachable one is tried once only."""
     try:
         mirrors = outside.mirrors(spec)
     except SourceError as error:
@@ -37,7 +37,7 @@ def mirror_sources(spec: DatasetSpec, *, reporter: Reporter, outside: Outside) -
 
 
 def debian_source(debian: DebianPackage, *, reporter: Reporter, outside: Outside) -> Source:
-    """Debian's archive as apt on this machine knows it."""
+    """Debian's archive, as configured for apt on this machine."""
     return Source(
         origin="debian-archive",
         label="Debian's archive (apt-get download)",
@@ -65,13 +65,13 @@ def _read_from_mirror(base_url: str, reporter: Reporter, outside: Outside, file:
 
 @contextmanager
 def _open_package(debian: DebianPackage, reporter: Reporter, outside: Outside) -> Generator[Read, None, None]:
-    """Download and unpack a package as an ordinary user: apt gets folders of its own, nothing is installed."""
+    """Download and unpack a package unprivileged: apt gets its own folders, nothing is installed."""
     for tool in ("apt-get", "dpkg-deb"):
         if outside.find_tool(tool) is None:
             raise SourceError(f"{tool} isn't installed")
     with tempfile.TemporaryDirectory(prefix="fmnist-zoo-apt-") as name:
         folder = Path(name)
-        folder.chmod(0o755)  # apt run by root drops to a user of its own, which must get in
+        folder.chmod(0o755)  # apt run by root switches to its own user, which needs access
         for part in ("state", "lists/partial", "cache/archives/partial"):
             (folder / part).mkdir(parents=True)
         reporter.say(f"fetching {debian.package} from Debian's archive with apt-get")
@@ -100,7 +100,7 @@ def _apt_download(package: str, folder: Path, outside: Outside) -> None:
     update_error: SourceError | None = None
     try:
         outside.run([*apt, "update"], cwd=folder, timeout_s=APT_UPDATE_LIMIT_S)
-    except SourceError as error:  # one of several archives may have failed, and not the one that is needed
+    except SourceError as error:  # of several archives, one that isn't needed may have failed
         update_error = error
     try:
         outside.run([*apt, "download", package], cwd=folder, timeout_s=APT_DOWNLOAD_LIMIT_S)

@@ -1,4 +1,4 @@
-"""What a source of files is, and the simplest one: a folder."""
+"""Sources of files, and the simplest one: a folder."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from fmnist_zoo.data.errors import DataFileError, MissingFileError, SourceError
 from fmnist_zoo.files import read_regular
 
 COMPRESSION_SLACK_BYTES: Final = 1 << 16
-"""By how much a .gz may be longer than its content: what doesn't shrink grows by far less."""
+"""Largest excess of a .gz over its content: incompressible data grows by far less."""
 
 Read = Callable[[IdxFile], tuple[str, bytes]]
-"""Takes a file, returns its path or URL and its bytes, compressed or not, unverified."""
+"""Returns a file's path or URL and its unverified bytes, compressed or not."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Source:
-    """One place to ask for files. `open` prepares it (as far as needed) and gives the function that reads from it.
+    """A place to get files from. `open` prepares it if needed and returns the function that reads from it.
 
-    Raises (from `open` and from what it gives):
-        SourceError: the place is of no use, don't ask it again.
-        DataFileError: this one file can't be had from it.
+    Raises (from `open` and the function it returns):
+        SourceError: the source is unusable; don't try it again.
+        DataFileError: it can't provide this file.
     """
 
     origin: str
-    """A word for records: `folder`, `cache`, `debian-package`, `torchvision-mirror` or `debian-archive`."""
+    """For records: `folder`, `cache`, `debian-package`, `torchvision-mirror` or `debian-archive`."""
     label: str
-    """What messages call it."""
+    """Name for messages."""
     open: Callable[[], AbstractContextManager[Read]]
     is_remote: bool = False
-    """Whether its files are to be kept in the cache."""
+    """Whether to cache its files."""
 
 
 def folder_source(folder: Path, *, origin: str, label: str) -> Source:
@@ -51,7 +51,7 @@ def _open_folder(folder: Path) -> Generator[Read, None, None]:
 
 
 def read_from_folder(folder: Path, file: IdxFile) -> tuple[str, bytes]:
-    """Path and bytes of NAME.gz or else NAME in `folder`; no more is read than such a file can hold."""
+    """Path and bytes of NAME.gz, else NAME, in `folder`; reading is limited to the size such a file can have."""
     for path in (folder / f"{file.name}.gz", folder / file.name):
         try:
             return str(path), read_regular(path, file.size_bytes + COMPRESSION_SLACK_BYTES)

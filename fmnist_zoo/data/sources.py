@@ -1,4 +1,4 @@
-"""Where a dataset's files come from. Nothing here imports torch, but for the list of mirrors that torchvision keeps."""
+"""Sources of a dataset's files. Imports no torch, except to list torchvision's mirrors."""
 
 from __future__ import annotations
 
@@ -21,23 +21,23 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Files:
-    """A dataset's four files, verified, and the word for where they came from (`Source.origin`)."""
+    """A dataset's four verified files and their `Source.origin`."""
 
     contents: Mapping[IdxFile, IdxContent]
     origin: str
 
 
 def read_folder(spec: DatasetSpec, folder: Path) -> Files:
-    """The four files of a folder that a user named: all of them good, or an error.
+    """The four files of a user's folder, all valid.
 
     Raises:
-        SourceError: it isn't a folder, or can't be read.
-        DataFileError: a file in it is missing, damaged or another dataset's.
+        SourceError: not a folder, or unreadable.
+        DataFileError: a file is missing, damaged or another dataset's.
     """
     try:
         folder = folder.expanduser()
         problem = None if folder.is_dir() else "isn't a folder" if folder.exists() else "doesn't exist"
-    except (OSError, RuntimeError) as error:  # RuntimeError: it begins with the home of nobody who is known
+    except (OSError, RuntimeError) as error:  # RuntimeError: it starts with the home folder of an unknown user
         problem = f"can't be read ({error})"
     if problem:
         raise SourceError(f"data folder {folder} {problem}; name one that holds {_names(spec)}")
@@ -49,13 +49,13 @@ def read_folder(spec: DatasetSpec, folder: Path) -> Files:
 
 
 def fetch(spec: DatasetSpec, cache: Path, sources: Iterable[Source]) -> Files:
-    """The four files, each from the first of `sources` that has it in good order; remote ones are kept in `cache`.
+    """The four files, each from the first source with a valid one; remote ones are kept in `cache`.
 
     The caller holds the lock of `cache`.
 
     Raises:
-        DataUnavailableError: no source has some file.
-        CacheWriteError: a fetched file can't be kept.
+        DataUnavailableError: a file is in no source.
+        CacheWriteError: a downloaded file can't be cached.
     """
     contents: dict[IdxFile, IdxContent] = {}
     origins: list[str] = []
@@ -80,7 +80,7 @@ def fetch(spec: DatasetSpec, cache: Path, sources: Iterable[Source]) -> Files:
 def default_sources(
     spec: DatasetSpec, cache: Path, *, reporter: Reporter, outside: Outside | None = None
 ) -> Iterator[Source]:
-    """The places to ask, nearest first; lazy, since listing the mirrors costs the import of torchvision."""
+    """All sources, nearest first; lazy, since listing the mirrors imports torchvision."""
     outside = outside or Outside()
     yield folder_source(cache, origin="cache", label="cache folder")
     if spec.debian is not None:
@@ -92,7 +92,7 @@ def default_sources(
 
 
 def _ask(source: Source, wanted: list[IdxFile], keep: Callable[[IdxFile, bytes, IdxContent], None]) -> list[str]:
-    """Ask one source for files and `keep` the good ones; returns what it said of the others."""
+    """Get files from one source and `keep` the valid ones; returns the problems with the others."""
     said: list[str] = []
     missing: list[MissingFileError] = []
     try:
@@ -105,7 +105,7 @@ def _ask(source: Source, wanted: list[IdxFile], keep: Callable[[IdxFile, bytes, 
                     missing.append(error)
                 except DataFileError as error:
                     said.append(str(error))
-                    logger.warning("%s; looking elsewhere", error)
+                    logger.warning("%s; trying other sources", error)
                 else:
                     keep(file, raw, content)
     except (SourceError, OSError) as error:
@@ -116,11 +116,11 @@ def _ask(source: Source, wanted: list[IdxFile], keep: Callable[[IdxFile, bytes, 
 
 
 def _names(spec: DatasetSpec) -> str:
-    return ", ".join(file.name for file in spec.files) + " (each as it is or as .gz)"
+    return ", ".join(file.name for file in spec.files) + " (each plain or as .gz)"
 
 
 def _remedies(spec: DatasetSpec) -> list[str]:
     folder = f"put {_names(spec)} into a folder and name it: --data-dir FOLDER or FMNIST_ZOO_DATA=FOLDER"
     if spec.debian is not None:
         return [folder, f"on Debian or Ubuntu: sudo apt-get install {spec.debian.package}"]
-    return [folder, "run this once where there is a network, and copy the cache folder from there"]
+    return [folder, "run this once on a machine with a network and copy its cache folder here"]

@@ -1,4 +1,4 @@
-"""Images with their labels, and the one division of them on which anything is tuned."""
+"""Images with labels, and the fixed validation split."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ class Split:
 
 
 def holdout(split: Split, *, num_val: int = 5000, seed: int = 0) -> tuple[Split, Split]:
-    """Divide a split into a part to train on and `num_val` images to validate on, each class in its proportion.
+    """Divide a split into training images and `num_val` validation images, stratified by class.
 
-    The division depends on labels, `num_val` and `seed` alone: it is drawn from raw 64-bit outputs of PCG64, whose
-    stream NumPy guarantees, and not from any library's shuffle. Both parts keep the order of `split`.
+    The division depends on labels, `num_val` and `seed` alone: it uses raw 64-bit outputs of PCG64, whose stream NumPy
+    guarantees, not a library's shuffle. Both parts keep the order of `split`.
 
     Raises:
-        ValueError: `num_val` leaves nothing to train or to validate on.
+        ValueError: `num_val` leaves nothing to train or validate on.
     """
     if not 0 < num_val < len(split):
         raise ValueError(f"num_val={num_val} must be between 1 and {len(split) - 1} for a split of {len(split)} images")
@@ -60,7 +60,7 @@ def holdout(split: Split, *, num_val: int = 5000, seed: int = 0) -> tuple[Split,
 
 
 def _stratified(labels: NDArray[np.int64], num_chosen: int, seed: int) -> NDArray[np.int64]:
-    """Indices of `num_chosen` images: the first ones when each class is shuffled and spread evenly over [0, 1]."""
+    """Indices of `num_chosen` images: the first after shuffling each class and spreading it evenly over [0, 1]."""
     keys = np.random.PCG64(seed).random_raw(len(labels))
     by_class = np.lexsort((keys, labels))
     sizes = np.bincount(labels, minlength=NUM_CLASSES)

@@ -1,1 +1,1 @@
-"""The architectures, one family a file: the registry imports every module here, and importing registers its models."""
+"""The architectures, one family per file; the registry imports every module here, which registers its models."""

@@ -1,4 +1,4 @@
-"""Convolutional network in the manner of VGG: 3x3 convolutions, halved resolution and wider channels stage by stage."""
+"""VGG-style convolutional network: 3x3 convolutions, each stage at half the resolution with more channels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fmnist_zoo.registry import register_model
 @register_model(
     "cnn",
     family="cnn",
-    summary="strided stem and stages of 3x3 convolutions, VGG's manner",
+    summary="VGG-style 3x3 convolutions, strided instead of pooled",
     reference="Simonyan & Zisserman, 2015, arXiv:1409.1556; strided convolutions in place of pooling: Springenberg et "
     "al., 2015, arXiv:1412.6806",
     recipe=Recipe(optimizer="muon", lr=1e-2, label_smoothing=0.1, augmentation=Augmentation(shift=1, flip=True)),
@@ -23,7 +23,7 @@ from fmnist_zoo.registry import register_model
 @register_model(
     "cnn_s",
     family="cnn",
-    summary="`cnn` with one convolution less, for seconds of training",
+    summary="`cnn` with one convolution less, for training within seconds",
     reference="as cnn",
     defaults={"depth": (1, 1, 2)},
     recipe=Recipe(optimizer="muon", lr=1e-2, weight_decay=0.3, label_smoothing=0.1),
@@ -31,12 +31,12 @@ from fmnist_zoo.registry import register_model
 class CNN(Classifier):
     """Stages of 3x3 convolutions; each stage opens with stride 2, then global average pooling and a linear classifier.
 
-    Resolution goes 28 -> 14 -> 7 -> 4: the stem already halves it, since a stage at full resolution costs four times
-    one of the same width at half.
+    Resolution goes 28 -> 14 -> 7 -> 4: the stem already halves it, since a stage costs four times as much at full
+    resolution.
 
     Args:
-        widths: channels of each stage; up to 4 stages, after which one pixel would be left.
-        depth: convolutions a stage, the opening one included.
+        widths: channels of each stage; up to 4 stages.
+        depth: convolutions per stage, including the opening one.
         activation: after each convolution.
         norm: `batch`, `layer` (group norm with one group) or `none`.
         dropout: before the classifier.
@@ -58,10 +58,10 @@ class CNN(Classifier):
         check_probability(dropout=dropout)
         if len(widths) > 4:
             raise ValueError(
-                f"widths={'-'.join(map(str, widths))} has {len(widths)} stages; 28 pixels can be halved 4 times"
+                f"widths={'-'.join(map(str, widths))} has {len(widths)} stages; use at most 4: 28 pixels halve 4 times"
             )
         if len(depth) != len(widths):
-            raise ValueError(f"depth has {len(depth)} entries, widths {len(widths)}; give each stage one of both")
+            raise ValueError(f"depth has {len(depth)} entries, widths {len(widths)}; give one of each per stage")
         layers: list[nn.Module] = []
         channels = 1
         for width, convolutions in zip(widths, depth, strict=True):

@@ -1,4 +1,4 @@
-"""Layers and checks that two or more families use."""
+"""Layers and checks shared by several families."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ACTIVATIONS: dict[str, type[nn.Module]] = {
 
 
 def make_activation(name: Activation) -> nn.Module:
-    """The activation's module. ReLU works in place: its input is always a fresh tensor here."""
+    """Activation module. ReLU is in place: its input is always a fresh tensor here."""
     return nn.ReLU(inplace=True) if name == "relu" else _ACTIVATIONS[name]()
 
 
@@ -34,16 +34,16 @@ def conv_norm_act(
 
 
 def check_positive(**values: int | Sequence[int]) -> None:
-    """ValueError unless each value, or each of its items, is at least 1; an empty list is refused too."""
+    """Raise ValueError unless each value, or each item of a list, is at least 1; empty lists are refused."""
     for name, value in values.items():
         items = [value] if isinstance(value, int) else list(value)
         if not items or min(items) < 1:
             shown = value if isinstance(value, int) else "-".join(map(str, value)) or "nothing"
-            raise ValueError(f"{name}={shown} must be at least 1 in every place")
+            raise ValueError(f"{name}={shown}: each value must be at least 1")
 
 
 def check_probability(**values: float) -> None:
-    """ValueError unless each value lies in [0, 1)."""
+    """Raise ValueError unless each value lies in [0, 1)."""
     for name, value in values.items():
         if not 0.0 <= value < 1.0:
-            raise ValueError(f"{name}={value} is a probability: give a value from 0 up to, not including, 1")
+            raise ValueError(f"{name}={value} must be a probability of at least 0 and less than 1")

@@ -1,4 +1,4 @@
-"""Recurrent networks that read the image row by row: LSTM, GRU and the plain (Elman) RNN."""
+"""Recurrent networks over the rows of the image: LSTM, GRU and plain (Elman) RNN."""
 
 from __future__ import annotations
 
@@ -46,9 +46,9 @@ class RowRecurrent(Classifier):
     Args:
         cell: `lstm`, `gru` or `rnn`.
         hidden: size of the hidden state.
-        num_layers: recurrent layers on top of each other.
-        rows_per_step: rows read at each step, a divisor of 28: 1 gives 28 steps, 4 gives 7.
-        bidirectional: read upwards too, and classify both last states together.
+        num_layers: stacked recurrent layers.
+        rows_per_step: rows per step, a divisor of 28: 1 gives 28 steps, 4 gives 7.
+        bidirectional: also read upwards, and classify both last states together.
         dropout: between recurrent layers and before the classifier.
         num_classes: logits.
     """
@@ -71,8 +71,7 @@ class RowRecurrent(Classifier):
             raise ValueError(f"rows_per_step={rows_per_step} must divide 28: use 1, 2, 4, 7, 14 or 28")
         self.rows_per_step = rows_per_step
         directions = 2 if bidirectional else 1
-        # One module a layer, with nn.Dropout between them: cuDNN's own dropout keeps a state that CUDA graphs can't
-        # capture.
+        # One module per layer, with nn.Dropout between: cuDNN's own dropout keeps state that CUDA graphs can't capture.
         sizes = [28 * rows_per_step] + [hidden * directions] * (num_layers - 1)
         self.layers = nn.ModuleList(
             _CELLS[cell](size, hidden, batch_first=True, bidirectional=bidirectional) for size in sizes
@@ -101,7 +100,7 @@ class RowRecurrent(Classifier):
 
 
 def _run(layer: nn.Module, sequence: Float[Tensor, "batch steps size"]) -> Any:
-    """A recurrent layer's output and state, in fp32 where autocast asks for a format that its kernel lacks."""
+    """A recurrent layer's output and state, in fp32 if it has no kernel for autocast's format."""
     device = sequence.device.type
     if device not in ("cpu", "cuda") or not torch.is_autocast_enabled(device):
         return layer(sequence)

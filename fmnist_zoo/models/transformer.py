@@ -66,11 +66,11 @@ class Block(nn.Module):
     defaults={"stem": "patch"},
 )
 class Transformer(Classifier):
-    """Patches become tokens; positions are added, encoder blocks mix the tokens, and their mean is classified.
+    """Patches become tokens with position embeddings; encoder blocks mix them, and their mean is classified.
 
     With a `conv` stem the tokens are overlapping patches: three 3x3 convolutions of stride 2 (to 32, 64 and `dim`
     channels) end in a 4x4 map of tokens, each of which sees 15x15 pixels. With a `patch` stem they are disjoint
-    squares mapped linearly, as in the original, which needs far more training to see what a convolution is given.
+    squares mapped linearly, as in the original, which takes far more training to learn what a convolution has built in.
 
     Args:
         stem: `conv` or `patch`.
@@ -105,7 +105,7 @@ class Transformer(Classifier):
         if dim % heads:
             raise ValueError(f"heads={heads} must divide dim={dim}")
         if int(dim * mlp_ratio) < 1:
-            raise ValueError(f"mlp_ratio={mlp_ratio} leaves the perceptron without a unit; give at least {1 / dim:g}")
+            raise ValueError(f"mlp_ratio={mlp_ratio} leaves no hidden unit in the perceptron; use at least {1 / dim:g}")
         self.embed = _conv_stem(dim) if stem == "conv" else nn.Conv2d(1, dim, patch, stride=patch)
         side = 4 if stem == "conv" else 28 // patch
         self.position = nn.Parameter(torch.randn(1, side * side, dim) * 0.02)

@@ -1,7 +1,7 @@
-"""The nets of well-known tutorials, exact to the layer, each with the recipe that its tutorial gives.
+"""Nets of well-known tutorials, exact to the layer, each with its tutorial's recipe.
 
-What a tutorial leaves open is torch's default for the optimizer and batch 64 for 10 epochs on [0, 1] inputs;
-`reference` says where that is the case.
+Unspecified settings are torch's optimizer defaults, and batch 64 for 10 epochs on [0, 1] inputs; `reference` names
+them.
 """
 
 from __future__ import annotations
@@ -107,7 +107,7 @@ ADAM_NLL = Recipe(
     published=ADAM_NLL,
 )
 class TutorialMLP(Classifier):
-    """Fully connected layers with ReLU between them; `output` is what the tutorial puts after the last one.
+    """Fully connected layers with ReLU between them; `output` is the tutorial's last operation.
 
     Args:
         hidden: widths of the hidden layers.

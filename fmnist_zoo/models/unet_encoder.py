@@ -23,9 +23,8 @@ from fmnist_zoo.registry import register_model
 class UNetEncoder(Classifier):
     """Double convolutions at each scale with 2x2 max-pooling between them, as in the contracting path of U-Net.
 
-    Where U-Net hands the features of each scale to its decoder through skip connections, here the head takes them: each
-    scale is averaged over the image and the averages are concatenated, so coarse and fine features are classified
-    together.
+    U-Net passes the features of each scale to its decoder through skip connections; here they go to the head, averaged
+    over the image and concatenated, so coarse and fine features are classified together.
 
     Args:
         widths: channels at each scale, finest first; U-Net doubles them from scale to scale.
@@ -69,7 +68,7 @@ class UNetEncoder(Classifier):
         self.reset_classifier(num_classes)
 
     def forward_scales(self, images: Float[Tensor, "batch 1 28 28"]) -> list[Tensor]:
-        """The feature maps of every scale, finest first: what U-Net's skip connections would carry."""
+        """Feature maps of every scale, finest first, as on U-Net's skip connections."""
         features: Tensor = images
         maps: list[Tensor] = []
         for index, scale in enumerate(self.scales):

@@ -1,4 +1,4 @@
-"""Sheets of pictures: small images in rows, each with a few words below it."""
+"""Grids of small images with captions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from numpy import ndarray
 
 from fmnist_zoo.plotting.style import INK, drawable
 
-# Lengths on a sheet, in pixels of the pictures: a cell is PITCH wide, its words stand in lines below the picture.
+# Lengths in image pixels: a cell is PITCH wide, with lines of text below the picture.
 SIDE, PITCH, GAP, LINE = 28, 40, 4, 5
 INCHES_PER_PIXEL = 1.15 / PITCH
 TITLE_IN = 0.45
@@ -22,7 +22,7 @@ TITLE_IN = 0.45
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Tile:
-    """A picture, grey values from 0 (background) to 255, and the lines below it; the last one may have a colour."""
+    """A picture, grey values from 0 (background) to 255, with lines of text below; the last may be coloured."""
 
     pixels: UInt8[ndarray, "28 28"]
     lines: tuple[str, ...]
@@ -30,10 +30,10 @@ class Tile:
 
 
 def picture_sheet(tiles: Sequence[Tile], title: str, *, columns: int = 8) -> Figure:
-    """A figure with tiles in rows, from left to right, articles dark on white. To be called in `looks`.
+    """A figure with tiles in rows, articles dark on white. Call it inside `looks`.
 
     Raises:
-        ValueError: there is no tile.
+        ValueError: no tiles.
     """
     if not tiles:
         raise ValueError("tiles is empty: a sheet needs at least one picture")

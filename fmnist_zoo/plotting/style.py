@@ -1,4 +1,4 @@
-"""The looks that all figures share, and how they become files: the same bytes from the same figure."""
+"""Style shared by all figures, and reproducible files: equal figures give equal bytes."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from matplotlib.figure import Figure
 from matplotlib.ft2font import FT2Font
 from PIL import Image
 
-# The colours of Okabe & Ito (2008), Color Universal Design, which people with any kind of colour vision tell apart.
-# Yellow is left out: on white it is hardly seen.
+# Colours of Okabe & Ito (2008), Color Universal Design, distinguishable with any kind of colour vision.
+# Without yellow, which is hardly visible on white.
 COLORS = {
     "mlp": "#E69F00",
     "cnn": "#0072B2",
@@ -32,14 +32,14 @@ COLORS = {
 OTHER_COLORS = ("#56B4E9", "#000000", "#999999", "#882255", "#999933", "#332288")
 """The rest of Okabe & Ito's, and wine, olive and indigo of P. Tol (2021), Colour schemes, SRON/EPS/TN/09-002.
 
-So many colours are not told apart by everybody: models that share one, or have similar ones, differ in their marker.
+Not everybody can distinguish so many colours: models with equal or similar ones differ in their marker.
 """
 
 MARKERS = ("o", "s", "^", "D", "v")
-"""Of the five, in the order of COLORS."""
+"""Of the five families, in the order of COLORS."""
 OTHER_MARKERS = ("P", "X", "*", "h", "<", ">", "p", "d")
 
-# Models that are likely to stand beside each other get colours of their own; all others get theirs by their name.
+# Models likely to be shown together have fixed colours; others derive theirs from the name.
 _OTHERS = {
     "cnn_s": (0, 0),
     "gru": (3, 1),
@@ -54,12 +54,12 @@ _OTHERS = {
 }
 
 INK, MUTED, GRID = "#1F2328", "#59636E", "#D1D9E0"
-"""Of text, of what stays in the background, and of grid lines."""
+"""Colours of text, background elements and grid lines."""
 
 SMALL_DPI = 110
 
 LOOKS = {
-    # White, not transparent: text and points are as readable on a page with a dark background.
+    # White, not transparent: readable on a page with a dark background.
     "figure.facecolor": "white",
     "axes.facecolor": "white",
     "savefig.facecolor": "white",
@@ -78,8 +78,8 @@ LOOKS = {
     "font.size": 9.0,
     "axes.titlesize": 10.0,
     "axes.titlelocation": "left",
-    "text.parse_math": False,  # a name with dollar signs is a name
-    "svg.fonttype": "path",  # a page is read where the font may be missing
+    "text.parse_math": False,  # dollar signs in names are no mathematics
+    "svg.fonttype": "path",  # readers may lack the font
     "svg.hashsalt": "fmnist-zoo",
     "savefig.dpi": 160,
 }
@@ -87,14 +87,14 @@ LOOKS = {
 
 @dataclass(frozen=True, slots=True)
 class ModelLook:
-    """What a model is known by in every figure."""
+    """A model's colour and marker, the same in every figure."""
 
     color: str
     marker: str
 
 
 def model_look(model: str) -> ModelLook:
-    """The colour and marker of a model: by its name alone, so that no other model in a figure changes them."""
+    """Colour and marker of a model, by its name alone, whatever else is in a figure."""
     if model in COLORS:
         return ModelLook(COLORS[model], MARKERS[list(COLORS).index(model)])
     digest = hashlib.sha256(model.encode("utf-8", "replace")).digest()
@@ -103,19 +103,19 @@ def model_look(model: str) -> ModelLook:
 
 
 def model_color(model: str) -> str:
-    """The colour of a model, the same in every figure."""
+    """Colour of a model, the same in every figure."""
     return model_look(model).color
 
 
 @contextmanager
 def looks() -> Iterator[None]:
-    """The shared looks for what is drawn and saved inside, whatever a person has set for matplotlib."""
+    """Use the shared style inside, whatever the user's matplotlib settings."""
     with style.context(LOOKS, after_reset=True):
         yield
 
 
 def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
-    """A figure with one pair of axes, in inches, known to nobody else: no state of pyplot is touched."""
+    """A figure with one pair of axes, sizes in inches, outside pyplot's global state."""
     figure, (axes,) = new_panels(width_in, height_in)
     return figure, axes
 
@@ -123,22 +123,22 @@ def new_figure(width_in: float, height_in: float) -> tuple[Figure, Axes]:
 def new_panels(
     width_in: float, height_in: float, *, rows: int = 1, columns: int = 1, **options: Any
 ) -> tuple[Figure, list[Axes]]:
-    """A figure with a grid of axes, row after row; `options` as for matplotlib's `Figure.subplots`."""
+    """A figure with a grid of axes, in row order; `options` go to matplotlib's `Figure.subplots`."""
     figure = Figure(figsize=(width_in, height_in), layout="constrained")
     FigureCanvasAgg(figure)
     return figure, list(figure.subplots(rows, columns, squeeze=False, **options).flat)
 
 
 def saved(figure: Figure, *, small: bool = False) -> dict[str, bytes]:
-    """A figure as files, by suffix: `svg` and `png`, without a date or a version in them. To be called in `looks`.
+    """File contents of a figure by suffix, `svg` and `png`, without date or version. Call it inside `looks`.
 
     Args:
         figure: to be written.
-        small: for figures that are kept under version control: a PNG of 256 colours and an SVG without needless digits,
-            which look the same and take half the room.
+        small: for version control: a PNG of 256 colours and an SVG with fewer digits, which look the same at half the
+            size.
     """
     figure.draw_without_rendering()
-    figure.set_layout_engine("none")  # it is laid out once, and not for each file
+    figure.set_layout_engine("none")  # lay out once, not per file
     dpi = SMALL_DPI if small else float(mpl.rcParams["savefig.dpi"])
     metadata: dict[str, dict[str, Any]] = {"svg": {"Date": None, "Creator": None}, "png": {"Software": None}}
     files = {}
@@ -150,14 +150,14 @@ def saved(figure: Figure, *, small: bool = False) -> dict[str, bytes]:
 
 
 def _fewer_digits(svg: bytes) -> bytes:
-    """Lengths to a hundredth of a point, steps between glyphs to one of an em, short names, and no indentation."""
+    """Round lengths to 0.01 pt and glyph steps to 0.01 em, shorten names, drop indentation."""
     rounded = re.sub(rb"(?<![\w#.])(\d{2,}\.\d\d)\d+", rb"\1", svg)
     steps = re.sub(rb'\((\d+)\.\d+ 0\)"/>', rb'(\1 0)"/>', rounded)
     return re.sub(rb"\n\s+", b"\n", steps.replace(b"DejaVuSans-", b"g"))
 
 
 def _fewer_colors(png: bytes) -> bytes:
-    """With the palette that is off by least at worst: the median cut mixes colours that few dots have."""
+    """Reduce to the palette with the smallest maximum error: median cut merges rare colours."""
     image = Image.open(io.BytesIO(png)).convert("RGB")
     buffer = io.BytesIO()
     image.quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
@@ -165,7 +165,7 @@ def _fewer_colors(png: bytes) -> bytes:
 
 
 def drawable(text: str, limit: int = 48) -> str:
-    """A text on one line, cut where it is long, with a question mark for each character that the font lacks."""
+    """Text on one line, cut if long, with a question mark for each character missing from the font."""
     known = _characters()
     line = " ".join("".join(character if ord(character) in known else "?" for character in text).split())
     return line if len(line) <= limit else line[: limit - 1].rstrip() + "…"

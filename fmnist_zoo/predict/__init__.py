@@ -1,1 +1,1 @@
-"""What a trained model takes pictures for."""
+"""Classification of pictures by a trained model."""

@@ -1,4 +1,4 @@
-"""What a trained model takes pictures for, and which files are meant."""
+"""Class probabilities of pictures, and the files that arguments name."""
 
 from __future__ import annotations
 
@@ -21,25 +21,25 @@ from fmnist_zoo.predict.image import Picture
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Guess:
-    """A class and the probability that a model gives it, from 0 to 1."""
+    """A class and its predicted probability, from 0 to 1."""
 
     class_name: str
     probability: float
 
 
 def class_probabilities(checkpoint: Checkpoint, images: UInt8[Tensor, "n 1 28 28"]) -> Float[Tensor, "n classes"]:
-    """The probability of each class, on the CPU in fp32; the model is not changed."""
+    """Probability of each class, computed on the CPU in fp32; the model is not changed."""
     return Predictor(checkpoint.model, scale=checkpoint.scale).logits(images).softmax(1)
 
 
 def as_images(pictures: Sequence[Picture]) -> UInt8[Tensor, "n 1 28 28"]:
-    """The pixels of pictures, as a model takes them."""
+    """Pictures as a batch of model inputs."""
     pixels: UInt8[ndarray, "n 28 28"] = np.stack([picture.pixels for picture in pictures])
     return torch.from_numpy(pixels).unsqueeze(1)
 
 
 def top_guesses(probabilities: Float[Tensor, " classes"], class_names: Sequence[str], *, k: int = 3) -> list[Guess]:
-    """The `k` most probable classes, the best first."""
+    """The `k` most probable classes, best first."""
     values, labels = probabilities.topk(min(k, len(class_names)))
     return [
         Guess(class_name=class_names[label], probability=value)
@@ -48,16 +48,16 @@ def top_guesses(probabilities: Float[Tensor, " classes"], class_names: Sequence[
 
 
 def find_checkpoint(text: str) -> Path:
-    """The folder of a trained model that a path or a glob names.
+    """The folder of the trained model named by a path or glob.
 
     Raises:
-        ValueError: it names none, or several.
+        ValueError: no match, or several.
     """
     if (Path(text) / CONFIG).is_file():
         return Path(text)
-    advice = "`python -m benchmarks.run --save-weights` makes results/MACHINE/weights/RUN_ID"
+    advice = "`python -m benchmarks.run --save-weights` creates results/MACHINE/weights/RUN_ID"
     if Path(text).exists():
-        raise ValueError(f"--model {text} is no trained model: it has no {CONFIG} in it; {advice}")
+        raise ValueError(f"--model {text} is not a trained model: it has no {CONFIG}; {advice}")
     found = sorted(path for path in map(Path, glob.glob(text)) if (path / CONFIG).is_file())  # noqa: PTH207
     if not found:
         raise ValueError(f"--model {text} matches no trained model; {advice}")
@@ -67,10 +67,10 @@ def find_checkpoint(text: str) -> Path:
 
 
 def find_pictures(texts: Sequence[str]) -> list[Path]:
-    """The files that paths, globs and folders name, in order, each once; of a folder those that end as images do.
+    """Files named by paths, globs and folders, in order, without repeats; from folders, files with an image suffix.
 
     Raises:
-        ValueError: a glob matches nothing, or a folder holds no image file.
+        ValueError: a glob matches nothing, or a folder has no image file.
     """
     found: dict[Path, None] = {}
     for text in texts:
@@ -87,5 +87,5 @@ def _images_in(folder: Path) -> list[Path]:
     endings = set(Image.registered_extensions())
     paths = sorted(path for path in folder.iterdir() if path.suffix.lower() in endings and path.is_file())
     if not paths:
-        raise ValueError(f"folder {folder} holds no image file (of the kinds that Pillow knows, such as .png or .jpg)")
+        raise ValueError(f"folder {folder} has no image file in a format that Pillow reads, such as .png or .jpg")
     return paths

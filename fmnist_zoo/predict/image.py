@@ -1,9 +1,9 @@
-"""Any image file as a picture such as the dataset's: made the way its authors made theirs.
+"""Conversion of any image file into a picture like the dataset's, by its authors' procedure.
 
-Xiao, Rasul & Vollgraf, 2017, arXiv:1708.07747, section 2, began with a shop's thumbnails of 51 x 73 pixels, an article
-on white: edges close to the colour of the corners are trimmed, the longest side is made 28 by leaving out rows and
-columns, outlines are sharpened, the article is put in the middle of 28 x 28 pixels, negated and made grey. Their
-backgrounds were white, so that those of the dataset are 0; here, what is as light as the background is taken for white.
+Xiao, Rasul & Vollgraf, 2017, arXiv:1708.07747, section 2, start from a shop's thumbnails of 51 x 73 pixels, an article
+on white: trim edges close to the colour of the corners, subsample the longest side to 28, sharpen, centre in 28 x 28
+pixels, negate and convert to grey. Their backgrounds were white, hence 0 in the dataset; here whatever is as light as
+the background counts as white.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ from scipy import ndimage
 
 SIDE = 28
 THUMBNAIL = 73
-"""Longest side of the pictures that the authors began with. A larger one is first averaged down to it."""
+"""Longest side of the authors' original pictures. Larger ones are first averaged down to it."""
 CLOSE = 0.05
-"""Of the largest distance in RGB: how far from the background's colour a pixel may be and still belong to it."""
+"""Largest distance of a background pixel from the background's colour, as a share of the largest RGB distance."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Picture:
-    """A picture as a model is fed it.
+    """A picture converted for a model.
 
     Attributes:
         pixels: grey values from 0, the background, to 255.
-        original: the picture as it was, in colour, its longest side at most 256.
-        inverted: whether its background was light, and its greys were negated.
+        original: the picture before conversion, in colour, longest side at most 256.
+        inverted: whether its background was light, so that its greys were negated.
     """
 
     pixels: UInt8[ndarray, "28 28"]
@@ -42,10 +42,10 @@ class Picture:
 
 
 def read_picture(path: Path) -> Picture:
-    """Read and convert an image file of any kind that Pillow knows.
+    """Read and convert an image file of any format that Pillow reads.
 
     Raises:
-        ValueError: the file can't be read, is no image, or shows nothing but one colour.
+        ValueError: the file is unreadable, not an image, or has only one colour.
     """
     try:
         with Image.open(path) as image:
@@ -53,7 +53,7 @@ def read_picture(path: Path) -> Picture:
     except FileNotFoundError:
         raise ValueError(f"picture {path} doesn't exist") from None
     except (OSError, SyntaxError, ValueError, EOFError, struct.error, Image.DecompressionBombError) as error:
-        # What decoders raise for a damaged file differs by format.
+        # Decoders raise different errors for damaged files.
         reason = "not an image that Pillow can read" if isinstance(error, Image.UnidentifiedImageError) else error
         raise ValueError(f"picture {path} can't be read: {reason}") from error
     try:
@@ -63,13 +63,13 @@ def read_picture(path: Path) -> Picture:
 
 
 def convert(rgb: Image.Image) -> Picture:
-    """Convert a picture in mode RGB; see the module for the steps.
+    """Convert an RGB picture; see the module for the steps.
 
-    One of 28 x 28 pixels is taken for one of the dataset's own: it is made grey and, where its background is light,
-    negated, and nothing else.
+    A picture of 28 x 28 pixels is taken for one of the dataset: it is only made grey and, if its background is light,
+    negated.
 
     Raises:
-        ValueError: it shows nothing but one colour.
+        ValueError: it has only one colour.
     """
     original = rgb.copy()
     original.thumbnail((256, 256))
@@ -89,12 +89,12 @@ def convert(rgb: Image.Image) -> Picture:
 
 
 def _rgb(image: Image.Image) -> Image.Image:
-    """Upright, in mode RGB; on white where it is transparent."""
+    """Upright RGB image, on white where transparent."""
     image = ImageOps.exif_transpose(image)
-    if image.mode.startswith("I;16"):  # Pillow would cut all above 255 off
+    if image.mode.startswith("I;16"):  # Pillow would clip at 255
         return Image.fromarray((np.asarray(image) // 257).astype(np.uint8)).convert("RGB")
     if image.mode in ("I", "F"):
-        raise ValueError("its 32-bit greys have no known range; save it as PNG or JPEG with 8 bits")
+        raise ValueError("32-bit greys have no known range; save it as an 8-bit PNG or JPEG")
     if image.has_transparency_data:
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image.convert("RGBA"))
@@ -102,7 +102,7 @@ def _rgb(image: Image.Image) -> Image.Image:
 
 
 def _background(rgb: UInt8[ndarray, "height width 3"]) -> UInt8[ndarray, "3"]:
-    """The colour of that corner which most of the border shares: an article may well reach into some of the corners."""
+    """Colour of the corner that most of the border matches: an article may reach into some corners."""
     border = np.concatenate([rgb[0], rgb[-1], rgb[1:-1, 0], rgb[1:-1, -1]])
     corners = [rgb[0, 0], rgb[0, -1], rgb[-1, 0], rgb[-1, -1]]
     return max(corners, key=lambda corner: np.count_nonzero(_is_close(border, corner)))
@@ -114,27 +114,27 @@ def _is_close(rgb: UInt8[ndarray, "*pixels 3"], color: UInt8[ndarray, "3"]) -> n
 
 
 def _luma(color: UInt8[ndarray, "3"]) -> float:
-    """Of ITU-R BT.601, as Pillow's greys."""
+    """ITU-R BT.601 luma, as in Pillow's greys."""
     return float(color @ np.array([0.299, 0.587, 0.114]))
 
 
 def _trimmed(rgb: Image.Image, background: UInt8[ndarray, "3"]) -> Image.Image:
-    """Without the rows and columns at the edges in which all is background."""
+    """Crop edge rows and columns that are all background."""
     shown = ~_is_close(np.asarray(rgb), background)
     rows, columns = np.flatnonzero(shown.any(1)), np.flatnonzero(shown.any(0))
     if not len(rows):
-        raise ValueError("shows nothing but one colour, so there is no article on it")
+        raise ValueError("has only one colour, so there is nothing to classify")
     return rgb.crop((int(columns[0]), int(rows[0]), int(columns[-1]) + 1, int(rows[-1]) + 1))
 
 
 def _fitted(size: tuple[int, int], longest: int) -> tuple[int, int]:
-    """Width and height in the same proportion, the longer one `longest`."""
+    """Width and height scaled so that the longer is `longest`."""
     width, height = (max(1, round(side * longest / max(size))) for side in size)
     return width, height
 
 
 def _sharpened(grey: UInt8[ndarray, "height width"]) -> UInt8[ndarray, "height width"]:
-    """Less of its Gaussian average (radius and deviation 1), the more so the nearer to an outline."""
+    """Subtract the Gaussian average (radius and deviation 1), more strongly near outlines."""
     values: Float[ndarray, "height width"] = grey.astype(np.float64)
     blurred = ndimage.gaussian_filter(values, 1.0, radius=1, mode="nearest")
     edges = ndimage.gaussian_gradient_magnitude(values, 1.0, mode="nearest")
@@ -143,7 +143,7 @@ def _sharpened(grey: UInt8[ndarray, "height width"]) -> UInt8[ndarray, "height w
 
 
 def _levelled(grey: UInt8[ndarray, "28 28"], paper: int, *, ideal: int) -> UInt8[ndarray, "28 28"]:
-    """Stretched so that the background's grey, `paper`, becomes the `ideal` one: white or black."""
+    """Stretch so that the background's grey, `paper`, becomes `ideal`: white or black."""
     opposite = 255 - ideal
     share = np.clip((grey.astype(np.float64) - opposite) / (paper - opposite), 0, 1)
     return np.rint(opposite + share * (ideal - opposite)).astype(np.uint8)

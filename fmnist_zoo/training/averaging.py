@@ -1,4 +1,4 @@
-"""An exponential moving average of a model's weights over the steps of its training."""
+"""Exponential moving average of a model's weights over training steps."""
 
 from __future__ import annotations
 
@@ -9,31 +9,31 @@ from torch import Tensor
 
 
 class WeightAverage:
-    """Keeps averages of tensors that training changes: weights, and the running statistics that belong to them.
+    """Averages of weights and their running statistics.
 
-    The decay rises from 0.1 towards its value, `min(decay, (1 + t) / (10 + t))` after t updates, so that the random
-    weights of the start are soon forgotten (as in TensorFlow's `ExponentialMovingAverage` with `num_updates`).
+    The decay rises from 0.1, `min(decay, (1 + t) / (10 + t))` after t updates, so that the random initial weights are
+    soon forgotten (as in TensorFlow's `ExponentialMovingAverage` with `num_updates`).
 
     Args:
-        tensors: what is averaged; only floating-point ones are, the others are left out.
-        decay: weight of the past in each update, once it is reached.
+        tensors: to be averaged; only floating-point ones are.
+        decay: final weight of the past in each update.
     """
 
     def __init__(self, tensors: Sequence[Tensor], decay: float) -> None:
         self._sources = [tensor for tensor in tensors if tensor.is_floating_point()]
         self._decay = decay
         self._averages = [tensor.detach().clone() for tensor in self._sources]
-        # A tensor on the device: a captured update has to count too.
+        # A tensor on the device, so that captured updates count too.
         self._updates = torch.zeros((), device=self._sources[0].device)
 
     @property
     def tensors(self) -> list[Tensor]:
-        """The averages, and the count of updates: all that it remembers."""
+        """All state: the averages and the count of updates."""
         return [*self._averages, self._updates]
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the tensors as they are now into the averages."""
+        """Update the averages with the current tensors."""
         decay = ((1 + self._updates) / (10 + self._updates)).clamp_max_(self._decay)
         moves = torch._foreach_sub(self._sources, self._averages)
         torch._foreach_mul_(moves, 1 - decay)
@@ -42,11 +42,11 @@ class WeightAverage:
 
     @torch.no_grad()
     def reset(self) -> None:
-        """Begin anew from the tensors as they are now."""
+        """Restart from the current tensors."""
         torch._foreach_copy_(self._averages, self._sources)
         self._updates.zero_()
 
     @torch.no_grad()
     def copy_to(self, tensors: Sequence[Tensor]) -> None:
-        """Write the averages into tensors of another model, given in the same order as the constructor's."""
+        """Copy the averages into another model's tensors, in the order of the constructor's."""
         torch._foreach_copy_([tensor for tensor in tensors if tensor.is_floating_point()], self._averages)

@@ -1,4 +1,4 @@
-"""How many steps a budget allows: known from the start for epochs and FLOPs, measured for seconds."""
+"""Steps within a budget: known from the start for epochs and FLOPs, measured for seconds."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from fmnist_zoo.training.step import TrainingStep
 
 
 class StepPlan:
-    """How many steps a budget allows: known from the start for epochs and FLOPs, measured for seconds.
+    """Planned number of steps within a budget.
 
     Args:
-        step: what will train; under a budget in seconds it is timed on steps that leave no trace.
+        step: the training step; under a budget in seconds it is timed, without lasting effect.
         loader: of its batches.
-        ledger: where that timing is booked, under `first_step`.
-        image_flops: what `budget_flops` counted.
-        num_steps: as it was planned by a process before; None to plan it.
+        ledger: books the timing under `first_step`.
+        image_flops: from `budget_flops`.
+        num_steps: planned by an earlier process; None to plan now.
     """
 
     def __init__(
@@ -40,9 +40,9 @@ class StepPlan:
         )
 
     def correct(self, done: int, elapsed_s: float) -> None:
-        """Under a budget in seconds: plan the steps that the time left allows at the mean speed so far.
+        """Under a budget in seconds, replan for the time left at the mean speed so far.
 
-        Once all planned steps are done the learning rate has been annealed, and a little time left changes nothing.
+        Not once all planned steps are done, since the learning rate is then annealed.
         """
         if self._budget.kind == "seconds" and done < self.num_steps:
             left_s = max(0.0, self._budget.amount - elapsed_s)
@@ -50,14 +50,14 @@ class StepPlan:
 
 
 def budget_flops(recipe: Recipe, model: nn.Module) -> int | None:
-    """FLOPs of training with one image, where the budget is one of FLOPs; to be asked before anything is compiled."""
+    """Training FLOPs per image for a budget in FLOPs, else None; call before compiling anything."""
     return count_flops(model).training_flops if recipe.budget.kind == "flops" else None
 
 
 def budget_steps(
     recipe: Recipe, loader: TrainLoader, image_flops: int | None, seconds_per_step: Callable[[], float]
 ) -> int:
-    """Steps that a recipe's budget allows, at least 1; the time of a step is asked for only where it matters."""
+    """Steps within a recipe's budget, at least 1; a step is timed only if needed."""
     match recipe.budget.kind:
         case "epochs":
             steps = recipe.budget.amount * loader.steps_per_epoch
@@ -70,9 +70,9 @@ def budget_steps(
 
 
 def seconds_per_step(step: TrainingStep, loader: TrainLoader, ledger: Ledger) -> float:
-    """Time of a steady-state step with its share of batch preparation, from steps that leave no trace.
+    """Time of a steady-state step with its share of batch preparation, measured without lasting effect.
 
-    The difference between more steps and few: what is paid once, such as drawing an epoch's order, falls out.
+    The difference between many and few steps cancels one-time costs such as drawing an epoch's order.
     """
 
     def seconds(num_steps: int) -> float:

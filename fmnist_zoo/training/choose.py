@@ -1,8 +1,8 @@
-"""Choosing precision and engine by measurement: what makes this run's total time least on this device.
+"""Choice of precision and engine by measurement, for the least total time of a run on this device.
 
-The sensible variants train copies of the model on the same batches in turn (A B C A B C), so that a drifting machine
-slows all alike. A variant whose logits stray from fp32's isn't considered. Compiling is tried only where even a large
-gain over the steps at hand could pay for it.
+The candidates train copies of the model on the same batches in turn (A B C A B C), so that a drifting machine slows all
+alike. Candidates whose logits deviate from fp32's are excluded. Compilation is tried only if a large gain over the
+run's steps could repay it.
 """
 
 from __future__ import annotations
@@ -24,33 +24,33 @@ from fmnist_zoo.training.modules import copied
 from fmnist_zoo.training.step import TrainingStep
 
 PROBE_S = 0.3
-"""Seconds of measuring for each variant."""
+"""Seconds of measuring per candidate."""
 MIN_SAMPLES = 3
-"""Of each variant, unless they would take ten times that: then one has to do."""
+"""Samples per candidate; one if they would take ten times that."""
 LARGEST_COMPILE_GAIN = 1.3
-"""What compiling could at best multiply the speed by on a CPU, and ...
+"""Largest expected speedup by compilation on a CPU, and ...
 
-About 1.2 was the most seen here for nets that train for a minute and more. Small ones gained up to 1.8 with Adam, and
-have no minute to save."""
+The most seen was about 1.2 for nets that train for a minute and more. Small ones gained up to 1.8 with Adam, but have
+no minute to save."""
 SMALLEST_SAVING_S = 15.0
-"""... the saving that this would have to bring for compiling to be tried: trying costs a compilation itself, 3 to 9 s
-for the families on two cores of an EPYC, and 18 s once while the machine was busy."""
+"""... the saving it would have to bring to be tried: trying costs a compilation, 3 to 9 s for the families on two cores
+of an EPYC, and once 18 s on a busy machine."""
 WORTH_SAYING = 1.05
-"""Speed over the default's from which another engine is recommended."""
+"""Speedup over the default from which another engine is recommended."""
 LARGEST_LOGIT_ERROR = 0.03
-"""RMS error of the logits relative to fp32 eager's, beyond which a precision isn't chosen."""
-NOT_IN_SECONDS = "compiling not tried: its cost stands outside a budget in seconds; ask for --engine compile"
+"""Largest RMS error of the logits, relative to fp32 eager's, of an eligible precision."""
+NOT_IN_SECONDS = "compilation not tried: a budget in seconds leaves out its cost; to use it, give --engine compile"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Choice:
-    """What to train with, and the evidence for it in a sentence."""
+    """Chosen precision and engine, with the evidence in a sentence."""
 
     precision: Precision
     engine: Engine
     reason: str | None
     step_s: float | None = None
-    """Seconds of a step with it, where that was measured."""
+    """Measured seconds per step, if any."""
 
 
 @dataclass(slots=True)
@@ -78,20 +78,20 @@ def choose(
     image_flops: int | None = None,
     probe_s: float = PROBE_S,
 ) -> Choice:
-    """Decide what is left open (None) of precision and engine; the model is left as it is.
+    """Choose precision and engine where they are None; the model is not changed.
 
-    On CUDA the default is AMP in bf16 (fp16 where the GPU lacks it) with torch.compile; the same as a captured graph is
-    measured beside it, and `reason` says which is faster. On MPS: fp32, eager.
+    On CUDA the default is AMP in bf16 (fp16 if the GPU lacks it) with torch.compile; a captured graph is measured
+    beside it, and `reason` says which is faster. On MPS: fp32, eager.
 
     Args:
         model: on the device.
-        recipe: its budget decides over how many steps compiling must pay.
+        recipe: its budget sets the steps over which compilation must pay off.
         loader: of the training batches.
         scale: from pixels to floats.
         precision: given, or None to choose.
         engine: given, or None to choose.
-        image_flops: of training with one image; counted where that matters and they aren't given.
-        probe_s: of measuring for each variant on a CPU.
+        image_flops: training FLOPs per image; counted if needed and None.
+        probe_s: seconds of measuring per candidate on a CPU.
     """
     device = loader.labels.device
     if precision is not None and engine is not None:
@@ -110,18 +110,18 @@ def choose(
     for name in candidates:
         try:
             arms[name] = _arm(model, recipe, loader, scale, name, engine or "eager")
-            # What was asked for by name is used as asked. The comparison is written so that NaN doesn't pass it.
+            # An explicit precision is always used. NaN fails the comparison as written.
             if precision is None and not _logit_error(arms[name], model, loader) <= LARGEST_LOGIT_ERROR:
                 del arms[name]
-                dropped.append(f"{name} strays from fp32")
-        except RuntimeError as error:  # torch has an operation of this model in fp32 alone
+                dropped.append(f"{name} deviates from fp32")
+        except RuntimeError as error:  # torch has an operation of this model in fp32 only
             if precision is not None or name == "fp32":
                 raise
             dropped.append(f"{name} fails: {str(error).splitlines()[0]:.80}")
     _measure(list(arms.values()), loader, probe_s)
     first = next(iter(arms.values()))
     num_steps = budget_steps(recipe, loader, image_flops, lambda: first.step_s)
-    # Set-up isn't compared: it is small without compiling, alike with it, and the first arm's holds the process's own.
+    # Set-up is not compared: small without compilation, similar with it, and the first arm's includes the process's.
     best = min(arms, key=lambda name: arms[name].step_s)
     evidence = [f"{name} {arms[name].step.engine} {_speed(arms[name], recipe)}" for name in arms]
     evidence += dropped
@@ -146,10 +146,10 @@ def _default_beside_graph(
     precision: Precision,
     engine: Engine | None,
 ) -> Choice:
-    """AMP with torch.compile, and where that is a default, how a captured graph of it compares."""
+    """AMP with torch.compile, compared with a captured graph if the engine was not given."""
     if engine is not None:
         return Choice(precision=precision, engine=engine, reason="default on CUDA: AMP")
-    # The graph first: making the other resets the compiler, which a step that was captured has no more need of.
+    # The graph first: building the other resets the compiler, which a captured step no longer needs.
     graph = _arm(model, recipe, loader, scale, precision, "graph")
     compiled = _arm(model, recipe, loader, scale, precision, "compile")
     _measure([compiled, graph], loader)
@@ -164,7 +164,7 @@ def _default_beside_graph(
 
 
 def _cpu_precisions() -> list[Precision]:
-    """fp32, and bf16 in both forms where the processor has instructions for it; emulated bf16 isn't tried."""
+    """fp32, and bf16 in both forms if the processor has instructions for it; emulated bf16 is not tried."""
     return ["fp32", "bf16", "bf16_weights"] if has_bf16(torch.device("cpu")) else ["fp32"]
 
 
@@ -178,7 +178,7 @@ def _arm(
 
 
 def _measure(arms: list[_Arm], loader: TrainLoader, probe_s: float = PROBE_S) -> None:
-    """Samples of each arm in turn, a few steps at a time, until each was measured for `probe_s`."""
+    """Sample each arm in turn, a few steps at a time, for `probe_s` each."""
     synchronize = synchronizer(loader.labels.device)
     images, labels = next(loader.chunks(0, 4))
     batch_size = loader.batch_size
@@ -190,7 +190,7 @@ def _measure(arms: list[_Arm], loader: TrainLoader, probe_s: float = PROBE_S) ->
         synchronize()
         return (time.perf_counter() - before) / steps
 
-    # Not counted: making a later arm has reset the compiler, and what that costs an earlier one isn't its speed.
+    # Not counted: building a later arm reset the compiler, whose cost is not part of an earlier arm's speed.
     slowest_s = max(seconds_per_step(arm, 1) for arm in arms)
     steps = 1 if slowest_s > probe_s else len(labels) // batch_size
     started, limit_s = time.perf_counter(), probe_s * len(arms)
@@ -202,7 +202,7 @@ def _measure(arms: list[_Arm], loader: TrainLoader, probe_s: float = PROBE_S) ->
 
 
 def _logit_error(arm: _Arm, model: nn.Module, loader: TrainLoader) -> float:
-    """RMS difference of the first batch's logits from fp32 eager's, relative to theirs; both in evaluation mode."""
+    """RMS difference of the first batch's logits from fp32 eager's, relative to theirs; both in eval mode."""
     from fmnist_zoo.evaluation import Predictor
 
     images, _ = next(loader.batches(0, 1))
@@ -215,12 +215,12 @@ def _logit_error(arm: _Arm, model: nn.Module, loader: TrainLoader) -> float:
 def _compile_or_not(
     eager: _Arm, model: nn.Module, recipe: Recipe, loader: TrainLoader, scale: PixelScale, num_steps: int
 ) -> tuple[Engine, str]:
-    """Compile where it pays within this run; its cost is measured only where it could."""
+    """Whether compilation pays off within this run; measured only if it could."""
     eager_s = eager.step_s * num_steps
     if recipe.budget.kind == "seconds":
         return "eager", NOT_IN_SECONDS
     if eager_s * (1 - 1 / LARGEST_COMPILE_GAIN) < SMALLEST_SAVING_S:
-        return "eager", f"compiling not tried: all steps take {eager_s:.1f} s eagerly, too few to pay for it"
+        return "eager", f"compilation not tried: all steps take {eager_s:.1f} s eagerly, too little to repay it"
     compiled = _arm(model, recipe, loader, scale, eager.step.precision, "compile")
     if compiled.step.engine == "eager":
         return "eager", compiled.step.fallback or ""
@@ -230,7 +230,7 @@ def _compile_or_not(
     engine: Engine = "compile" if compiled.total_s(num_steps) < eager_s else "eager"
     return (
         engine,
-        f"compiling takes {compiled.set_up_s:.1f} s, then {_speed(compiled, recipe)}; eager {_speed(eager, recipe)}",
+        f"compilation takes {compiled.set_up_s:.1f} s, then {_speed(compiled, recipe)}; eager {_speed(eager, recipe)}",
     )
 
 

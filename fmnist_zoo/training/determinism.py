@@ -1,4 +1,4 @@
-"""Arithmetic that gives the same bits each time, as far as torch can promise it."""
+"""Bitwise reproducible arithmetic, as far as torch supports it."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from contextlib import contextmanager
 import torch
 
 VARIABLES = {"CUBLAS_WORKSPACE_CONFIG": ":4096:8"}
-"""What has to be in the environment of a process before it uses CUDA: cuBLAS then has buffers of its own for each
-stream (https://docs.nvidia.com/cuda/cublas/#results-reproducibility)."""
+"""Environment variables to set before a process uses CUDA: they give cuBLAS separate buffers per stream
+(https://docs.nvidia.com/cuda/cublas/#results-reproducibility)."""
 
 
 @contextmanager
 def deterministic_algorithms() -> Iterator[None]:
-    """Only deterministic kernels inside; afterwards everything is as it was before.
+    """Use deterministic kernels only; settings are restored afterwards.
 
-    Where torch has none for an operation it raises RuntimeError, which names the operation
-    (https://docs.pytorch.org/docs/stable/notes/randomness.html). cuDNN doesn't try its kernels out, since the fastest
-    one may be another one each time.
+    For an operation without one torch raises RuntimeError, which names it
+    (https://docs.pytorch.org/docs/stable/notes/randomness.html). cuDNN's benchmarking is off, since the fastest kernel
+    may differ each time.
     """
     cudnn = torch.backends.cudnn
     enabled, warns_only = (

@@ -1,4 +1,4 @@
-"""The training loop: epochs within a budget, losses that stay on the device until an epoch ends, then validation."""
+"""The training loop: epochs within a budget, each followed by validation; losses stay on the device until its end."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ from fmnist_zoo.training.step import TrainingStep
 
 
 class DivergedError(RuntimeError):
-    """Training produced a loss, or weights, that are not finite; `epoch` and `step` count from 1.
+    """A loss or weight became infinite or NaN; `epoch` and `step` count from 1.
 
     Args:
-        epoch: in which it was found.
-        step: of that epoch, from which on it is so.
+        epoch: of detection.
+        step: first affected step of that epoch.
         what: is not finite.
     """
 
@@ -40,10 +40,10 @@ class DivergedError(RuntimeError):
 
 @dataclass(kw_only=True, slots=True)
 class FitResult:
-    """What a training did: its history, the number of steps, and what it really ran with.
+    """Result of a training: history, number of steps, and actual precision and engine.
 
-    `resumed_epochs` is how many of its epochs an earlier process trained; None where it didn't go on from a checkpoint.
-    `step` and `loader` are those that trained, for whoever wants to measure them further; using them moves the weights.
+    `resumed_epochs` is the number of epochs trained by an earlier process; None if not resumed from a checkpoint.
+    `step` and `loader` are for further measurements; using them changes the weights.
     """
 
     history: list[EpochStats] = field(default_factory=list)
@@ -58,7 +58,7 @@ class FitResult:
 
 
 def split_dataset(dataset: Dataset, num_val: int, device: torch.device) -> tuple[Split, Split | None]:
-    """Training and validation images on a device; all 60,000 train where `num_val` is 0."""
+    """Training and validation images on a device; all 60,000 are for training if `num_val` is 0."""
     if not num_val:
         return dataset.train.to(device), None
     train, val = holdout(dataset.train, num_val=num_val)
@@ -81,30 +81,29 @@ def fit(
     checkpoints: Checkpoints | None = None,
     image_flops: int | None = None,
 ) -> FitResult:
-    """Train a model in place on a dataset's training split; it ends on the device, with the weights to be evaluated.
+    """Train a model in place on a dataset's training split; it ends up on the device, with the weights to evaluate.
 
     Args:
         model: takes `(batch, 1, 28, 28)` floats, gives logits.
-        dataset: from `load_dataset`; its test split isn't touched.
-        recipe: what to do.
-        num_val: images held out of training and evaluated after each epoch.
-        seed: of data order, augmentation and dropout; initial weights are the caller's.
+        dataset: from `load_dataset`; its test split is not used.
+        recipe: how to train.
+        num_val: images held out for validation after each epoch.
+        seed: of data order, augmentation and dropout; initial weights are up to the caller.
         device: `auto`, `cpu`, `cuda`, `mps`.
         precision: number format of forward and backward passes.
         engine: `eager`, `compile`, or on CUDA `graph`.
-        ledger: where seconds are booked, under `first_step`, `train` and `eval`.
-        on_epoch: called after each epoch; of a training that goes on, also for those before.
-        on_steps: called when all is compiled and training begins, and at most once a second within an epoch.
-        checkpoints: where its state is kept, so that it goes on from there after a kill. On a CPU it then ends with
-            the same weights, bit for bit. The ledger goes on too: a budget in seconds has what was left of it. A state
-            that can't be used is named in a warning, and the training begins anew; one that can't be written is, too,
-            and the training goes on.
-        image_flops: of training with one image; counted where the budget asks for them and they aren't given.
+        ledger: books seconds under `first_step`, `train` and `eval`.
+        on_epoch: called after each epoch; when resuming, also for earlier epochs.
+        on_steps: called when training begins after compilation, and at most once a second within an epoch.
+        checkpoints: to save the state and resume after a kill, on a CPU to the same weights, bit for bit. The ledger
+            is restored too: a budget in seconds continues with what was left. An unusable state causes a warning and
+            a restart; a failed save causes a warning only.
+        image_flops: training FLOPs per image; counted if the budget needs them and None.
 
     Raises:
-        ValueError: recipe, model and device don't fit together.
-        DivergedError: the loss, or a weight, became infinite or NaN; found at the end of that epoch. Gradients that
-            overflow in fp16 are none: the scaler leaves such a step out.
+        ValueError: recipe, model and device are incompatible.
+        DivergedError: the loss or a weight became infinite or NaN, detected at the end of the epoch. Not for fp16
+            gradient overflows: the scaler skips such steps.
     """
     target = resolve_device(device)
     ledger = ledger or Ledger(synchronize=synchronizer(target))
@@ -142,7 +141,7 @@ def fit(
 
 
 def _restored(step: TrainingStep, checkpoints: Checkpoints | None, ledger: Ledger) -> TrainingState | None:
-    """Put a warmed-up step and the ledger where an earlier process stopped; None where none left anything."""
+    """Restore a warmed-up step and the ledger from an earlier process; None without a saved state."""
     if checkpoints is None:
         return None
     if (state := checkpoints.state) is not None:
@@ -171,7 +170,7 @@ def _one_epoch(
     validation: Validation | None,
     on_steps: Callable[[StepStats], None],
 ) -> EpochStats:
-    """Train, look at the losses, validate, and correct the plan."""
+    """Train, check the losses, validate, and correct the plan."""
     epoch, done, scheduled = len(result.history), result.num_steps, plan.num_steps
     so_far = _so_far(loader, plan, result, ledger)
     with ledger.section("train"):
@@ -204,7 +203,7 @@ def _one_epoch(
 def _so_far(
     loader: TrainLoader, plan: StepPlan, result: FitResult, ledger: Ledger
 ) -> Callable[[int, float], StepStats]:
-    """How far the training is, from the steps of the epoch that begins now and the seconds that they took."""
+    """Progress as a function of steps and seconds of the epoch that begins now."""
     done, before_s = result.num_steps, ledger.seconds.get("train", 0.0)
     return lambda steps, seconds: StepStats(
         epochs_done=len(result.history),
@@ -217,7 +216,7 @@ def _so_far(
 
 
 def _save(result: FitResult, plan: StepPlan, ledger: Ledger, checkpoints: Checkpoints | None, *, asked: Engine) -> None:
-    """Keep the state after an epoch where it is due; also after the last, since evaluating and measuring follow."""
+    """Save the state after an epoch if due; also after the last, since evaluation and measurements follow."""
     is_last = result.num_steps >= plan.num_steps
     if checkpoints is None or not checkpoints.is_due(len(result.history), is_last=is_last):
         return
@@ -235,22 +234,22 @@ def _save(result: FitResult, plan: StepPlan, ledger: Ledger, checkpoints: Checkp
         )
         try:
             checkpoints.save(state)
-        except OSError as error:  # it is there to save a training, and must not end one
-            warnings.warn(f"The training's state after an epoch couldn't be kept: {error}", stacklevel=3)
+        except OSError as error:  # a failed save must not end a training
+            warnings.warn(f"Checkpoint not saved: {error}", stacklevel=3)
 
 
 def train_epoch(
     step: TrainingStep, loader: TrainLoader, epoch: int, *, done: int, total: int, watch: StepWatch | None = None
 ) -> tuple[Float[Tensor, "images classes"], Int64[Tensor, " images"], float]:
-    """One epoch, or what is left of the budget, without waiting for the device.
+    """Train for one epoch, or the rest of the budget, without waiting for the device.
 
     Args:
-        step: what trains.
+        step: the training step.
         loader: of its batches.
-        epoch: which, from 0.
+        epoch: counted from 0.
         done: steps before this epoch.
         total: steps of the whole training; the schedule runs on `done / total`.
-        watch: told of each step.
+        watch: notified of each step.
 
     Returns:
         Logits and labels of all images in their order, and the last learning rate.
@@ -270,7 +269,7 @@ def train_epoch(
 
 
 def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tuple[float, float]:
-    """Training loss and top-1 of an epoch; the one place where the host waits for its results."""
+    """Training loss and top-1 of an epoch; the only place where the host waits for results."""
     train_loss, train_top1_pct = loss_and_top1(logits, labels).tolist()
     if not math.isfinite(train_loss):
         bad_rows = (~torch.isfinite(logits)).any(1).nonzero()
@@ -281,7 +280,7 @@ def _checked(logits: Tensor, labels: Tensor, epoch: int, batch_size: int) -> tup
 
 
 def _check_weights(weights: Sequence[Tensor], epoch: int, num_steps: int) -> None:
-    """DivergedError where the last step of an epoch, whose loss was still good, has spoiled a weight."""
+    """Raise DivergedError if the last step of an epoch, with a finite loss, made a weight non-finite."""
     finite = torch.stack([weight.detach().isfinite().all() for weight in weights])
     if not bool(finite.all()):
         raise DivergedError(epoch + 1, num_steps, "a weight is")

@@ -1,7 +1,7 @@
-"""CUDA graphs: a function on the device is recorded once, kernels and all, and then replayed by a single launch.
+"""CUDA graphs: record a function's kernels once, then replay them by a single launch.
 
-On 28x28 images the kernels of a step are shorter than the time that Python and the driver take to launch them; a replay
-launches all of them at once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
+On 28x28 images a step's kernels are shorter than the time Python and the driver take to launch them; a replay launches
+all at once (https://docs.pytorch.org/docs/stable/notes/cuda.html#cuda-graphs).
 """
 
 from __future__ import annotations
@@ -19,29 +19,29 @@ from torch import Tensor
 from fmnist_zoo.data.loader import steps_per_chunk
 
 NUM_WARMUP_CALLS = 3
-"""Calls before the capture: compilers, cuDNN's choice of kernels and lazily made state must be done by then."""
+"""Calls before the capture, to finish compilation, cuDNN's choice of kernels and lazy initialization."""
 
 
 class Replayable(Protocol):
-    """What a capture gives."""
+    """A captured graph."""
 
     def replay(self) -> None:
-        """Do again what was captured, on the tensors of its capture."""
+        """Repeat the captured work on the captured tensors."""
 
 
 Capture = Callable[[Callable[[], None], torch.device], Replayable]
-"""Captures a function of no arguments, after NUM_WARMUP_CALLS calls of it; a fake stands in where there is no GPU."""
+"""Captures a function without arguments, after calling it NUM_WARMUP_CALLS times; tests without a GPU use a fake."""
 
 
 class NotCapturableError(RuntimeError):
-    """A function does what a CUDA graph can't hold: it waits for the device, or branches on its values."""
+    """The function can't be captured: it waits for the device, or branches on its values."""
 
 
 def capture_cuda(function: Callable[[], None], device: torch.device) -> torch.cuda.CUDAGraph:
-    """Capture a function in a CUDA graph; it must read and write tensors that stay where they are.
+    """Capture a function in a CUDA graph; its tensors must keep their addresses.
 
     Raises:
-        NotCapturableError: the function waits for the device or does something else that a graph can't hold.
+        NotCapturableError: the function waits for the device or does something else unsupported.
     """
     graph = torch.cuda.CUDAGraph()
     current = torch.cuda.current_stream(device)
@@ -51,7 +51,7 @@ def capture_cuda(function: Callable[[], None], device: torch.device) -> torch.cu
         with _nothing_collected(), torch.cuda.stream(stream):
             for _ in range(NUM_WARMUP_CALLS - 1):
                 function()
-            with _waiting_forbidden():  # what capture would choke on halfway is found with a clean error
+            with _waiting_forbidden():  # find what would break the capture with a clean error first
                 function()
             torch.cuda.synchronize(device)
             with torch.cuda.graph(graph, stream=stream):
@@ -62,13 +62,13 @@ def capture_cuda(function: Callable[[], None], device: torch.device) -> torch.cu
     except RuntimeError as error:
         raise NotCapturableError(str(error).partition("\n")[0]) from error
     finally:
-        torch.cuda.set_stream(current)  # some versions of torch leave a capture that broke off on its own stream
+        torch.cuda.set_stream(current)  # some versions of torch stay on the capture's stream after a failure
     return graph
 
 
 @contextmanager
 def _nothing_collected() -> Iterator[None]:
-    """No garbage collection inside: a graph or pinned block of an earlier step that is freed there ends a capture."""
+    """Disable garbage collection: freeing an earlier step's graph or pinned block would abort a capture."""
     gc.collect()
     was_enabled = gc.isenabled()
     gc.disable()
@@ -81,7 +81,7 @@ def _nothing_collected() -> Iterator[None]:
 
 @contextmanager
 def _waiting_forbidden() -> Iterator[None]:
-    """An error for whatever makes the host wait for the device."""
+    """Make synchronizing operations raise an error."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Synchronization debug mode")
         torch.cuda.set_sync_debug_mode("error")
@@ -92,16 +92,16 @@ def _waiting_forbidden() -> Iterator[None]:
 
 
 class CapturedSteps:
-    """Training steps by replay: one captured step finds its batch, learning rate and place for its logits by a counter.
+    """Training steps by replay: one captured step, with batch, learning rate and logits indexed by a counter.
 
-    All of a chunk's batches and rates are put into fixed buffers at once, and then each step is a single launch.
+    A chunk's batches and rates are copied into fixed buffers at once; then each step is a single launch.
 
     Args:
         update: one step on a batch: images, labels and a learning rate `()` in, logits out.
-        batch_size: images a step.
-        num_classes: logits of an image.
+        batch_size: images per step.
+        num_classes: logits per image.
         device: of the buffers.
-        capture: makes the graph.
+        capture: creates the graph.
 
     Raises:
         NotCapturableError: the step can't be captured.
@@ -131,7 +131,7 @@ class CapturedSteps:
     def __call__(
         self, images: UInt8[Tensor, "images 1 28 28"], labels: Int64[Tensor, " images"], lrs: Sequence[float]
     ) -> Float[Tensor, "images classes"]:
-        """Train on whole batches, at most a chunk; returns the logits of each image from before its update."""
+        """Train on full batches, at most a chunk; returns each image's logits from before its update."""
         count, rates = len(labels), torch.tensor(lrs)
         self._images[:count].copy_(images)
         self._labels[:count].copy_(labels)
@@ -143,7 +143,7 @@ class CapturedSteps:
         return self._logits[:count].clone()
 
     def _one(self) -> None:
-        # The modulus keeps warm-up calls, which nobody resets the counter for, inside the buffers.
+        # The modulus keeps warm-up calls, which don't reset the counter, inside the buffers.
         index = (self._counter % self._capacity) * self._batch_size + self._positions
         lr = self._lrs.index_select(0, self._counter % self._capacity).squeeze(0)
         logits = self._update(self._images.index_select(0, index), self._labels.index_select(0, index), lr)
@@ -152,11 +152,11 @@ class CapturedSteps:
 
 
 class CapturedForward:
-    """A forward pass by replay, captured anew for each shape of its input.
+    """A forward pass by replay, captured once per input shape.
 
     Args:
         forward: images in, logits out.
-        capture: makes the graph.
+        capture: creates the graph.
     """
 
     def __init__(self, forward: Callable[[Tensor], Tensor], capture: Capture = capture_cuda) -> None:
@@ -180,6 +180,6 @@ class CapturedForward:
         buffer, outputs = images.clone(), list[Tensor]()
 
         def run() -> None:
-            outputs[:] = [self._forward(buffer)]  # the last call's is the one that replays fill
+            outputs[:] = [self._forward(buffer)]  # replays write to the last call's output
 
         return buffer, outputs, self._capture(run, images.device)

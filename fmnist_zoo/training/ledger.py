@@ -1,4 +1,4 @@
-"""A ledger of where the time of a run goes, in named sections that add up; and how far a device is within an epoch."""
+"""Ledger of a run's time in named sections that add up, and a device's progress within an epoch."""
 
 from __future__ import annotations
 
@@ -11,22 +11,20 @@ from typing import Any, Protocol
 import torch
 
 TELL_S = 1.0
-"""Seconds between two words about steps, at least."""
+"""Least seconds between two progress reports."""
 
 
 class Ledger:
-    """Seconds by named section; a section inside another stops the outer one's clock, so no second is counted twice.
+    """Seconds by named section; a nested section stops the outer one's clock, so no second counts twice.
 
     Args:
         clock: seconds, monotonic.
-        synchronize: waits for the device; called at both ends of each section, so that a section holds the work it
-            queued.
-        around: by section, what is entered before it and left after it, for who watches it; what that takes itself
-            isn't the section's.
+        synchronize: waits for the device; called at both ends of each section, so that it includes the work it queued.
+        around: by section, context managers entered before and left after it; their own time is not counted.
 
     Attributes:
         seconds: by section.
-        carried_s: how many of them, in all sections, were booked by an earlier process.
+        carried_s: seconds of all sections booked by an earlier process.
     """
 
     def __init__(
@@ -45,7 +43,7 @@ class Ledger:
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
-        """Count the time of the `with` block under `name`, added to what is there."""
+        """Add the time of the `with` block to section `name`."""
         with self._around.get(name, nullcontext)():
             self._book()
             self._open.append(name)
@@ -56,7 +54,7 @@ class Ledger:
                 self._open.pop()
 
     def carry(self, seconds: Mapping[str, float]) -> None:
-        """Go on from what an earlier process booked for the same work."""
+        """Start from the seconds booked by an earlier process for the same work."""
         for name, amount in seconds.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + amount
             self.carried_s += amount
@@ -71,23 +69,23 @@ class Ledger:
 
 
 class Mark(Protocol):
-    """A place in the queue of a device, as a CUDA event is one."""
+    """A position in a device's queue, such as a CUDA event."""
 
     def query(self) -> bool:
-        """Whether the device has passed it."""
+        """Whether the device has reached it."""
         ...
 
     def synchronize(self) -> None:
-        """Wait until it has."""
+        """Wait until the device has reached it."""
         ...
 
     def elapsed_time(self, end_event: Any) -> float:
-        """Milliseconds from here to a later one; both have been passed."""
+        """Milliseconds to a later mark, both reached."""
         ...
 
 
 class HostMark:
-    """Of a device that the host never runs ahead of: passed when it is made."""
+    """A mark for a device that the host never runs ahead of: reached when created."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._made_at_s = clock()
@@ -103,23 +101,23 @@ class HostMark:
 
 
 def cuda_mark() -> torch.cuda.Event:
-    """A mark at the end of what is queued now."""
+    """A mark at the end of the current queue."""
     event = torch.cuda.Event(enable_timing=True)
     event.record()
     return event
 
 
 class StepWatch:
-    """Tells at most once a second how many steps of an epoch a device has done. Costs it nothing: nobody waits for it.
+    """Reports at most once a second how many steps of an epoch a device has done, without waiting for it.
 
-    A CUDA device is behind the host, so marks go into its queue, and what counts is the last one that it has passed, by
-    its own clock. Elsewhere the host's clock and count are taken; on MPS, where it runs ahead, too.
+    A CUDA device is behind the host, so marks go into its queue, and the last one reached counts, by its own clock.
+    Elsewhere the host's clock and count are used, on MPS too, where the host runs ahead.
 
     Args:
-        device: that trains.
-        tell: told the number of steps, and the seconds that they took.
+        device: the training device.
+        tell: called with the number of steps and the seconds they took.
         clock: the host's seconds, monotonic.
-        mark: makes one.
+        mark: creates a mark.
     """
 
     def __init__(
@@ -138,20 +136,20 @@ class StepWatch:
         self._due_s = clock() + TELL_S
 
     def step(self) -> None:
-        """Another step is done or, on CUDA, queued."""
+        """Count a step done or, on CUDA, queued."""
         self._steps += 1
         if self._clock() >= self._due_s:
             self.reached(self._steps)
 
     def reached(self, num_steps: int) -> None:
-        """So many are."""
+        """Set the number of steps done or queued."""
         self._steps = num_steps
         self._ahead.append((num_steps, self._mark()))
         if self._clock() >= self._due_s:
             self._tell_passed()
 
     def finish(self) -> None:
-        """All of the epoch is queued: wait for it, as has to be done in any case, from mark to mark."""
+        """Wait for the rest of the epoch, from mark to mark."""
         for _, mark in tuple(self._ahead):
             mark.synchronize()
             if self._clock() >= self._due_s:

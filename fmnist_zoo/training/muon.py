@@ -1,7 +1,7 @@
-"""Muon: momentum whose matrix is orthogonalised before it is applied, so that no direction of a layer starves.
+"""Muon: momentum orthogonalised before it is applied, so that no direction of a layer starves.
 
 Jordan et al., 2024, "Muon: An optimizer for hidden layers in neural networks" (https://kellerjordan.github.io/posts/muon),
-with the scale by which it takes AdamW's learning rate and weight decay (Liu et al., 2025, "Muon is scalable for LLM
+scaled to work with AdamW's learning rate and weight decay (Liu et al., 2025, "Muon is scalable for LLM
 training", arXiv:2502.16982).
 """
 
@@ -19,14 +19,13 @@ from fmnist_zoo.processor import has_bf16
 
 MOMENTUM = 0.95
 SMALLEST_SIDE = 16
-"""Of a matrix that is orthogonalised; below, there are too few directions for it to matter."""
+"""Smallest side of a matrix to orthogonalise; below, there are too few directions for it to matter."""
 
 
 def hidden_matrices(parameters: Sequence[Tensor]) -> list[Tensor]:
-    """The weights of hidden layers, those that Muon is for; a kernel counts as the matrix (out channels, all the rest).
+    """Weights of hidden layers, for Muon; a kernel counts as the matrix (out channels, all the rest).
 
-    The last matrix of a model is its classifier and none of them; nor are embeddings of positions, which have three
-    dimensions.
+    Excludes a model's last matrix, its classifier, and position embeddings, which have three dimensions.
     """
     matrices = [parameter for parameter in parameters if parameter.ndim in (2, 4)]
     return [matrix for matrix in matrices[:-1] if min(len(matrix), matrix.numel() // len(matrix)) >= SMALLEST_SIDE]
@@ -49,13 +48,13 @@ class Muon(torch.optim.AdamW):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]  # noqa: ARG002
-        """Update all parameters that have a gradient; the gradients of the orthogonalised ones are gone then."""
+        """Update all parameters that have a gradient; gradients of orthogonalised ones are cleared."""
         for group in self.param_groups:
             if group.get("orthogonal"):
                 for parameter in group["params"]:
                     if parameter.grad is not None:
                         self._orthogonal_step(parameter, group["lr"], group["weight_decay"])
-                        parameter.grad = None  # AdamW leaves alone what has none
+                        parameter.grad = None  # AdamW skips parameters without a gradient
         super().step()
 
     def _orthogonal_step(self, parameter: Tensor, lr: float | Tensor, weight_decay: float) -> None:
@@ -72,9 +71,9 @@ class Muon(torch.optim.AdamW):
 
 
 def orthogonalized(matrix: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
-    """Nearly the orthogonal factor of a matrix's polar decomposition: all singular values about 1.
+    """Approximate orthogonal factor of a matrix's polar decomposition: all singular values about 1.
 
-    Five Newton-Schulz iterations with Jordan's coefficients, which pull singular values to between 0.7 and 1.2 or so.
+    Five Newton-Schulz iterations with Jordan's coefficients, bring singular values to about 0.7 to 1.2.
     """
     a, b, c = 3.4445, -4.7750, 2.0315
     x = matrix.bfloat16() if has_bf16(matrix.device) else matrix.float()

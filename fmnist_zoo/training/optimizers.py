@@ -1,4 +1,4 @@
-"""The optimizer of a recipe, fused where torch has a fused kernel for the device, and fit to be captured on CUDA."""
+"""A recipe's optimizer, fused if torch has a kernel for the device, and capturable on CUDA."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ _FUSED_DEVICES = ("cpu", "cuda", "mps")
 
 
 def make_optimizer(parameters: Sequence[Tensor], recipe: Recipe) -> torch.optim.Optimizer:
-    """SGD, Adam, AdamW, RMSprop or Muon over the parameters of one device, with the recipe's learning rate and decay.
+    """SGD, Adam, AdamW, RMSprop or Muon for the parameters of one device, with the recipe's learning rate and decay.
 
     Weight decay acts on tensors of two or more dimensions only: decaying biases and normalisation weights does not
-    regularise (He et al., 2019, Bag of Tricks, arXiv:1812.01187). On CUDA learning rate and step counts are tensors of
-    the device, so that a captured step reads their values instead of repeating those of its capture; see `set_lr`.
+    regularise (He et al., 2019, Bag of Tricks, arXiv:1812.01187). On CUDA learning rate and step counts are tensors
+    on the device, so that a captured step reads their current values; see `set_lr`.
     """
     on_cuda = parameters[0].device.type == "cuda"
     orthogonal = hidden_matrices(parameters) if recipe.optimizer == "muon" else []
@@ -57,9 +57,9 @@ def _build(recipe: Recipe, groups: list[dict[str, Any]], *, fused: bool, captura
 
 
 def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:
-    """Use this learning rate from the next step on; a tensor `()` is copied on its device, without a wait.
+    """Set the learning rate for the following steps; a tensor `()` is copied on its device, without waiting.
 
-    A step that is compiled as a whole takes the rate as an argument instead: `fmnist_zoo.training.whole.AdamState`.
+    A step compiled as a whole takes the rate as an argument instead: `fmnist_zoo.training.whole.AdamState`.
     """
     for group in optimizer.param_groups:
         if not isinstance(group["lr"], Tensor):
@@ -71,10 +71,10 @@ def set_lr(optimizer: torch.optim.Optimizer, lr: float | Tensor) -> None:
 
 
 def zero_state(optimizer: torch.optim.Optimizer) -> None:
-    """Set every moment and step count to 0 in place: the same as a fresh optimizer, with its tensors kept.
+    """Reset every moment and step count to 0 in place.
 
-    Kept tensors matter twice: a captured graph refers to them, and fused SGD under a gradient scaler would otherwise
-    leave momentum uninitialised when its very first step overflows.
+    Tensors are kept because a captured graph refers to them, and because fused SGD under a gradient scaler would leave
+    momentum uninitialised if its very first step overflowed.
     """
     for state in optimizer.state.values():
         for value in state.values():

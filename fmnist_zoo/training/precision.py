@@ -1,4 +1,4 @@
-"""Numeric precision of forward and backward passes: what runs in which format, and what a device can do."""
+"""Numeric precision of forward and backward passes, and device support for it."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from fmnist_zoo.processor import cpu_capability, has_bf16, has_fp16, has_tf32, r
 from fmnist_zoo.recipe import Precision
 
 AUTOCAST: dict[str, torch.dtype] = {"bf16": torch.bfloat16, "fp16": torch.float16}
-"""Precisions that are autocast, with its format."""
+"""Autocast precisions and their formats."""
 
 
 def check_precision(precision: Precision, device: torch.device) -> None:
-    """ValueError, naming what to use instead, where the device can't compute in this precision."""
+    """Raise ValueError with an alternative if the device lacks this precision."""
     if precision == "tf32" and not has_tf32(device):
         raise ValueError(
             f"precision tf32 needs an NVIDIA GPU of compute capability 8.0 or later, not {device}; use fp32"
@@ -35,12 +35,12 @@ def check_precision(precision: Precision, device: torch.device) -> None:
 
 
 def precision_notes(model: nn.Module, precision: Precision, device: torch.device) -> list[str]:
-    """Sentences on what a precision's name doesn't say of this model on this device."""
+    """Caveats of a precision for this model on this device, as sentences."""
     notes: list[str] = []
     if is_emulated(precision, device):
         notes.append(
             f"{precision} is emulated: this processor ({cpu_capability()}) has no instructions for it, so each "
-            "operation converts to fp32 and back. Its speed says nothing of other processors."
+            "operation converts to fp32 and back. Its speed is no guide to other processors."
         )
     if precision in AUTOCAST and (cells := recurrent_in_fp32(model, AUTOCAST[precision], device)):
         layers = " and ".join(f"nn.{mode.partition('_')[0]}" for mode in cells)
@@ -49,19 +49,18 @@ def precision_notes(model: nn.Module, precision: Precision, device: torch.device
 
 
 def is_emulated(precision: str, device: torch.device) -> bool:
-    """Whether a CPU has to convert each operation of this precision to fp32 and back, many times slower than fp32."""
+    """Whether a CPU converts each operation of this precision to fp32 and back, many times slower than fp32."""
     return precision in ("bf16", "bf16_weights") and device.type == "cpu" and not has_bf16(device)
 
 
 def compute(
     module: nn.Module, pixels: Float[Tensor, "batch 1 28 28"], precision: Precision
 ) -> Float[Tensor, "batch classes"]:
-    """Logits in fp32 of a forward pass in this precision, with the attention kernel that suits the device.
+    """Logits in fp32 from a forward pass in this precision, with the device's best attention kernel.
 
-    On a CPU plain matrix products take the place of the fused attention kernel, whose backward pass is slow there:
-    `transformer` trained 2.2 to 2.5 times as fast in bf16 on two cores of an EPYC, and 1.02 to 1.08 times in fp32.
-    Autocast's weight cache is off: it would outlive a captured step. The contexts are plain `with` statements, which a
-    compiler can trace.
+    On a CPU plain matrix products replace the fused attention kernel, whose backward pass is slow there: `transformer`
+    trained 2.2 to 2.5 times as fast in bf16 on two cores of an EPYC, and 1.02 to 1.08 times in fp32. Autocast's weight
+    cache is off: it would outlive a captured step. Plain `with` statements, for the compiler to trace.
     """
     if precision == "bf16_weights":
         pixels = pixels.bfloat16()
@@ -79,20 +78,20 @@ def _autocast(device: str, precision: Precision) -> torch.autocast:
 
 
 def allow_tf32(precision: Precision) -> None:
-    """Let CUDA matrix products and convolutions round to TF32 in `tf32`, and not in any other precision."""
+    """Allow TF32 in CUDA matrix products and convolutions for `tf32`, and forbid it otherwise."""
     torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
     torch.backends.cudnn.allow_tf32 = precision == "tf32"
 
 
 def compute_module(model: nn.Module, precision: Precision) -> nn.Module:
-    """The module that runs: the model itself, or for `bf16_weights` a copy with bf16 weights.
+    """The computing module: the model itself, or for `bf16_weights` a copy with bf16 weights.
 
-    Batch normalisation stays in fp32 in the copy: its running statistics move by less than bf16 resolves.
+    Batch normalisation stays in fp32 in the copy: its running statistics change by less than bf16 resolves.
     """
     if precision != "bf16_weights":
         return model
     cast = copy.deepcopy(model).bfloat16()
     for module, original in zip(cast.modules(), model.modules(), strict=True):
         if isinstance(module, nn.modules.batchnorm._BatchNorm):
-            module.float().load_state_dict(original.state_dict())  # as they were before they were rounded
+            module.float().load_state_dict(original.state_dict())  # as before rounding
     return cast

@@ -1,4 +1,4 @@
-"""Learning-rate schedules on the fraction of the budget that is used, so that every kind of budget anneals fully."""
+"""Learning-rate schedules over the used fraction of the budget, so that every kind of budget anneals fully."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from fmnist_zoo.recipe import Recipe
 
 
 def lr_at(recipe: Recipe, fraction: float) -> float:
-    """The learning rate when `fraction` (0 to 1) of the budget is used. See Recipe.schedule for the shapes."""
+    """Learning rate after `fraction` (0 to 1) of the budget. Shapes: see Recipe.schedule."""
     warmup = recipe.lr_warmup_fraction
     if fraction < warmup:
         rise = fraction / warmup

@@ -1,7 +1,7 @@
-"""The state of a training after an epoch, as one file: a training that was killed goes on from there, bit for bit.
+"""Checkpoints within a training: its state after an epoch in one file, to resume from bit for bit after a kill.
 
-The file is safetensors, which holds tensors and text and can't run code, with what isn't a tensor as JSON in its header
-and a checksum of all of it. Randomness is torch's: its generators are saved, those of other libraries aren't.
+The file is safetensors, which can't run code; everything but tensors is JSON in its header, with a checksum of it all.
+Only torch's random generators are saved, not those of other libraries.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _FORMAT = "fmnist-zoo training 1"
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainingState:
-    """All that a training needs to go on after an epoch.
+    """Everything needed to resume training after an epoch.
 
     Attributes:
-        precision: what it trains with.
-        engine: what it trains with.
+        precision: in use.
+        engine: in use.
         history: the epochs so far.
         num_steps: steps so far.
-        planned_steps: of the whole training, as its budget was last planned.
+        planned_steps: of the whole training, as last planned from its budget.
         seconds: the ledger so far.
-        scaler: of the gradient scaler; empty where there is none.
-        about: what else the caller wants to have back, as text.
+        scaler: state of the gradient scaler; empty without one.
+        about: text kept for the caller.
         tensors: weights, optimizer, averages and random generators, by name, on the CPU.
     """
 
@@ -51,17 +51,17 @@ class TrainingState:
 
 
 class Checkpoints:
-    """Where a training keeps its state, and what an earlier process has left there.
+    """A training's checkpoint file, and the state that an earlier process left in it.
 
     Args:
-        path: the file; its folder is made where it is missing.
-        key: which training it is of; another's state is refused.
-        every_epochs: save after so many epochs, and after the last; None to only go on from what is there.
+        path: the file; its folder is created if missing.
+        key: identifies the training; another's state is refused.
+        every_epochs: epochs between saves (the last is always saved); None to resume without saving.
         about: kept in the state for the caller.
 
     Attributes:
-        state: what the file held; None where there is none, or it can't be used.
-        problem: why it can't, in a sentence.
+        state: contents of the file; None if missing or unusable.
+        problem: why the file is unusable, in a sentence.
     """
 
     def __init__(
@@ -81,45 +81,45 @@ class Checkpoints:
             self.refuse(str(error))
 
     def refuse(self, why: str) -> None:
-        """The file can't be used: the training begins anew."""
+        """Mark the file as unusable: training restarts."""
         self.state = None
-        self.problem = f"The checkpoint {self.path} can't be used, so the training began anew: {why}"
+        self.problem = f"Checkpoint {self.path} can't be used, so training restarted: {why}"
 
     def is_due(self, epochs: int, *, is_last: bool) -> bool:
-        """Whether the state is to be saved after so many epochs."""
+        """Whether to save after this number of epochs."""
         return self._every is not None and (is_last or epochs % self._every == 0)
 
     def save(self, state: TrainingState) -> None:
-        """Put a state in the place of the one before, whole or not at all."""
+        """Replace the saved state atomically."""
         write_atomically(self.path, _as_bytes(state, self._key))
 
 
 def read_state(path: Path, *, key: str) -> TrainingState:
-    """The state in a file.
+    """Read a saved state.
 
     Raises:
         FileNotFoundError: there is no file.
         OSError: it can't be read.
-        ValueError: it is damaged, something else, or of another training than `key`.
+        ValueError: it is damaged, not a checkpoint, or belongs to another training than `key`.
     """
     from safetensors import SafetensorError, safe_open
 
     if not path.exists():
         raise FileNotFoundError(path)
     if not path.is_file():
-        raise ValueError("it is no regular file")
+        raise ValueError("it is not a regular file")
     try:
         with safe_open(path, framework="pt") as file:
             header: dict[str, str] = file.metadata() or {}
             tensors: dict[str, Tensor] = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except SafetensorError as error:
-        raise ValueError(f"it is damaged, or no checkpoint ({error})") from error
+        raise ValueError(f"it is damaged or not a checkpoint ({error})") from error
     if header.get("format") != _FORMAT:
         raise ValueError(f"its format is {header.get('format', 'unknown')!r}, not {_FORMAT!r}")
     if header.get("sha256") != _checksum(header.get("key", ""), header.get("state", ""), tensors):
-        raise ValueError("it is damaged: its checksum doesn't fit")
+        raise ValueError("it is damaged: its checksum does not match")
     if header["key"] != key:
-        raise ValueError("it is of another training: the model, its code, the data or the versions differ")
+        raise ValueError("it belongs to another training: model, code, data or versions differ")
     return _parsed(header["state"], tensors)
 
 
@@ -129,7 +129,7 @@ def _parsed(text: str, tensors: Mapping[str, Tensor]) -> TrainingState:
         content["history"] = tuple(content["history"])
         return TrainingState(**content, tensors=tensors)
     except (ValueError, TypeError, KeyError) as error:
-        raise ValueError(f"it holds something else than a training's state ({error})") from error
+        raise ValueError(f"it does not hold a training state ({error})") from error
 
 
 def _as_bytes(state: TrainingState, key: str) -> bytes:
@@ -142,7 +142,7 @@ def _as_bytes(state: TrainingState, key: str) -> bytes:
 
 
 def _checksum(key: str, text: str, tensors: Mapping[str, Tensor]) -> str:
-    """SHA-256 (hex) of everything in a file: safetensors itself wouldn't notice a flipped bit."""
+    """SHA-256 (hex) of the whole file: safetensors itself doesn't detect a flipped bit."""
     from safetensors.torch import save
 
     digest = hashlib.sha256(json.dumps([key, text]).encode())
@@ -151,7 +151,7 @@ def _checksum(key: str, text: str, tensors: Mapping[str, Tensor]) -> str:
 
 
 def random_state(device: torch.device) -> dict[str, Tensor]:
-    """The states of torch's generators: the CPU's, and the device's own."""
+    """States of torch's random generators, of the CPU and the device."""
     states = {"random.cpu": torch.get_rng_state()}
     if device.type == "cuda":
         states["random.device"] = torch.cuda.get_rng_state(device)
@@ -161,7 +161,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(device: torch.device, states: Mapping[str, Tensor]) -> None:
-    """Put back what `random_state` gave."""
+    """Restore what `random_state` returned."""
     torch.set_rng_state(states["random.cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(states["random.device"], device)
@@ -170,7 +170,7 @@ def set_random_state(device: torch.device, states: Mapping[str, Tensor]) -> None
 
 
 def to_cpu(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Copies that nothing else changes, in plain order."""
+    """Contiguous copies on the CPU."""
     return {name: tensor.detach().to("cpu", copy=True).contiguous() for name, tensor in tensors.items()}
 
 
@@ -178,15 +178,15 @@ def fill(tensors: Mapping[str, Tensor], saved: Mapping[str, Tensor]) -> None:
     """Copy saved values into the tensors of the same names, in place: captured and compiled steps refer to them.
 
     Raises:
-        ValueError: names, shapes or types differ; nothing has been changed then.
+        ValueError: names, shapes or types differ; nothing is changed.
     """
     if different := sorted(set(tensors) ^ set(saved)):
-        raise ValueError(f"it doesn't have the tensors of this training: {', '.join(different[:3])}")
+        raise ValueError(f"its tensors are not those of this training: {', '.join(different[:3])}")
     for name, tensor in tensors.items():
         if (tensor.shape, tensor.dtype) != (saved[name].shape, saved[name].dtype):
             raise ValueError(
-                f"{name} is {tuple(saved[name].shape)} {saved[name].dtype} in it, "
-                f"and {tuple(tensor.shape)} {tensor.dtype} in this training"
+                f"{name} is {tuple(saved[name].shape)} {saved[name].dtype} in the checkpoint, "
+                f"{tuple(tensor.shape)} {tensor.dtype} in this training"
             )
     with torch.no_grad():
         for name, tensor in tensors.items():

@@ -1,4 +1,4 @@
-"""One training step: a batch of pixels in, updated weights and the batch's logits out."""
+"""One training step: batch of pixels in, updated weights and logits out."""
 
 from __future__ import annotations
 
@@ -23,24 +23,23 @@ from fmnist_zoo.training.whole import AdamState, can_be_whole, compiled_whole
 
 
 class TrainingStep:
-    """Forward pass, loss, backward pass, clipping, optimizer and weight averaging for one model, on one device.
+    """Forward pass, loss, backward pass, clipping, optimizer and weight averaging for one model on one device.
 
-    The weights of `model` are the ones that the optimizer updates; in `bf16_weights` they are the fp32 masters of a
-    bf16 copy that does the computing. Nothing here waits for the device.
+    The optimizer updates the weights of `model`; in `bf16_weights` they are the fp32 masters of a bf16 copy that
+    computes. Nothing here waits for the device.
 
     Args:
         model: on the device, updated in place.
-        recipe: what to do.
-        scale: from pixels to floats.
+        recipe: how to train.
+        scale: maps pixels to floats.
         precision: number format of the passes.
-        engine: `eager`; `compile` for torch.compile, on a CPU of the step as a whole where that can be; `graph` for the
-            whole step, compiled inside, as a CUDA graph. Where compiling or capturing fails, one warning is given and
-            the step runs without it; `engine` then says what runs, and `fallback` why.
-        capture: makes the graph; a fake in tests.
+        engine: `eager`; `compile` for torch.compile, on a CPU of the whole step if possible; `graph` for the whole
+            step, compiled inside, as a CUDA graph. If compilation or capture fails, the step warns once and runs
+            without it; `engine` then names the actual engine, and `fallback` the reason.
+        capture: creates the graph; a fake in tests.
 
     Raises:
-        ValueError: the device can't compute in this precision or lacks the engine, or the loss doesn't fit the model's
-            output.
+        ValueError: the device lacks the precision or engine, or the loss doesn't suit the model's output.
     """
 
     def __init__(
@@ -82,7 +81,7 @@ class TrainingStep:
     def __call__(
         self, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"], lr: float
     ) -> Float[Tensor, "batch classes"]:
-        """Update the weights with one batch; returns its logits from before the update."""
+        """Update the weights with one batch; returns the logits from before the update."""
         return self.chunk(images, labels, [lr])
 
     def chunk(
@@ -92,9 +91,9 @@ class TrainingStep:
         lrs: Sequence[float],
         on_step: Callable[[], None] = lambda: None,
     ) -> Float[Tensor, "images classes"]:
-        """A step with each learning rate, on as many batches; returns each image's logits from before its update.
+        """One step per learning rate and batch; returns each image's logits from before its update.
 
-        `on_step` is called after each step but a captured one.
+        `on_step` is called after each step, except captured ones.
         """
         if self._captured is not None:
             return self._captured(images, labels, lrs)
@@ -107,9 +106,9 @@ class TrainingStep:
     def parts(
         self, images: UInt8[Tensor, "batch 1 28 28"], labels: Int64[Tensor, " batch"], lr: float
     ) -> list[tuple[str, Callable[[], None]]] | None:
-        """A step as the calls that it is made of, to be made in their order: `forward`, `backward` and `optimizer`.
+        """The calls that make up a step, in order: `forward`, `backward` and `optimizer`.
 
-        For who wants to time them; None where the step is one unit, captured or compiled as a whole.
+        For timing them; None if the step is one unit, captured or compiled as a whole.
         """
         if self._captured is not None or self._whole is not None:
             return None
@@ -121,9 +120,9 @@ class TrainingStep:
         ]
 
     def warm_up(self, chunks: Iterable[tuple[Tensor, Tensor]]) -> None:
-        """Run steps that leave no trace, so that compiling, capturing and set-up are paid before training begins.
+        """Run steps for compilation, capture and set-up, before training begins.
 
-        Weights, optimizer, scaler and random state are put back afterwards, in place.
+        Weights, optimizer, scaler and random state are restored afterwards, in place.
 
         Args:
             chunks: images and labels of one or more batches each.
@@ -145,7 +144,7 @@ class TrainingStep:
             self._average.reset()
 
     def tensors(self) -> dict[str, Tensor]:
-        """All tensors that training changes, by name and where they are; the optimizer has its own after warm-up."""
+        """All tensors changed by training, by name; the optimizer's exist after warm-up."""
         modules = {"model": self.model} if self.module is self.model else {"model": self.model, "module": self.module}
         found: dict[str, Tensor] = {}
         for prefix, module in modules.items():
@@ -160,20 +159,20 @@ class TrainingStep:
 
     @property
     def scaler(self) -> torch.amp.GradScaler:
-        """Of the loss in fp16; it does nothing in the other precisions."""
+        """Loss scaler of fp16; disabled in other precisions."""
         return self._scaler
 
     def finish(self) -> None:
-        """Leave in `model` what training arrived at: averaged weights where there are any, and running statistics."""
+        """Write the final weights (averaged, if enabled) and running statistics to `model`."""
         self.write_to(self.model)
 
     def evaluation_model(self) -> nn.Module:
-        """A model for `write_to`: `model` itself where its weights are the ones to be evaluated, else a copy."""
+        """A model for `write_to`: `model` itself if its weights are those to evaluate, else a copy."""
         return self.model if self._average is None and self.module is self.model else copied(self.model)
 
     @torch.no_grad()
     def write_to(self, target: nn.Module) -> None:
-        """Give a model of the same kind the weights and running statistics that are to be evaluated."""
+        """Copy the weights and running statistics to evaluate into a model of the same kind."""
         if target is not self.model:
             torch._foreach_copy_(trainable(target), self.parameters)
         for buffer, source in zip(target.buffers(), self.module.buffers(), strict=True):
@@ -189,7 +188,7 @@ class TrainingStep:
         return functional.cross_entropy(logits, labels, label_smoothing=self.recipe.label_smoothing), logits
 
     def _update(self, images: Tensor, labels: Tensor, lr: float | Tensor) -> Tensor:
-        """The whole step, without a wait for the device and without a trace of Python values that change."""
+        """The whole step, without waiting for the device and without Python values that change (for tracing)."""
         if self._whole is not None:
             return self._whole(images, labels, self._rate.fill_(lr))
         loss, logits = self._loss(images, labels)
@@ -218,7 +217,7 @@ class TrainingStep:
             self._average.update()
 
     def _prepare(self, images: Tensor, labels: Tensor) -> None:
-        """The first step: it compiles and is captured, or falls back."""
+        """First step: compile and capture, or fall back."""
         if self._is_prepared:
             return
         self._is_prepared = True
@@ -242,27 +241,27 @@ class TrainingStep:
     def _check_scaler(self) -> None:
         if self._scaler.is_enabled() and not getattr(self.optimizer, "_step_supports_amp_scaling", False):
             raise NotCapturableError(
-                f"with {self.recipe.optimizer} the gradient scaler of fp16 asks the device for overflows in every step"
+                f"with {self.recipe.optimizer} fp16's gradient scaler waits for the device in every step"
             )
 
     def _clear_broken_step(self) -> None:
-        """Forget what a step that broke off has left behind in Python."""
+        """Reset Python state left by an aborted step."""
         self.optimizer.zero_grad(set_to_none=True)
         self._scaler = torch.amp.GradScaler(self.device.type, enabled=self._scaler.is_enabled())
         for name in ("grad_scale", "found_inf"):
             vars(self.optimizer).pop(name, None)
 
     def _compile_loss(self) -> None:
-        # Each variant is compiled once for its one batch shape: without a reset, dynamo's limit of recompiles counts
-        # the variants before it and then runs everything eagerly without a word.
+        # Each variant is compiled once for its only batch shape: without a reset, dynamo's recompile limit counts
+        # earlier variants too, and everything then silently runs eagerly.
         torch._dynamo.reset()
         part_compiler_cache()
         self._loss = torch.compile(self._eager_loss, dynamic=False)
 
     def _compile_whole(self, images: Tensor, labels: Tensor) -> None:
-        """Once the optimizer has its state, which is made in its first step: the step as one compiled function."""
+        """Compile the step as one function, once the optimizer has its state (created in its first step)."""
         if any("step" not in self.optimizer.state.get(parameter, {}) for parameter in self.parameters):
-            self._wants_whole = False  # a parameter that no gradient reaches: autograd's engine knows how to skip it
+            self._wants_whole = False  # a parameter without a gradient: autograd's engine can skip it
             self._compile_loss()
             self._compiled_or_not(images, labels)
             return
@@ -283,7 +282,7 @@ class TrainingStep:
             self._whole = None
             self._compile_loss()
             self._compiled_or_not(images, labels)
-            if self.engine == "compile":  # else the parts fail as well, and that says it all
+            if self.engine == "compile":  # else the parts failed as well, and that warning suffices
                 self._fall_back("compile", "compiling the step as a whole", error)
 
     def _compiled_or_not(self, images: Tensor, labels: Tensor) -> Tensor:
@@ -298,7 +297,7 @@ class TrainingStep:
 
     def _fall_back(self, engine: Engine, what: str, error: Exception) -> None:
         self.engine = engine
-        self.fallback = f"{what} failed, so this ran without it: {type(error).__name__}: {str(error).splitlines()[0]}"
+        self.fallback = f"{what} failed; continuing without it: {type(error).__name__}: {str(error).splitlines()[0]}"
         warnings.warn(self.fallback, stacklevel=2)
 
     def _move_gradients(self) -> None:
@@ -308,5 +307,5 @@ class TrainingStep:
 
 
 def _is_compiler_error(error: Exception) -> bool:
-    """Whether an exception came out of the compiler (a missing C++ toolchain, an unsupported operation)."""
+    """Whether an exception came from the compiler (missing C++ toolchain, unsupported operation)."""
     return type(error).__module__.startswith(("torch._dynamo", "torch._inductor", "triton"))

@@ -1,9 +1,9 @@
-"""A whole training step as one function that a compiler sees in one piece: forward, backward, Adam, averaging.
+"""A whole training step compiled as one function: forward, backward, Adam, averaging.
 
-On small nets a step's arithmetic takes less time than Python, autograd and the optimizer take between its parts.
-Compiled separately, the parts keep that; traced as one, they become a single generated program (inductor's C++ wrapper)
-that a step calls once. Autograd's engine and torch's optimizers can't be traced, hence `torch.autograd.grad` and Adam
-written out on the optimizer's own state.
+On small nets a step's arithmetic takes less time than the overhead of Python, autograd and the optimizer. Parts
+compiled separately keep that overhead; traced as one, they become a single generated program (inductor's C++ wrapper).
+Autograd's engine and torch's optimizers can't be traced, hence `torch.autograd.grad` and Adam written out on the
+optimizer's state.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ from fmnist_zoo.training.averaging import WeightAverage
 
 
 def can_be_whole(model: nn.Module, recipe: Recipe, precision: Precision, device: torch.device) -> bool:
-    """Whether a step is one that can be traced as a whole.
+    """Whether a step can be traced as a whole.
 
-    On a CPU, with Adam or AdamW, without loss scaling and recurrent layers (which the tracer breaks at), and with a
-    torch whose tracer has the option to follow autograd.
+    Needs a CPU, Adam or AdamW, no loss scaling, no recurrent layers (which break the trace), and a torch that can trace
+    autograd.
     """
     return (
         device.type == "cpu"
@@ -33,12 +33,12 @@ def can_be_whole(model: nn.Module, recipe: Recipe, precision: Precision, device:
 
 
 class AdamState:
-    """Adam's state of a model's parameters as plain lists of tensors, which the optimizer that made them keeps owning.
+    """Adam's state as plain lists of tensors, shared with the optimizer.
 
     Args:
         optimizer: Adam or AdamW after its first step.
-        parameters: those that it updates, in the order of their gradients.
-        decoupled: AdamW's decay of the weights instead of Adam's of the gradients.
+        parameters: in the order of their gradients.
+        decoupled: AdamW's weight decay instead of Adam's.
     """
 
     def __init__(self, optimizer: torch.optim.Optimizer, parameters: Sequence[Tensor], *, decoupled: bool) -> None:
@@ -81,10 +81,10 @@ def compiled_whole(
 
     Args:
         loss_of: images and labels to loss and logits.
-        weights: what the loss depends on: the parameters that Adam updates, or their bf16 copies in the same order.
+        weights: used by the loss: Adam's parameters, or their bf16 copies in the same order.
         adam: the parameters and their state.
         clip_grad_norm: largest norm of the whole gradient.
-        average: of the weights, updated at the end.
+        average: of weights, updated at the end.
     """
 
     def whole(images: Tensor, labels: Tensor, lr: Tensor) -> Tensor:

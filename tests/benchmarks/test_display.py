@@ -51,7 +51,7 @@ def test_a_line_for_each_run_says_where_it_is() -> None:
     display.worker_event(make_epoch(2))
     clock.wait(6.0)
     title, header, mlp, cnn, lstm, vit = lines(display)
-    assert title.startswith("2 of 4 done, 1 not ok; 0:00:28 so far")
+    assert title.startswith("2 of 4 done, 1 not ok; 0:00:28 elapsed")
     assert header.split() == ["run", "seed", "state", "epoch", "loss", "val", "%", "test", "%", "img/s", "time", "left"]
     assert mlp.split() == ["mlp", "0", "ok", "5/5", "0.1000", "89.00", "89.51", "41,234", "0:01:00", "-"]
     assert cnn.split()[:3] == ["cnn", "0", "failed"]
@@ -97,7 +97,7 @@ def test_the_time_left_of_the_sweep_is_unknown_until_something_is_known() -> Non
     clock = Clock()
     display = Display(clock=clock)
     display.sweep_started(make_plan("mlp", "cnn", seeds=2, num_comparisons=1))
-    assert "time left: -; 1 comparison of arms after that" in lines(display)[0]
+    assert "time left: -; 1 comparison of arms to follow" in lines(display)[0]
     display.run_started("mlp", 0)
     clock.wait(50.0)
     display.run_finished(make_result("mlp", 0, wall_s=50.0))
@@ -127,7 +127,7 @@ def test_earlier_records_of_the_machine_say_how_long_a_run_takes() -> None:
     display.sweep_started(
         make_plan("mlp", "cnn", earlier=(earlier[1], earlier[0], earlier[2], other), skipped=(other,))
     )
-    assert display.left_s() == 60.0 and "1 done before" in lines(display)[0]
+    assert display.left_s() == 60.0 and "1 already done" in lines(display)[0]
 
 
 def test_with_too_few_rows_those_around_the_running_one_are_shown_and_the_others_counted() -> None:
@@ -212,11 +212,11 @@ def test_plain_lines_have_no_control_codes_and_say_it_in_words() -> None:
     assert all(letter.isprintable() or letter == "\n" for letter in printed)
     scores = "training loss 0.5000, accuracy 81.00%; validation loss 0.6000, accuracy 85.00%"
     assert printed.splitlines()[:3] == [
-        "done already: 3 of 5 runs",
+        "already done: 3 of 5 runs",
         "[1/2] mlp seed 0: starting",
         f"  mlp seed 0: epoch 1 of 5; {scores}; 10.0 s of training, 2,500 img/s; about 0:00:40 left",
     ]
-    assert "[2/2] cnn seed 0: starting; about 0:01:00 left for all runs" in printed
+    assert "[2/2] cnn seed 0: starting; about 0:01:00 left in total" in printed
     assert "  cnn seed 0: failed: WorkerDiedError: signal 11\n" in printed
     assert "mlp: comparing 2 arms\n\n4 of 5 runs ok\n" in printed
     assert printed.endswith("\ntables: results/here/README.md\n")
@@ -279,7 +279,7 @@ def test_a_run_that_begins_anew_with_a_smaller_batch_is_counted_with_it() -> Non
     display.run_started("mlp", 0)
     display.worker_event(make_epoch(1))
     display.batch_changed(125)
-    assert "mlp seed 0: out of memory with a batch of 250; again with 125\n" in text.getvalue()
+    assert "mlp seed 0: out of memory at batch size 250; retrying at 125\n" in text.getvalue()
     assert display.running.trained is None and display.running.state == "starting"
     display.worker_event(make_epoch(1, num_steps=200, scheduled_steps=1000))
     assert "2,500 img/s; about 0:00:40 left" in text.getvalue().splitlines()[-1]
@@ -337,8 +337,8 @@ def test_plain_lines_tell_of_steps_only_where_nothing_was_said_for_long() -> Non
 
 def test_what_is_not_ok_is_said_to_be_so_though_it_has_figures() -> None:
     record = make_result("mlp")
-    record.status, record.error = "timeout", "the run had not ended after 9 s"
-    assert result_line(record) == "mlp seed 0: timeout: the run had not ended after 9 s"
+    record.status, record.error = "timeout", "run stopped after the time limit of 9 s"
+    assert result_line(record) == "mlp seed 0: timeout: run stopped after the time limit of 9 s"
 
 
 @pytest.mark.parametrize(

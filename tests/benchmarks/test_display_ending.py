@@ -56,11 +56,11 @@ Test accuracy, best first ({CONDITIONS}):
   1.  vit    90.92 ± 0.44  a      41,234
   2.  cnn    90.43 ± 0.20  a      41,234
   3.  mlp    85.79 ± 0.85  b      41,234
-  img/s is the speed of training, rounded as one more run allows; rows that share a letter can't be told apart; ± is\
+  img/s is training throughput, rounded to its uncertainty; rows sharing a letter are not significantly different; ± is\
  the 95% interval of the mean over seeds.
-  vit can't be told apart from cnn.
+  vit is not significantly different from cnn.
 
-Flags (why figures may be worth less than they seem, and what to do):
+Flags (reasons to trust results less, and remedies):
   few_samples in 2 of 9 runs: Measure again.
   warning in 1 of 9 runs: a library is old
 
@@ -70,15 +70,17 @@ tables: {tmp_path}/README.md
 
 
 def test_a_clear_winner_is_called_better(tmp_path: Path) -> None:
-    assert "  cnn is better than mlp.\n" in ending(put_runs(tmp_path, {"mlp": 80.0, "cnn": 91.0}), tmp_path)
+    assert "  cnn is significantly better than mlp.\n" in ending(
+        put_runs(tmp_path, {"mlp": 80.0, "cnn": 91.0}), tmp_path
+    )
     three = put_runs(tmp_path, {"mlp": 80.0, "cnn": 91.0, "vit": 85.0})
-    assert "  cnn is better than every other row.\n" in ending(three, tmp_path)
+    assert "  cnn is significantly better than every other row.\n" in ending(three, tmp_path)
 
 
 def test_one_seed_each_has_no_verdict_and_its_interval_says_of_what_it_is() -> None:
     said = ending(records_of(mlp=88.0, cnn=91.25))
     assert "  1.  cnn    91.25 [90.68, 91.79]  41,000\n" in said and "group" not in said
-    assert "[ ] is the 95% interval over test images, which says nothing about other seeds" in said
+    assert "[ ] is the 95% interval over test images, not over seeds" in said
     assert "No verdict from one seed each" in said and "--seeds 3" in said
 
 
@@ -124,7 +126,7 @@ def test_hundreds_of_runs_are_not_compared_once_more(tmp_path: Path) -> None:
         make_record(make_config("mlp", lr=lr / 1000), seed=seed, top1_pct=80.0 + lr / 10)
         for lr in range(1, MANY_RUNS // 2 + 2) for seed in (0, 1)
     ]  # fmt: skip
-    assert "Too many runs to compare here; the tables have all pairs." in ending(records, tmp_path)
+    assert "Too many runs to compare here; see the tables for all pairs." in ending(records, tmp_path)
 
 
 @pytest.mark.parametrize(
@@ -168,7 +170,7 @@ def test_quiet_says_which_rows_are_at_chance_level_and_no_ranking() -> None:
         display.sweep_finished(**END)
     assert out.getvalue() == "2 of 2 runs ok\ntables: results/here/README.md\n"
     assert errors.getvalue() == (
-        "cnn is at chance level in 1 of 1 runs: not clearly better than always naming one class (10.0%). "
+        "cnn is at chance level in 1 of 1 runs: not significantly better than always naming one class (10.0%). "
         "Try another --lr or a larger --budget.\n"
     )
 
@@ -184,7 +186,7 @@ def test_json_has_what_the_words_are_made_of(tmp_path: Path) -> None:
     assert end["flags"] == [{"kind": "few_samples", "num_runs": 1, "text": "Measure again."}]
     (ranking,) = end["rankings"]
     assert (ranking["conditions"], ranking["chance_pct"]) == (CONDITIONS, 10.0)
-    assert ranking["verdict"] == "cnn is better than mlp."
+    assert ranking["verdict"] == "cnn is significantly better than mlp."
     first, second = ranking["rows"]
     assert (first["variant"], first["letters"], second["letters"], first["num_runs_ok"]) == ("cnn", "a", "b", 3)
     assert first["test_top1_low_pct"] < first["test_top1_pct"] < first["test_top1_high_pct"]
@@ -199,7 +201,7 @@ def test_a_record_that_cannot_be_summed_up_ends_no_sweep() -> None:
     with PlainDisplay(plain_console(text)) as display:
         display.sweep_started(make_plan(skipped=(record,)))
         display.sweep_finished(**END)
-    assert "what was found can't be summed up here" in text.getvalue() and "1 of 1 runs ok" in text.getvalue()
+    assert "no summary: " in text.getvalue() and "1 of 1 runs ok" in text.getvalue()
 
 
 def test_nets_with_recipes_of_their_own_are_no_ranking() -> None:
@@ -208,4 +210,4 @@ def test_nets_with_recipes_of_their_own_are_no_ranking() -> None:
         for model, value in (("mlp", 88.0), ("cnn", 91.0))
         for seed in (0, 1)
     ]
-    assert "this is no ranking of architectures" in ending(records)
+    assert "this does not rank architectures" in ending(records)

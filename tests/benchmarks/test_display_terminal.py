@@ -135,7 +135,7 @@ def test_a_reader_that_leaves_ends_nothing(kind: str) -> None:
     process.stdout = None
     _, errors = process.communicate("go on\n", timeout=60)
     assert process.returncode == 0
-    assert errors == "standard output is closed; the sweep goes on\nits end\n"
+    assert errors == "standard output was closed; the sweep continues\nits end\n"
 
 
 def test_a_display_that_shows_nothing_follows_all_the_same() -> None:

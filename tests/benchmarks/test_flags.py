@@ -69,7 +69,7 @@ def test_an_interval_wider_than_two_percent_is_flagged(half_width: float, sign: 
     flags = validity_flags(throughput=throughput([1000.0] * 6, samples))
     assert bool(flags) == flagged
     if flagged:
-        assert "inference has 6 samples, and an interval up to 2.1% from the median" in only(flags, "few_samples")
+        assert "inference has 6 samples, and an interval of up to 2.1% around the median" in only(flags, "few_samples")
 
 
 @pytest.mark.parametrize(("factor", "shown"), [(1.04, None), (1.06, "+6.0%"), (0.96, None), (0.94, "-6.0%")])
@@ -130,7 +130,7 @@ def test_a_processor_that_others_used_is_flagged(changes: dict[str, Any], shown:
 def test_a_gpu_that_slowed_down_is_flagged(reason: str) -> None:
     load: Load = {**QUIET, "gpu_throttle_reasons": ["gpu_idle", reason]}
     evidence = only(validity_flags(load={"train": load}), "gpu_throttled")
-    assert evidence == f"The GPU lowered its clocks: {reason} during train, at a median of 1755 MHz."
+    assert evidence == f"The GPU throttled its clocks: {reason} during train, at a median of 1755 MHz."
 
 
 @pytest.mark.parametrize(("others", "shown"), [(1, "1 other process during"), (3, "3 other processes during")])

@@ -219,6 +219,6 @@ def test_in_process_under_a_clock_that_jumps(
 
 def test_what_can_not_go_together_is_said_before_anything_runs(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--models", "mlp", "--in-process", "--timeout", "5"]) == 2
-    assert "--timeout 5 doesn't go with --in-process" in capsys.readouterr().err
+    assert "--timeout 5 can't be combined with --in-process" in capsys.readouterr().err
     assert main(["--models", "mlp", "--timeout", "0"]) == 2
     assert "--timeout 0 must be a positive number" in capsys.readouterr().err

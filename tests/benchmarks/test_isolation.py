@@ -53,7 +53,7 @@ def endless():
     while True: time.sleep(0.1)
 endless()
 """
-    with pytest.raises(WorkerDiedError, match="not ended after 0.7 s") as caught:
+    with pytest.raises(WorkerDiedError, match="time limit of 0.7 s") as caught:
         worker.run(job(code), ignore, timeout_s=0.7)
     message = str(caught.value)
     assert caught.value.status == "timeout"
@@ -63,7 +63,7 @@ endless()
 
 def test_a_worker_that_never_gets_ready_is_overdue_as_well() -> None:
     process = Worker(1, command=(sys.executable, "-c", "import time; time.sleep(1000)"))
-    with pytest.raises(WorkerDiedError, match="not ended after 0.2 s") as caught:
+    with pytest.raises(WorkerDiedError, match="time limit of 0.2 s") as caught:
         process.run({}, ignore, timeout_s=0.2)
     process.close()
     assert caught.value.status == "timeout" and process.import_s is None
@@ -177,7 +177,7 @@ def test_the_first_signal_lets_a_run_finish_and_the_second_does_not(worker: Work
         worker._interrupts = interrupts
         code = "emit({'event': 'epoch'}); time.sleep(0.3)"
         assert worker.run(job(code), lambda event: os.kill(os.getpid(), signal.SIGINT))["status"] == "ok"
-        assert interrupts.came and len(said) == 1 and "finished first" in said[0]
+        assert interrupts.requested and len(said) == 1 and "after the current run" in said[0]
         code = "emit({'event': 'epoch'}); time.sleep(1000)"
         with pytest.raises(KeyboardInterrupt):
             worker.run(job(code), lambda event: os.kill(os.getpid(), signal.SIGTERM))
@@ -188,7 +188,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     try:
         with Interrupts(print) as interrupts:
             os.kill(os.getpid(), signal.SIGHUP)
-            assert not interrupts.came
+            assert not interrupts.requested
     finally:
         signal.signal(signal.SIGHUP, before)
 
@@ -199,7 +199,7 @@ import time
 from benchmarks.workers.signals import Interrupts
 with Interrupts(print) as interrupts:
     print("up", flush=True)
-    while not interrupts.came:
+    while not interrupts.requested:
         time.sleep(0.01)
     print("to a terminal that is gone", flush=True)
     open({str(tmp_path / "kept")!r}, "w").close()
@@ -220,7 +220,7 @@ def test_a_time_limit_that_is_none_is_refused(timeout_s: float) -> None:
 
 
 def test_a_time_limit_that_nobody_could_hold_is_refused() -> None:
-    with pytest.raises(ValueError, match="--timeout 5 doesn't go with --in-process"):
+    with pytest.raises(ValueError, match="--timeout 5 can't be combined with --in-process"):
         Isolation(timeout_s=5.0, in_process=True)
 
 
@@ -293,7 +293,7 @@ def slow_report(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_tables_that_take_too_long_are_given_up(slow_report: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(live_report, "LIMIT_S", 0.5)
-    with pytest.raises(RuntimeError, match=r"not done after 0\.5 s; python -m benchmarks\.report makes them"):
+    with pytest.raises(RuntimeError, match=r"timed out after 0\.5 s; python -m benchmarks\.report writes them"):
         live_report.write_tables(slow_report, "machine")
     assert psutil.Process().children() == []
 
@@ -317,7 +317,7 @@ def test_the_second_signal_ends_tables_that_are_being_written_and_no_others_are_
         with pytest.raises(KeyboardInterrupt):
             tables.note()
         tables.finish()
-    assert tables.is_behind and started == [1] and len(said) == 1 and "finished first" in said[0]
+    assert tables.is_behind and started == [1] and len(said) == 1 and "after the current run" in said[0]
     assert psutil.Process().children() == []
 
 

@@ -222,7 +222,7 @@ def test_a_damaged_file_falls_back_to_the_records(tmp_path: Path) -> None:
 
 def test_where_nothing_can_be_written_the_option_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ValueError, match="--out .*file can't be written to"):
+    with pytest.raises(ValueError, match="--out .*file is not writable"):
         machine_folder(tmp_path / "file", machine())
 
 

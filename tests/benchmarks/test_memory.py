@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from benchmarks.measure.memory import forget_peak, peak_resident_mib
+from benchmarks.measure.memory import peak_resident_mib, reset_peak_resident
 
 
 def test_a_child_does_not_inherit_the_peak_of_its_parent() -> None:
@@ -20,7 +20,7 @@ def test_a_child_does_not_inherit_the_peak_of_its_parent() -> None:
 
 
 def test_it_grows_with_what_is_touched() -> None:
-    forget_peak()  # else all that these tests have ever needed has to be touched again, gigabytes at times
+    reset_peak_resident()  # else all that these tests have ever needed has to be touched again, gigabytes at times
     before = peak_resident_mib()
     blocks = [bytearray(b"x" * 2**20) for _ in range(int(before) + 200)]
     assert peak_resident_mib() > before + 100
@@ -29,11 +29,11 @@ def test_it_grows_with_what_is_touched() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux can count a peak anew")
 def test_a_peak_can_be_forgotten() -> None:
-    forget_peak()
+    reset_peak_resident()
     before = peak_resident_mib()
     block = bytearray(b"x") * ((int(before) + 300) * 2**20)
     high = peak_resident_mib()
     assert high > before + 200
     del block
-    forget_peak()
+    reset_peak_resident()
     assert peak_resident_mib() < high - 100

@@ -89,7 +89,7 @@ def test_casts_of_large_weights_count_for_nothing() -> None:
 
 
 def test_a_batch_of_another_size_is_no_step() -> None:
-    with pytest.raises(AssertionError, match="whole batch"):
+    with pytest.raises(AssertionError, match="full batch"):
         step_traffic(small(), IMAGES[:10], LABELS[:10])
 
 

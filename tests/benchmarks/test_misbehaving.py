@@ -23,10 +23,10 @@ SAID: dict[str, str | None] = {
     "segfault": "signal 11",
     "leave": "exit code 0",
     "stop": "BdbQuit",
-    "hang": r"not ended after [\d.]+ s.*\n.*in hang",
+    "hang": r"time limit of [\d.]+ s.*\n.*in hang",
     "daemonize": "exit code 0",
-    "flood": r"not ended after [\d.]+ s.*noise",
-    "close_files": "exit code|stopped answering|Bad file descriptor",
+    "flood": r"time limit of [\d.]+ s.*noise",
+    "close_files": "exit code|stopped responding|Bad file descriptor",
     "widen": None,
 }
 """What each deed leads to, whenever it is done; None where the model gets away with it."""
@@ -66,10 +66,10 @@ def test_an_installed_plug_in_that_can_not_be_imported_is_left_out(
     installed.write_text(code)
     assert main(["--models", "mlp", "--budget", "flops:1e6", "--dry-run", "--device", "cpu", "--quiet"]) == 0
     said = capsys.readouterr()
-    assert re.search(f"the installed plug-in outside is left out.*{words}", said.err) and "235,914" in said.out
+    assert re.search(f"skipping installed plug-in outside.*{words}", said.err) and "235,914" in said.out
     assert main(["--models", "mlp", "--list"]) == 0
     listed = capsys.readouterr().out
-    assert re.search(f"warning: the installed plug-in outside is left out.*{words}", listed) and "235,914" in listed
+    assert re.search(f"warning: skipping installed plug-in outside.*{words}", listed) and "235,914" in listed
 
 
 @pytest.mark.slow
@@ -130,7 +130,7 @@ def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
     with ModelProcess() as process:
         assert process.selected(["mlp"]) == ["mlp"]
         process.limit_s = 0.5
-        with pytest.raises(ModelFailedError, match=r"not done after 0\.5 s"):
+        with pytest.raises(ModelFailedError, match=r"timed out after 0\.5 s"):
             process.call(bad_models.hang)
         process.limit_s = 120.0
         mark = process.call(os.getenv, MARK)

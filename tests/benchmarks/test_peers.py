@@ -114,7 +114,7 @@ class Two:
     assert code_lines(source, ["one"]) == 9
     assert code_lines(source, ["Two"]) == 3
     assert code_lines(source, ["one", "Two"]) == 12
-    with pytest.raises(ValueError, match="no function or class three; there are: decorator, one, Two"):
+    with pytest.raises(ValueError, match="no function or class three; use one of: decorator, one, Two"):
         code_lines(source, ["three"])
 
 
@@ -132,7 +132,7 @@ def test_an_arm_that_is_not_installed_has_a_row_that_says_so(monkeypatch: pytest
     text = table({"batch_size": 64, "arms": {"keras": found}}, 87.0)
     row = next(line for line in text.splitlines() if line.startswith("| Keras 3 on JAX"))
     assert row.count(DASH) == 8
-    assert "**Keras 3 on JAX**: not measured, keras and jax not installed; `pip install -e '.[peers]'` brings" in text
+    assert "**Keras 3 on JAX**: not measured: keras and jax not installed; `pip install -e '.[peers]'` installs" in text
 
 
 def test_an_arm_that_died_says_how_in_one_line() -> None:
@@ -151,7 +151,7 @@ def test_the_page_says_what_was_compared() -> None:
     }
     text = page(found)
     assert "## Batch 64" in text and "## Batch 512" in text
-    assert "55,000 images" in text and "5,000 others" in text and "2 epochs" in text
+    assert "55,000 training" in text and "5,000 validation" in text and "2 epochs" in text
     row = next(line for line in text.splitlines() if line.startswith("| tutorial loop"))
     cells = [cell.strip() for cell in row.strip("|").split("|")]
     lines = str(arms["tutorial"]["code_lines"])
@@ -171,8 +171,8 @@ def test_idx_files_are_those_that_the_parser_of_this_package_reads(tmp_path: Pat
     [
         ({"epochs": 0}, "--epochs 0"),
         ({"batch_size": (64, 2000)}, "--batch-size 2000 must be between 1 and 1500"),
-        ({"batch_size": ()}, "need a value"),
-        ({"arms": ()}, "need a value"),
+        ({"batch_size": ()}, "need at least one value"),
+        ({"arms": ()}, "need at least one value"),
         ({"num_workers": -1}, "--num-workers -1"),
     ],
 )

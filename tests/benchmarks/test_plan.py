@@ -74,7 +74,7 @@ def test_with_others_they_run_on_equal_terms() -> None:
 
 def test_a_track_that_a_model_has_no_recipe_for_says_so() -> None:
     (variant,) = plan(models=("gru",), track="published").variants
-    assert [flag["evidence"] for flag in variant.flags] == ["no published recipe: the equal track's"]
+    assert [flag["evidence"] for flag in variant.flags] == ["the model has no published recipe; used the equal track's"]
     (variant,) = plan(models=("timm/resnet18",)).variants
     (flag,) = variant.flags
     assert flag["evidence"] == "learning rate and weight decay are not tuned for this model with muon"
@@ -116,19 +116,19 @@ def test_a_key_depends_on_the_experiment_and_not_on_the_sweep_it_is_in() -> None
     ("options", "reason"),
     [
         ({"models": ("mpl",)}, "did you mean 'mlp'"),
-        ({"models": ()}, "names no model"),
-        ({"seeds": 0}, "--seeds 0 must lie between"),
-        ({"seeds": 10**20}, "must lie between"),
-        ({"models": ("mlp",), "set": ("mlp.num_classes=20",)}, "must give logits"),
+        ({"models": ()}, "--models is empty"),
+        ({"seeds": 0}, "--seeds 0 must be between"),
+        ({"seeds": 10**20}, "must be between"),
+        ({"models": ("mlp",), "set": ("mlp.num_classes=20",)}, "must return logits"),
         ({"models": ("mlp",), "batch_size": (1,)}, "batch normalisation of mlp"),
         ({"models": ("timm/resnet18",), "set": ("timm/resnet18.pretrained=True",)}, "trained from scratch"),
         ({"clip_grad_norm": (0.0,)}, "clip_grad_norm 0.0 must be above 0"),
         ({"budget": ("5",)}, "epochs:N"),
         ({"lr": (-1.0,)}, "lr -1.0"),
         ({"augmentation": ("spin",)}, "spin"),
-        ({"batch_size": (60_000,)}, "larger than the 55000 training images"),
+        ({"batch_size": (60_000,)}, "exceeds the 55000 training images"),
         ({"models": ("mlp",), "set": ("mlp.hidden",)}, "not of the form MODEL.OPTION=VALUE"),
-        ({"models": ("mlp",), "set": ("cnn.widths=8",)}, "doesn't run 'cnn'"),
+        ({"models": ("mlp",), "set": ("cnn.widths=8",)}, "'cnn' is not among --models"),
         ({"models": ("mlp",), "set": ("mlp.hiden=8",)}, "did you mean 'hidden'"),
         ({"models": ("mlp",), "set": ("mlp.hidden=0",)}, "hidden=0"),
         ({"models": ("mlp",), "activation": ("rleu",)}, "not one of"),
@@ -154,22 +154,22 @@ BROKEN = {
     ),
     "leaves": ("def forward(self, images): raise SystemExit(0)", "leaves can't be built and run: SystemExit"),
     "refuses": ("def __init__(self): raise ValueError('whatever')", "refuses can't be built: whatever"),
-    "pair": ("def forward(self, images): return self.layer(images.flatten(1)), 1", "pair turns 2 images into a tuple"),
+    "pair": ("def forward(self, images): return self.layer(images.flatten(1)), 1", "pair returns a tuple"),
     "none": (
         "def forward(self, images): return self.layer(images.flatten(1)) * float('nan')",
-        "none gives logits .*NaN",
+        "none returns NaN logits",
     ),
     "centred": (
         "def forward(self, images): return self.layer((images - images.mean(0)).flatten(1))",
-        "centred gives an image other logits alone than beside another one",
+        "centred: logits depend on the rest of the batch",
     ),
     "fixed": (
         "def forward(self, images): return self.layer.requires_grad_(False)(images.flatten(1))",
-        "fixed has no parameter to train",
+        "fixed has no trainable parameter",
     ),
     "looks": (
         "def forward(self, images): return self.layer(images.flatten(1)) * (1 if images.sum().item() else 2)",
-        "the FLOPs of looks can't be counted: RuntimeError: .*meta.*may not look at the values",
+        "the FLOPs of looks can't be counted: RuntimeError: .*meta.*may not read tensor values",
     ),
 }
 

@@ -60,7 +60,7 @@ def test_a_profiler_that_fails_leaves_a_flag_and_the_run(
     with experiment._extra("profile"):
         experiment._profile(trained(small), job)
     (flag,) = [found["evidence"] for found in experiment.found["flags"]]
-    assert flag.startswith("No profile: ValueError: this torch was built without Kineto")
+    assert flag.startswith("Not measured: profile: ValueError: this build of torch lacks Kineto")
     assert "profile" not in experiment.found and list(tmp_path.iterdir()) == []
 
 

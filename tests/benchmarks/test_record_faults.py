@@ -156,7 +156,7 @@ def test_predictions_and_labels_of_any_kind_are_named_and_not_waited_for(tmp_pat
 def test_without_room_the_record_that_was_there_stays(tmp_path: Path) -> None:
     store, record = RecordStore(tmp_path), make_record()
     path = store.write(record)
-    with room_for(1000), pytest.raises(WriteError, match=rf"can't write {path}: File too large; make room there"):
+    with room_for(1000), pytest.raises(WriteError, match=rf"can't write {path}: File too large; free some space"):
         store.write(make_record(num_params=1))
     assert store.read_all() == ([record], [])
     assert list(store.runs_dir.iterdir()) == [path]

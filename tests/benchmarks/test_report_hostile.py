@@ -184,7 +184,7 @@ def test_without_room_a_report_says_so_and_leaves_whole_files(
     capsys.readouterr()
     with room_for(2000):
         assert report(tmp_path, figures=False) == 2
-    assert re.match(r"error: can't write .*/machine/\S+: File too large; make room there", capsys.readouterr().err)
+    assert re.match(r"error: can't write .*/machine/\S+: File too large; free some space", capsys.readouterr().err)
     after = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
     assert (machine / "README.md").read_bytes() == before[machine / "README.md"]
     assert set(after) == {*before, RecordStore(machine).runs_dir / f"{make_record(seed=1).run_id}.json"}

@@ -252,7 +252,7 @@ def test_pictures_are_of_the_records_dataset_and_never_fetched(
     monkeypatch.delenv("FMNIST_ZOO_DATA", raising=False)
     with pytest.raises(DataError):
         read_test_images("kmnist", CHECKSUM)
-    with pytest.raises(ValueError, match="isn't a dataset"):
+    with pytest.raises(ValueError, match="is not a dataset"):
         read_test_images("nothing", CHECKSUM)
     data = made(machine)
     assert data["datasets"][CHECKSUM]["reason"].startswith("Without pictures, since the dataset is not at hand")

@@ -52,18 +52,18 @@ def models(out: Path) -> list[str]:
 
 def test_the_most_valuable_comes_first() -> None:
     assert list(all_steps.STEPS) == [
-        "the main job",
-        "five seeds of it",
-        "the tests for a GPU",
-        "the tutorial nets",
-        "the usual loop beside ours",
-        "every precision and engine",
-        "every kind of budget",
-        "where the time of a step goes",
-        "the noise of this machine",
+        "main job",
+        "main job with five seeds",
+        "GPU tests",
+        "tutorial nets",
+        "comparison with other frameworks",
+        "all precisions and engines",
+        "all kinds of budget",
+        "profiles of a training step",
+        "noise floor of this machine",
         "accuracy within seconds",
         "optimizers, rates and depths",
-        "nets of timm",
+        "timm models",
     ]
 
 
@@ -170,14 +170,14 @@ def test_where_there_are_no_tests_that_is_said_and_the_rest_is_done(
 ) -> None:
     monkeypatch.setattr(gpu_tests, "CHECKOUT", tmp_path)
     assert gpu_tests_step(ReproduceConfig(out=tmp_path), Progress(since="2026", deadline=None)).complete
-    assert "left out: the tests are not installed" in capsys.readouterr().out
+    assert "skipped: the tests are not installed" in capsys.readouterr().out
 
 
 def test_tests_that_hang_are_ended_and_have_not_passed(tmp_path: Path) -> None:
     command = (sys.executable, "-c", "print('at first', flush=True); import time; time.sleep(600)")
     assert not gpu_tests.run_tests(tmp_path, command=command, timeout_s=2.0)
     report = (tmp_path / gpu_tests.REPORT).read_text()
-    assert "at first" in report and "ended after 2 s" in report and gpu_tests.passed_at(tmp_path) is None
+    assert "at first" in report and "timed out after 2 s" in report and gpu_tests.passed_at(tmp_path) is None
 
 
 def test_a_processor_needs_no_tests_for_a_gpu(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_it_stops_at_the_deadline_goes_on_from_there_and_then_begins_anew(tmp_pa
 
 
 def test_an_unknown_step_and_a_damaged_state_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="there are: the main job"):
+    with pytest.raises(ValueError, match="choose from: main job"):
         reproduce(ReproduceConfig(out=tmp_path, step=("nonsense",)))
     (tmp_path / module.STATE).write_text("{")
     with pytest.raises(ValueError, match="is damaged"):

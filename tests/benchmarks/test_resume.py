@@ -76,8 +76,8 @@ def test_what_was_made_otherwise_is_made_again_and_said(changes: dict[str, Any],
     assert content_key(record_parts(other)) != content_key(HERE.parts(VARIANT.key, 0, VARIANT.code))
     done = before(other, recorded(1, **changes))
     assert not done.runs and done.num_to_do == 2
-    assert "2 runs were made" in str(done) and words in str(done) and "are made again" in str(done)
-    assert "1 run was made" in str(before(other)) and "is made again" in str(before(other))
+    assert "2 runs made" in str(done) and words in str(done) and "will be repeated" in str(done)
+    assert "1 run made" in str(before(other)) and "will be repeated" in str(before(other))
 
 
 @pytest.mark.parametrize(
@@ -103,11 +103,9 @@ def test_what_failed_is_left_so_unless_it_is_to_be_tried_again() -> None:
     failed = recorded(1, top1_pct=None, status="oom")  # it never came to say anything of its data
     done = before(recorded(), failed)
     assert {record.status for record in done.runs.values()} == {"ok", "oom"} and done.num_to_do == 0
-    assert str(done) == (
-        "resuming: 1 run done before, 1 that failed and is left so (--retry-failed does them again), 0 to do"
-    )
+    assert str(done) == ("resuming: 1 run done, 1 failed and skipped (--retry-failed repeats them), 0 to do")
     again = before(recorded(), failed, retry_failed=True)
-    assert set(again.runs) == {(VARIANT.key, 0)} and str(again) == "resuming: 1 run done before, 1 to do"
+    assert set(again.runs) == {(VARIANT.key, 0)} and str(again) == "resuming: 1 run done, 1 to do"
     mended = recorded(1, minutes=5)
     assert before(failed, mended).runs[VARIANT.key, 1] == mended
     late = recorded(1, top1_pct=None, status="failed", minutes=9)
@@ -117,7 +115,7 @@ def test_what_failed_is_left_so_unless_it_is_to_be_tried_again() -> None:
 def test_a_run_that_has_not_left_the_weights_that_are_wanted_is_made_again() -> None:
     without, with_them = recorded(), recorded(1, weights="weights/x")
     done = done_before(PLAN, HERE, [without, with_them], [], retry_failed=False, kept=["weights"])
-    assert set(done.runs) == {(VARIANT.key, 1)} and "1 run was made without weights" in str(done)
+    assert set(done.runs) == {(VARIANT.key, 1)} and "1 run made without weights" in str(done)
 
 
 def test_only_what_began_since_counts() -> None:
@@ -156,7 +154,7 @@ def test_a_resumed_sweep_has_the_records_and_tables_of_one_that_never_stopped(tm
     records = runner.run(done=runner.done_before(retry_failed=False)).records
     assert log == [] and [record.status for record in records] == ["ok", "ok", "failed", "ok"]
     assert page.read_text() == whole and not state.exists()
-    assert "resuming: 3 runs done before, 1 that failed and is left so" in text.getvalue()
+    assert "resuming: 3 runs done, 1 failed and skipped" in text.getvalue()
 
     runner = resuming(tmp_path, plan, [good_result], log, text, resume=True)
     runner.run(done=runner.done_before(retry_failed=True))

@@ -219,13 +219,13 @@ def test_a_parked_worker_that_died_is_replaced_and_costs_no_run(tmp_path: Path) 
 
 def test_a_worker_in_which_a_run_left_something_changed_gets_no_further_one(tmp_path: Path) -> None:
     def changes(job: dict[str, Any]) -> dict[str, Any]:
-        return {**good_result(job), "changed": ["the current folder", "the default number format"]}
+        return {**good_result(job), "changed": ["current folder", "default dtype"]}
 
     log: list[str] = []
     records = runner(two_models_two_seeds(), tmp_path, [changes, *[good_result] * 3], log).run().records
     assert log.count("start") == 3
     (flag,) = (flag for flag in records[0].flags if flag["kind"] == "process_changed")
-    assert "the current folder, the default number format" in flag["evidence"]
+    assert "current folder, default dtype" in flag["evidence"]
     assert all("process_changed" not in kinds(record) for record in records[1:])
 
 
@@ -262,7 +262,7 @@ def test_without_memory_a_run_says_the_batch_and_the_device_and_what_to_do(tmp_p
     plan = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu", batch_size=(1000,)))
     records = runner(plan, tmp_path, [out_of_memory, good_result], log).run().records
     assert [record.status for record in records] == ["oom", "ok"]
-    assert str(records[0].error).startswith("memory ran out on cpu at a batch of 1000 (choose a smaller --batch-size")
+    assert str(records[0].error).startswith("out of memory on cpu at batch size 1000 (choose a smaller --batch-size")
     assert "can't allocate memory" in str(records[0].error)
     assert log.count("start") == 2  # what took the memory ended with its process
 
@@ -279,8 +279,8 @@ def test_halving_finds_a_batch_for_which_there_is_memory_and_marks_the_row(tmp_p
     for record in records[::2]:
         assert record.config == plan.variants[0].config and record.config["recipe"]["batch_size"] == 1000
         (flag,) = [flag for flag in record.flags if flag["kind"] == "batch_changed"]
-        assert "at a batch of 1000: trained with 250 images a step" in flag["evidence"]
-        assert f"learning rate that was asked for ({record.config['recipe']['lr']:g})" in flag["evidence"]
+        assert "at batch size 1000: trained at 250" in flag["evidence"]
+        assert f"learning rate unchanged ({record.config['recipe']['lr']:g})" in flag["evidence"]
     assert all(flag["kind"] != "batch_changed" for record in records[1::2] for flag in record.flags)
     folder = tmp_path / sweep.machine
     for table in ("README.md", "accuracy.csv", "throughput.csv"):
@@ -309,14 +309,14 @@ def test_halving_ends_where_a_batch_is_none_any_more(tmp_path: Path) -> None:
     plan = make_plan(RunConfig(models=("mlp",), seeds=1, device="cpu", batch_size=(50,)))
     isolation = Isolation(on_oom="halve")
     (record,) = runner(plan, tmp_path, [out_of_memory] * 3, [], isolation=isolation).run().records
-    assert record.status == "oom" and "at a batch of 50, 25, 12 (no smaller batch is tried)" in str(record.error)
+    assert record.status == "oom" and "at batch size 50, 25, 12 (no smaller batch size is tried)" in str(record.error)
 
 
 def test_epochs_that_a_run_had_before_its_worker_died_are_kept(tmp_path: Path) -> None:
     class Dying(FakeWorker):
         def run(self, job: Any, on_event: Any, *, timeout_s: float | None = None) -> dict[str, Any]:
             on_event(good_result(job)["history"][0])
-            raise WorkerDiedError("the run had not ended after 5 s", "timeout")
+            raise WorkerDiedError("run stopped after the time limit of 5 s", "timeout")
 
     plan = make_plan(RunConfig(models=("mlp",), seeds=1, device="cpu"))
     options = RunConfig(out=tmp_path)
@@ -333,7 +333,7 @@ def test_an_answer_that_makes_no_record_is_a_failed_run_and_not_the_end(answer: 
     plan = make_plan(RunConfig(models=("mlp",), seeds=2, device="cpu"))
     records = runner(plan, tmp_path, [lambda job: dict(answer), good_result], []).run().records
     assert [record.status for record in records] == ["failed", "ok"]
-    assert "answer" in str(records[0].error)
+    assert "the worker returned" in str(records[0].error)
 
 
 def test_a_record_that_can_not_be_written_is_put_elsewhere_and_the_sweep_goes_on(
@@ -358,7 +358,7 @@ def test_a_record_that_can_not_be_written_is_put_elsewhere_and_the_sweep_goes_on
     (elsewhere,) = tmp_path.glob("fmnist-zoo-unsaved-*")  # one folder for both
     kept, _ = RecordStore(elsewhere).read_all()
     assert [(record.model, record.seed) for record in kept] == [("lstm", 0), ("lstm", 1)]
-    assert len(said) == 2 and all("belongs in" in line and str(sweep.store.runs_dir) in line for line in said)
+    assert len(said) == 2 and all("move it to" in line and str(sweep.store.runs_dir) in line for line in said)
     here = [record for record in sweep.store.read_all()[0] if record.run_id not in {other.run_id for other in kept}]
     assert [(record.model, record.seed) for record in here] == [("mlp", 0), ("mlp", 1)]
 
@@ -430,6 +430,6 @@ def test_a_folder_that_cannot_be_written_is_refused_before_anything_is_measured(
     file = tmp_path / "file"
     file.write_text("not a folder")
     log: list[str] = []
-    with pytest.raises(ValueError, match=r"--out .* can't be written to .*; name another folder"):
+    with pytest.raises(ValueError, match=r"--out .* is not writable .*; choose another folder"):
         runner(two_models_two_seeds(), file / below, [good_result], log)
     assert log == []

@@ -59,14 +59,14 @@ def test_a_job_that_fails_is_answered_with_what_it_had_found_and_never_ends_the_
 
 
 LEFT = {
-    "os.chdir('/')": "the current folder",
+    "os.chdir('/')": "current folder",
     "os.close(1)": "standard output",
     "os.dup2(2, 0)": "standard input",
-    "torch.set_default_dtype(torch.float64)": "the default number format",
-    "torch.set_num_threads(3)": "the number of threads",
-    "torch.set_grad_enabled(False)": "whether gradients are computed",
-    "torch.use_deterministic_algorithms(True)": "whether only deterministic algorithms are used",
-    "torch.set_default_device('meta')": "the default device",
+    "torch.set_default_dtype(torch.float64)": "default dtype",
+    "torch.set_num_threads(3)": "number of threads",
+    "torch.set_grad_enabled(False)": "gradient mode",
+    "torch.use_deterministic_algorithms(True)": "deterministic mode",
+    "torch.set_default_device('meta')": "default device",
 }
 
 
@@ -105,7 +105,7 @@ def test_a_job_that_holds_much_of_the_machines_memory_is_one_that_left_something
     memory = psutil.virtual_memory()
     now = psutil.Process().memory_info().rss
     monkeypatch.setattr(server, "KEPT_SHARE", (now + 100 * 2**20) / memory.total)
-    assert carry_out(Leaks(), {}, print)["changed"] == ["how much memory it holds"]
+    assert carry_out(Leaks(), {}, print)["changed"] == ["memory held"]
 
 
 @pytest.mark.parametrize(
@@ -116,7 +116,7 @@ def test_a_job_that_holds_much_of_the_machines_memory_is_one_that_left_something
         ({"status": "failed"}, "cuda", False),
         ({"status": "failed"}, "cpu", True),
         ({"status": "oom"}, "cpu", False),
-        ({"status": "ok", "changed": ["the current folder"]}, "cpu", False),
+        ({"status": "ok", "changed": ["current folder"]}, "cpu", False),
         ({"status": "ok", "changed": []}, "cpu", True),
         ({}, "cpu", True),
     ],
@@ -150,7 +150,7 @@ def test_a_death_is_a_result_like_others_or_an_error_where_one_is_wanted() -> No
             slot.need({})
         assert caught.value.status == "oom" and slot.need({})["status"] == "ok"
         made[-1].alive = False
-        assert slot.run({})["restarted"] == "had ended while it waited" and len(made) == 3
+        assert slot.run({})["restarted"] == "exited while idle" and len(made) == 3
         assert slot.run({})["restarted"] is None
 
 
@@ -162,18 +162,18 @@ def test_a_worker_that_is_killed_while_it_waits_costs_no_job() -> None:
         psutil.wait_procs([psutil.Process(at_first["pid"])], 10)
         found = slot.run(job("found['pid'] = os.getpid()"))
     assert found["status"] == "ok" and found["pid"] != at_first["pid"]
-    assert found["restarted"] == "had ended while it waited" and found["import_s"] > 0.0
+    assert found["restarted"] == "exited while idle" and found["import_s"] > 0.0
 
 
 def test_a_worker_that_can_not_even_be_parked_is_replaced(monkeypatch: pytest.MonkeyPatch) -> None:
     class Stuck(FakeWorker):
         def park(self) -> None:
-            raise WorkerDiedError("the run had not ended after 60 s", "timeout")
+            raise WorkerDiedError("run stopped after the time limit of 60 s", "timeout")
 
     with Slot(lambda: Stuck(good)) as slot:
         slot.run({})
         slot.park()
-        assert not slot.is_taken and slot.run({})["restarted"] == "had ended while it waited"
+        assert not slot.is_taken and slot.run({})["restarted"] == "exited while idle"
 
 
 @pytest.mark.parametrize(("available", "stays"), [(26, True), (24, False)])
@@ -188,7 +188,7 @@ def test_a_worker_waits_only_where_enough_memory_stays_available(
         slots["b"].run({})
         assert slots.make_room() and not slots.make_room()
         again = slots["b"].run({})["restarted"]
-        assert again == "was ended, since memory ran out in another run"
+        assert again == "was stopped because another run ran out of memory"
 
 
 def test_in_process_a_job_is_answered_alike_and_ctrl_c_goes_through() -> None:

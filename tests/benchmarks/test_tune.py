@@ -24,9 +24,7 @@ def test_without_optuna_one_line_names_the_extra(
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
     assert main(["--models", "mlp"]) == 2
     (line,) = capsys.readouterr().err.splitlines()
-    assert line == (
-        "error: tuning needs Optuna, which the extra `tune` brings: pip install -e '.[tune]' in the checkout"
-    )
+    assert line == ("error: tuning needs Optuna, from the extra `tune`: run pip install -e '.[tune]' in the checkout")
 
 
 def score(job: TrialJob) -> float:
@@ -142,7 +140,7 @@ def test_a_trial_that_diverges_counts_and_is_never_chosen(tmp_path: Path, capsys
 
 def test_trials_of_another_recipe_or_seed_are_not_mixed_in(tmp_path: Path) -> None:
     assert run(tmp_path, FakeTrainer(), models=("mlp",)) == 0
-    with pytest.raises(ValueError, match="another recipe or seed; move it to begin anew"):
+    with pytest.raises(ValueError, match="another recipe or seed; move it away to start over"):
         run(tmp_path, FakeTrainer(), models=("mlp",), seed=1)
     assert run(tmp_path, FakeTrainer(), models=("mlp",), preset="standard") == 0  # has files of its own
     assert len(list(tmp_path.glob("*/tuning/*.json"))) == 2

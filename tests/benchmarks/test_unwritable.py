@@ -60,7 +60,7 @@ def test_a_place_below_a_file_is_named(
     place = file / below / "all.tar" if option == "--tar" else file / below
     assert main([*arguments, option, str(place)]) == 2
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith("error: ") and str(file) in error and "name another folder" in error
+    assert error.startswith("error: ") and str(file) in error and "choose another folder" in error
     assert file.read_text() == "mine" and not list(tmp_path.glob("*.tar"))
 
 
@@ -75,7 +75,7 @@ def test_labels_and_sheets_that_do_not_fit_onto_a_disk_are_named(
     with room_for(1000):
         assert add_labels(tmp_path) == 2
     error = capsys.readouterr().err
-    assert "make room there" in error and RecordStore(tmp_path).labels_path(dataset.checksum).name in error
+    assert "free some space" in error and RecordStore(tmp_path).labels_path(dataset.checksum).name in error
     assert not list(tmp_path.glob("test-labels*"))
     assert add_labels(tmp_path) == 0
     capsys.readouterr()

@@ -156,7 +156,7 @@ def test_workers_are_started_with_the_allocator_that_training_wants(monkeypatch:
     ("code", "words"),
     [
         ("import sys; sys.exit(3)", "exit code 3"),
-        ("import os, time; os.close(1); os.close(2); time.sleep(100)", "stopped answering"),
+        ("import os, time; os.close(1); os.close(2); time.sleep(100)", "stopped responding"),
         ("raise ImportError('no module named torch')", "no module named torch"),
     ],
 )
@@ -172,7 +172,7 @@ def test_a_worker_that_does_not_even_start(code: str, words: str, tmp_path: Path
     ("counts", "status", "words"),
     [
         ((3, 3), "failed", "signal 9 (not by the system's out-of-memory killer"),
-        ((3, 4), "oom", "signal 9 (the system's out-of-memory killer did that"),
+        ((3, 4), "oom", "signal 9 (by the system's out-of-memory killer"),
         ((None, None), "oom", "signal 9 (the system's out-of-memory killer uses this signal"),
     ],
 )

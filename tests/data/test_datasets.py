@@ -136,7 +136,7 @@ def test_a_split_of_other_shapes_is_refused(images: torch.Tensor, labels: torch.
 
 
 def test_an_unknown_name_is_refused_with_the_nearest() -> None:
-    with pytest.raises(ValueError, match=r"'fashion-mnist' isn't a dataset.*did you mean 'fashion_mnist'"):
+    with pytest.raises(ValueError, match=r"'fashion-mnist' is not a dataset.*did you mean 'fashion_mnist'"):
         load_dataset("fashion-mnist")
 
 

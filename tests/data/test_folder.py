@@ -21,7 +21,11 @@ def flip(content: bytes, at: int) -> bytes:
 
 
 FAULTS: dict[str, tuple[Fault, str, str]] = {
-    "truncated": (lambda tiny: {f"{TRAIN_IMAGES}.gz": tiny.gz[TRAIN_IMAGES][:-9]}, TRAIN_IMAGES, "a whole gzip file"),
+    "truncated": (
+        lambda tiny: {f"{TRAIN_IMAGES}.gz": tiny.gz[TRAIN_IMAGES][:-9]},
+        TRAIN_IMAGES,
+        "a complete gzip file",
+    ),
     "bit flipped": (lambda tiny: {f"{TRAIN_IMAGES}.gz": flip(tiny.gz[TRAIN_IMAGES], 5000)}, TRAIN_IMAGES, "gzip"),
     "swapped splits": (lambda tiny: {f"{TRAIN_LABELS}.gz": tiny.gz[TEST_LABELS]}, TRAIN_LABELS, "counts 40, found 20"),
     "swapped kinds": (lambda tiny: {f"{TEST_LABELS}.gz": tiny.gz[TEST_IMAGES]}, TEST_LABELS, "0x00000801"),
@@ -29,7 +33,7 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
     "oversized": (
         lambda tiny: {f"{TEST_LABELS}.gz": bytes(100_000)},
         TEST_LABELS,
-        "found 100,000 bytes, more than the 65,564",
+        "found 100,000 bytes, over the limit of 65,564",
     ),
     "bomb": (
         lambda tiny: {f"{TEST_LABELS}.gz": gzip.compress(idx(np.zeros(20, np.uint8)) + bytes(1_000_000))},
@@ -137,7 +141,7 @@ def test_a_useless_folder_is_refused_though_the_cache_is_good(
 
 def test_a_cache_in_nobodys_home_is_an_error_with_a_remedy(known: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("FMNIST_ZOO_CACHE", "~nobody-of-this-name/cache")
-    with pytest.raises(CacheWriteError, match=r"~nobody-of-this-name/cache: .*FMNIST_ZOO_CACHE=FOLDER"):
+    with pytest.raises(CacheWriteError, match=r"~nobody-of-this-name/cache: .*Set FMNIST_ZOO_CACHE to"):
         load_dataset("tiny")
 
 

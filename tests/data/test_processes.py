@@ -127,7 +127,7 @@ def test_a_file_size_limit_on_the_decoded_file_costs_speed_alone(
     largest = max(len(raw) for raw in tiny.gz.values())
     output, errors = run(job, largest)
     assert output.isdecimal()
-    assert "the decoded dataset isn't kept" in errors
+    assert "the decoded dataset is not cached" in errors
     assert not (cache / DECODED_NAME).exists()
     assert int(load(tiny.spec, cache, online).train.images.sum()) == int(output)
 

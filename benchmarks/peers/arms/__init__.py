@@ -84,7 +84,7 @@ ARMS: dict[ArmName, Arm] = {
     "torch": Arm(
         title="plain PyTorch, resident data",
         module="plain_torch",
-        settings="float images resident on the device, `randperm` and an index a batch, fused Adam, eager; fp32",
+        settings="float images resident on the device, `randperm` and one index per batch, fused Adam, eager; fp32",
     ),
     "fmnist_zoo_fp32": Arm(
         title="fmnist_zoo, fp32",
@@ -96,7 +96,7 @@ ARMS: dict[ArmName, Arm] = {
     REFERENCE: Arm(
         title="fmnist_zoo",
         module="fmnist_zoo_fit",
-        settings="`fmnist_zoo.fit`; {precision} where the device has it, {engine}",
+        settings="`fmnist_zoo.fit`; {precision} if supported, {engine}",
         precision="bf16",
         engine="compile",
     ),

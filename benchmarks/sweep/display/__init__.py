@@ -1,4 +1,4 @@
-"""What is seen of a sweep: a live view on a terminal, plain lines elsewhere, little or events where asked for."""
+"""Displays of a sweep: live view on a terminal, plain lines elsewhere, quiet or JSON on request."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = [
 
 
 def make_display(*, quiet: bool = False, json: bool = False, live: bool = True) -> Display:
-    """Events for `json`, else little for `quiet`, else the live view where lines may and can be drawn over again."""
+    """JSON events for `json`, else the quiet display for `quiet`, else the live view if possible."""
     if json:
         return JsonDisplay()
     if quiet:
@@ -26,6 +26,6 @@ def make_display(*, quiet: bool = False, json: bool = False, live: bool = True) 
 
 
 def can_be_live(stream: TextIO, environment: Mapping[str, str]) -> bool:
-    """Whether lines may be drawn over again there: on a terminal that can do it, and not in the log of a CI service."""
+    """Whether a stream is a capable terminal and not a CI log."""
     in_ci = environment.get("CI", "").lower() not in ("", "0", "false")
     return stream.isatty() and environment.get("TERM", "").lower() not in ("dumb", "unknown") and not in_ci

@@ -1,4 +1,4 @@
-"""What the runner tells a display. This one follows the sweep and shows nothing."""
+"""Interface between runner and display; the base class tracks the sweep and shows nothing."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ from benchmarks.sweep.job import Phase
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SweepPlan:
-    """What a sweep is about to do, the command line that asked for it, and the folder where its results go.
+    """Planned runs, command line and results folder of a sweep.
 
-    `runs` are those that aren't done yet, in their order, and `skipped` the records of the others. `earlier` are all
-    records of the machine: they tell how long a run may take.
+    `runs` are those to do, in order, `skipped` the records of the others. `earlier` are all records of the machine, for
+    time estimates.
     """
 
     command: str
@@ -38,10 +38,9 @@ class SweepPlan:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class RunView:
-    """One run as it is seen: frozen, and replaced as a whole, so that another thread may draw it at any time.
+    """State of a run: frozen and replaced as a whole, so that another thread can draw it at any time.
 
-    `trained` has the latest figures of its training, those of the last whole epoch and of the steps since then;
-    `record` is there once the run has ended.
+    `trained` has the latest figures, of the last complete epoch and the steps since; `record` is set at the end.
     """
 
     planned: PlannedRun
@@ -53,21 +52,21 @@ class RunView:
 
     @property
     def name(self) -> str:
-        """The run in words."""
+        """Variant and seed."""
         return f"{self.planned['variant']} seed {self.planned['seed']}"
 
 
 class Display(ExitStack):
-    """Follows a sweep, and makes an event of everything that happens; a subclass says how one looks.
+    """Tracks a sweep and creates an event for everything that happens; subclasses show them.
 
     Args:
         clock: seconds, monotonic.
-        now: the time, with its zone.
+        now: current time, with time zone.
 
     Attributes:
-        plan: what the sweep is about to do; empty before it begins.
-        runs: in their order, up to date when an event is shown.
-        is_over: whether nothing is going to happen any more.
+        plan: empty before the sweep starts.
+        runs: in order, up to date when an event is shown.
+        is_over: whether the sweep has ended.
     """
 
     def __init__(
@@ -81,10 +80,10 @@ class Display(ExitStack):
         self._running: int | None = None
 
     def show(self, event: Mapping[str, Any]) -> None:
-        """Show what has just happened, one of `benchmarks.sweep.display.events`."""
+        """Show an event of `benchmarks.sweep.display.events`."""
 
     def sweep_started(self, plan: SweepPlan) -> None:
-        """A sweep begins."""
+        """Start of a sweep."""
         self.plan, self._started_at_s = plan, self._clock()
         self.runs = [RunView(planned=run) for run in plan.runs]
         self.callback(self._stop)
@@ -92,7 +91,7 @@ class Display(ExitStack):
         self._tell("sweep_started", schema_version=EVENTS_VERSION, **_fields(plan), **counts)
 
     def run_started(self, label: str, seed: int) -> None:
-        """A run begins."""
+        """Start of a run."""
         names = [(run.planned["variant"], run.planned["seed"]) for run in self.runs]
         self._running = names.index((label, seed))
         self._change(state="starting", started_at_s=self._clock())
@@ -100,7 +99,7 @@ class Display(ExitStack):
         self._tell("phase", phase="starting")
 
     def worker_event(self, event: Mapping[str, Any]) -> None:
-        """The running run's worker tells of a phase, `{"phase": "testing"}`, of steps or of an epoch, with figures."""
+        """Event of the current run's worker: a phase, `{"phase": "testing"}`, steps or an epoch, with figures."""
         if "phase" not in event:
             trained = {**(self.running.trained or {}), **event, **self._pace(event)}
             if "step" not in event:
@@ -113,7 +112,7 @@ class Display(ExitStack):
             self._tell("steps" if "step" in event else "epoch", **(self.running.trained or {}))
 
     def _pace(self, event: Mapping[str, Any]) -> dict[str, Any]:
-        """Which epoch it is, of how many, and what follows from the steps so far and the seconds that they took."""
+        """Epoch, number of epochs, speed and time left, from the steps and seconds so far."""
         done, planned, train_s = event["num_steps"], event["scheduled_steps"], event["elapsed_s"]
         if "step" in event:
             before, left = event["epochs_done"], planned - done + event["step"]
@@ -129,14 +128,14 @@ class Display(ExitStack):
         }
 
     def batch_changed(self, batch_size: int) -> None:
-        """The running run begins anew with another batch, since memory ran out with the one before."""
+        """Restart of the current run at a smaller batch size, after out of memory."""
         planned = self.running.planned
         self._change(planned={**planned, "batch_size": batch_size}, state="starting", trained=None)
         before = planned["batch_size"]
-        self.warn(f"{self.running.name}: out of memory with a batch of {before}; again with {batch_size}")
+        self.warn(f"{self.running.name}: out of memory at batch size {before}; retrying at {batch_size}")
 
     def run_finished(self, record: RunRecord) -> None:
-        """The running run ended, well or not."""
+        """End of the current run."""
         self._change(state=record.status, record=record)
         self._running = None
         unknown = dict.fromkeys(RunFinished.__annotations__)
@@ -144,16 +143,16 @@ class Display(ExitStack):
         self._tell("run_finished", **{**unknown, **_fields(record), **figures})
 
     def say(self, text: str) -> None:
-        """Something else is being done, such as a comparison of arms."""
+        """Progress message, for example about a comparison of arms."""
         self._tell("note", text=text)
 
     def warn(self, text: str) -> None:
-        """Something that a person must know, also one who wants to hear little."""
+        """Warning, shown by quiet displays too."""
         self.say(text)
 
     def sweep_finished(self, *, exit_code: int, complete: bool) -> None:
-        """The sweep ended, or was stopped; complete where all of the plan is done and ok."""
-        from benchmarks.sweep.display.findings import findings  # scipy, and the report's modules, load only here
+        """End of the sweep; `complete` if every planned run is ok."""
+        from benchmarks.sweep.display.findings import findings  # imported late: scipy and the report
 
         good = sum(record.status == "ok" for record in self.records)
         counts = {"num_runs_ok": good, "num_runs_not_ok": len(self.records) - good}
@@ -161,50 +160,50 @@ class Display(ExitStack):
         found: dict[str, Any] = {"rankings": [], "flags": []}
         try:
             found = findings([*self.plan.skipped, *self.records], self.plan.machine_dir)
-        except Exception as error:  # noqa: BLE001  # whatever it is, records and tables are whole without a summary
-            self.warn(f"what was found can't be summed up here: {type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001  # records and tables are complete without a summary
+            self.warn(f"no summary: {type(error).__name__}: {error}")
         where = {"machine_dir": str(self.plan.machine_dir), "tables": str(self.tables)}
         self._tell("sweep_finished", **how, **counts, **found, **where)
 
     @property
     def tables(self) -> Path:
-        """The page with the tables of the machine."""
+        """The machine's results page."""
         return self.plan.machine_dir / "README.md"
 
     @property
     def running(self) -> RunView:
-        """The run that is under way."""
+        """The current run."""
         assert self._running is not None, "no run is under way"
         return self.runs[self._running]
 
     @property
     def records(self) -> list[RunRecord]:
-        """Of the runs that have ended, in their order."""
+        """Records of finished runs, in order."""
         return [run.record for run in self.runs if run.record is not None]
 
     @property
     def elapsed_s(self) -> float:
-        """Since the sweep began."""
+        """Seconds since the sweep started."""
         return self._clock() - self._started_at_s
 
     def run_elapsed_s(self, run: RunView) -> float | None:
-        """What a run has taken so far; all it took once it has ended. None where it hasn't begun or was stopped."""
+        """Seconds a run has taken; None if it hasn't started or was stopped."""
         if run.record is not None:
             return run.record.ledger["wall_s"]
         return None if run.started_at_s is None or run.state == "stopped" else self._clock() - run.started_at_s
 
     def run_left_s(self, run: RunView) -> float | None:
-        """Seconds of training that a run has left; None where that isn't known, or is over or overdue."""
+        """Remaining training seconds of a run; None if unknown, over or overdue."""
         if run.trained is None or run.state != "training" or run.trained["train_left_s"] is None:
             return None
         left_s = run.trained["train_left_s"] - (self._clock() - run.trained_at_s)
         return left_s if left_s > 0 else None
 
     def left_s(self) -> float | None:
-        """About how long the runs that are left will take, arms apart; None where one of them can't be told.
+        """Estimated time of the remaining runs, without comparisons of arms; None if one is unknown.
 
-        Each as long as the last good one of its configuration, else as the others do. Counted FLOPs would not tell it
-        better: small nets are bound by other things.
+        Each as long as its configuration's last ok run, else as the others. Counted FLOPs would be no better: small
+        nets are bound by other things.
         """
         keys = {run.planned["config_key"] for run in self.runs}
         known = [*sorted(self.plan.earlier, key=lambda record: record.run_id), *self.records]
@@ -227,14 +226,14 @@ class Display(ExitStack):
         self.runs[self._running] = replace(self.runs[self._running], **fields)
 
     def _stop(self) -> None:
-        """A run that was under way is not going to end."""
+        """Mark the current run as stopped."""
         self.is_over = True
         if self._running is not None:
             self._change(state="stopped")
             self._running = None
 
     def _tell(self, kind: str, **found: Any) -> None:
-        """Show an event with the fields of its type, of what is found and of the run under way."""
+        """Show an event with the fields of its type, from `found` and the current run."""
         when = f"{self._now().astimezone(UTC):%Y-%m-%dT%H:%M:%S.%f}"[:-3] + "Z"
         planned: Mapping[str, Any] = {} if self._running is None else self.running.planned
         known = {**planned, **found, "event": kind, "time_utc": when}
@@ -242,7 +241,7 @@ class Display(ExitStack):
 
 
 def failure_line(record: RunRecord) -> str:
-    """What went wrong with a run, without its last lines."""
+    """A failed run's status and error, without its last lines."""
     error = (record.error or "no metrics").strip().partition("\n")[0].removesuffix("; its last lines:")
     return f"{record.variant} seed {record.seed}: {record.status}: {error}"
 

@@ -1,4 +1,4 @@
-"""The end of a sweep in plain words, for terminals of 60 columns and more, and for files."""
+"""End summary of a sweep, for terminals of at least 60 columns and files."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.sweep.display.events import RankedRow, Ranking
 from fmnist_zoo.cli.output import shortened, visible
 
 SHOWN = 10
-"""Rows, and runs that aren't ok; longer lists say how many more there are."""
+"""Most rows and failed runs shown; the rest are counted."""
 
 
 def ending_lines(sweep: Display, event: Mapping[str, Any], width: int | None = None) -> list[str]:
-    """All that `sweep_finished` says, in so many columns, and why runs are not ok; of runs done before or now."""
+    """Summary of `sweep_finished`, and why runs are not ok, including skipped runs."""
     records = [*sweep.plan.skipped, *sweep.records]
     bad = [failure_line(record) for record in records if record.status != "ok"]
     blocks = [[counts(sweep), *_indented([*bad[:SHOWN], *_more(bad)], width)]]
@@ -30,29 +30,30 @@ def ending_lines(sweep: Display, event: Mapping[str, Any], width: int | None = N
         blocks.append([line for sentence in chance for line in _wrapped(visible(sentence), width)])
     if flags := event["flags"]:
         told = [f"{flag['kind']} in {flag['num_runs']} of {len(records)} runs: {flag['text']}" for flag in flags]
-        title = "Flags (why figures may be worth less than they seem, and what to do):"
+        title = "Flags (reasons to trust results less, and remedies):"
         blocks.append([*_wrapped(title, width), *_indented(told, width)])
     blocks += [tables(sweep)] if records else []
     return [line for block in blocks for line in ("", *block)][1:]
 
 
 def counts(sweep: Display) -> str:
-    """How many runs of a sweep are ok, done before or now."""
+    """Number of ok runs, including skipped ones."""
     records, left = [*sweep.plan.skipped, *sweep.records], len(sweep.runs) - len(sweep.records)
     good = sum(record.status == "ok" for record in records)
     return f"{good} of {len(records)} runs ok" + (f", {left} not done" if left else "")
 
 
 def tables(sweep: Display) -> list[str]:
-    """Where they are, if there are any."""
+    """Location of the tables, if any."""
     return [f"tables: {sweep.tables}"] if sweep.plan.skipped or sweep.records else []
 
 
 def chance_lines(rankings: Sequence[Ranking]) -> list[str]:
-    """The rows with runs that may well have guessed, and what may help."""
+    """Rows with runs at chance level, and remedies."""
     return [
-        f"{row['variant']} is at chance level in {row['num_runs_at_chance']} of {row['num_runs_ok']} runs: not clearly "
-        f"better than always naming one class ({ranking['chance_pct']:.1f}%). Try another --lr or a larger --budget."
+        f"{row['variant']} is at chance level in {row['num_runs_at_chance']} of {row['num_runs_ok']} runs: not "
+        f"significantly better than always naming one class ({ranking['chance_pct']:.1f}%). Try another --lr or a "
+        "larger --budget."
         for ranking in rankings
         for row in ranking["rows"]
         if row["num_runs_at_chance"]
@@ -68,14 +69,14 @@ def _indented(texts: Sequence[str], width: int | None) -> list[str]:
 
 
 def _wrapped(text: str, width: int | None, indent: str = "") -> list[str]:
-    """Text in lines of so many columns, further lines indented; in one line where there is no width."""
+    """Text wrapped with a hanging indent; one line without a width."""
     if width is None:
         return [indent + text]
     return textwrap.wrap(text, width, initial_indent=indent, subsequent_indent=f"{indent}  ")
 
 
 def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
-    """A line for each row; names are cut in their middle where they don't fit."""
+    """One line per row; long names are cut in the middle."""
     cells = [("", "model", "test %", "group", "img/s")]
     for place, row in enumerate(rows, start=1):
         low, high = row["test_top1_low_pct"], row["test_top1_high_pct"]
@@ -97,13 +98,13 @@ def _table(rows: Sequence[RankedRow], width: int | None) -> list[str]:
 
 
 def _legend(rows: Sequence[RankedRow]) -> str:
-    """What the table's numbers are, of those that it has."""
-    parts = ["img/s is the speed of training, rounded as one more run allows"]
+    """Legend of the columns shown."""
+    parts = ["img/s is training throughput, rounded to its uncertainty"]
     if any(row["letters"] for row in rows):
-        parts.append("rows that share a letter can't be told apart")
+        parts.append("rows sharing a letter are not significantly different")
     kinds = {row["interval_95"] for row in rows}
     if T_INTERVAL in kinds:
         parts.append("± is the 95% interval of the mean over seeds")
     if kinds != {T_INTERVAL}:
-        parts.append("[ ] is the 95% interval over test images, which says nothing about other seeds")
+        parts.append("[ ] is the 95% interval over test images, not over seeds")
     return f"{'; '.join(parts)}."

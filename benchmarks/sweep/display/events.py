@@ -1,15 +1,15 @@
-"""`--json`: a sweep as events, one JSON object a line on standard output, and nothing else there.
+"""`--json`: a sweep as events, one JSON object per line on standard output, which has nothing else.
 
     sweep_started  run_started  phase  steps  epoch  run_finished  note  sweep_finished
 
-Models are tried first, each with a note; then a sweep says `sweep_started`, and `sweep_finished` last, also after
-Ctrl-C; each run says `run_started` and `run_finished`, and in between its phases, its epochs, and about once a second
-how far it is within one. Comparisons of arms come after the runs, as notes. Errors and what libraries print go to
-standard error. Bad options end the command without `sweep_started`, with exit code 2.
+Models are tried first, each with a note. `sweep_started` begins the sweep, `sweep_finished` ends it, even after Ctrl-C.
+Each run has `run_started` and `run_finished`, in between its phases, epochs, and about once a second its progress
+within an epoch. Comparisons of arms follow the runs, as notes. Errors and library output go to standard error. Invalid
+options end the command without `sweep_started`, with exit code 2.
 
-The types below are the schema: an event has exactly these fields. Names carry units, times are UTC, and what isn't
-known is null. `schema_version` changes when a field is renamed, removed, or means something else; a field or an event
-may be added without, so leave alone what you don't know.
+The types below are the schema: an event has exactly these fields. Names carry units, times are UTC, and unknown values
+are null. `schema_version` changes when a field is renamed, removed or redefined; fields and events may be added
+without, so ignore unknown ones.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ EVENTS_VERSION = 1
 
 
 class Event(TypedDict):
-    """What every event has: its kind, and when it happened (`2026-11-21T21:00:00.123Z`)."""
+    """Fields of every event: kind and time (`2026-11-21T21:00:00.123Z`)."""
 
     event: str
     time_utc: str
 
 
 class RunEvent(Event):
-    """An event of one run: `variant` and `seed` together tell it from the others of the sweep."""
+    """An event of a run, identified within the sweep by `variant` and `seed`."""
 
     variant: str
     seed: int
 
 
 class PlannedRun(TypedDict):
-    """A run that the sweep will do; `config_key` is its configuration's identity, the same in its record."""
+    """A planned run; `config_key` identifies its configuration, as in its record."""
 
     variant: str
     seed: int
@@ -48,7 +48,7 @@ class PlannedRun(TypedDict):
 
 
 class SweepStarted(Event):
-    """The plan, without the `num_runs_skipped` that are done already; `num_comparisons` are those of arms."""
+    """The plan, without `num_runs_skipped` already done; `num_comparisons` counts those of arms."""
 
     schema_version: int
     command: str
@@ -69,16 +69,16 @@ class RunStarted(RunEvent):
 
 
 class PhaseStarted(RunEvent):
-    """The run does something else from now on."""
+    """Start of a phase of the run."""
 
     phase: Phase
 
 
 class Trained(RunEvent):
-    """How far a training is; `epoch` counts from 1.
+    """Training progress; `epoch` counts from 1.
 
-    `num_epochs`, `scheduled_steps` and `train_left_s` are what is planned so far; under a budget in seconds the plan
-    is corrected on the way. `num_steps`, `train_s` and `train_img_per_s` are of all epochs so far.
+    `num_epochs`, `scheduled_steps` and `train_left_s` follow the current plan, which is corrected on the way under a
+    budget in seconds. `num_steps`, `train_s` and `train_img_per_s` cover all epochs so far.
     """
 
     epoch: int
@@ -91,7 +91,7 @@ class Trained(RunEvent):
 
 
 class StepsDone(Trained):
-    """Within an epoch, at most once a second: `step` of its `epoch_steps` are done."""
+    """Progress within an epoch, at most once a second: `step` of `epoch_steps` are done."""
 
     step: int
     epoch_steps: int
@@ -108,7 +108,7 @@ class EpochEnded(Trained):
 
 
 class RunFinished(RunEvent):
-    """The main figures of a run; all of them are in `runs/<run_id>.json`. `train_img_per_s` is the steady state's."""
+    """Main figures of a run; all are in `runs/<run_id>.json`. `train_img_per_s` is at steady state."""
 
     model: str
     run_id: str
@@ -125,18 +125,18 @@ class RunFinished(RunEvent):
 
 
 class Note(Event):
-    """What else people should know: what is done beside the runs, and warnings."""
+    """Warnings, and progress besides runs."""
 
     text: str
 
 
 class RankedRow(TypedDict):
-    """A row: means over its runs that are ok, and the 95% interval of the accuracy; `interval_95` is its kind.
+    """A row: means over its ok runs, and the 95% interval of the accuracy; `interval_95` is its kind.
 
-    Rows that share a letter can't be told apart; null where there is no verdict. `num_runs_at_chance` are not clearly
-    better than guessing. `train_img_per_s` is the steady state's, the geometric mean over runs, with its 95% interval
-    (`low` and `high`, null for a single run) and the 95% prediction interval of one more run (`next_low` and
-    `next_high`, null where nothing is known of other runs).
+    Rows sharing a letter are not significantly different; null without a verdict. `num_runs_at_chance` are not
+    significantly better than guessing. `train_img_per_s` is at steady state, the geometric mean over runs, with its 95%
+    interval (`low` and `high`, null for a single run) and the 95% prediction interval of one more run (`next_low` and
+    `next_high`, null without other runs to tell it).
     """
 
     variant: str
@@ -157,9 +157,9 @@ class RankedRow(TypedDict):
 
 
 class Ranking(TypedDict):
-    """Rows that may be compared, the best test accuracy first, and in words how sure that order is.
+    """A section's rows, best test accuracy first, and a verdict on that order.
 
-    `chance_pct` is the accuracy of whoever always names the most frequent class.
+    `chance_pct` is the accuracy of always naming the most frequent class.
     """
 
     conditions: str
@@ -169,7 +169,7 @@ class Ranking(TypedDict):
 
 
 class FlagCount(TypedDict):
-    """How many runs have a flag of a kind, and what to do about it, else what one of them says."""
+    """Number of runs with a kind of flag, and its advice, else the evidence of one."""
 
     kind: str
     num_runs: int
@@ -177,9 +177,9 @@ class FlagCount(TypedDict):
 
 
 class SweepFinished(Event):
-    """How it ended, and what it found; `exit_code` is the command's, `complete` says whether all of the plan is ok.
+    """End of the sweep and its findings; `exit_code` is the command's, `complete` means every planned run is ok.
 
-    Rankings and flags are over the runs that were done before, too.
+    Rankings and flags include skipped runs.
     """
 
     exit_code: int

@@ -1,4 +1,4 @@
-"""What a sweep found: its rows ranked, with how sure their order is, those at chance level, and its flags."""
+"""Findings of a sweep: ranked rows with a verdict, rows at chance level, flags."""
 
 from __future__ import annotations
 
@@ -20,21 +20,21 @@ from benchmarks.stats.intervals import wilson_interval
 from benchmarks.sweep.display.events import FlagCount, RankedRow, Ranking
 
 NAMES_SHOWN = 5
-"""In a sentence."""
+"""Most names listed in a sentence."""
 MANY_RUNS = 100
-"""Beyond, their answers aren't compared again: for hundreds of rows that takes long, and the page has it."""
+"""Above, rows are not compared again: that takes long for hundreds of rows, and the page has it."""
 
 
 def findings(records: Sequence[RunRecord], machine_dir: Path) -> dict[str, Any]:
-    """Rankings and flags of a sweep's records, as `SweepFinished` has them."""
+    """Rankings and flags of a sweep's records, for `SweepFinished`."""
     rankings = [_ranking(section, machine_dir) for section in sections(records) if any(row.ok for row in section.rows)]
     return {"rankings": rankings, "flags": _flags(records)}
 
 
 def at_chance(record: RunRecord) -> bool:
-    """Whether a tested run may well have guessed: the 95% interval of its accuracy reaches down to `chance`.
+    """Whether a run is at chance level: the 95% interval of its accuracy includes `chance`.
 
-    With 10,000 images of ten classes alike that is an accuracy below 10.6%: always naming one class gives 10%.
+    With 10,000 images of ten balanced classes that is an accuracy below 10.6%: always naming one class gives 10%.
     """
     assert record.metrics is not None
     images = num_test_images(record)
@@ -42,7 +42,7 @@ def at_chance(record: RunRecord) -> bool:
 
 
 def chance(record: RunRecord) -> float:
-    """The share of test images that are of the most frequent class: what whoever always names it gets right."""
+    """Share of the most frequent class in the test images: the accuracy of always naming it."""
     assert record.metrics is not None
     return max(map(sum, record.metrics["confusion_matrix"])) / num_test_images(record)
 
@@ -83,24 +83,25 @@ def _ranked(row: Row, group: str | None) -> RankedRow:
 
 
 def _verdict(section: Section, groups: Sequence[Group], reasons: Sequence[str]) -> str | None:
-    """How sure it is which row is best; None where there is one alone."""
+    """Verdict on the best row; None for a single row."""
     first, *others = [row.label for row in section.rows if row.ok]
     if not others:
         return None
     if section.conditions.budget is None or len(groups) > 1:
-        return "Budgets, recipes or test sets differ from row to row: this is no ranking of architectures."
+        return "Budgets, recipes or test sets differ between rows: this does not rank architectures."
     if not groups:
-        return "Too many runs to compare here; the tables have all pairs."
+        return "Too many runs to compare here; see the tables for all pairs."
     comparison = groups[0].comparison
     if comparison.deviation is None:
-        return "No verdict from one seed each: another seed may reverse the order. --seeds 3 gives one."
+        return "No verdict from one seed each: the order may differ with other seeds. Use --seeds 3."
     if comparison.letters is None:
         why = f" ({'; '.join(reasons)})" if reasons else ""
-        return f"Not all pairs of rows could be compared{why}; the tables say which."
+        return f"Not all pairs of rows could be compared{why}; see the tables."
     if tied := [pair.second for pair in comparison.pairs if pair.first == first and not pair.differs]:
         names = [*tied[:NAMES_SHOWN], *([f"{len(tied) - NAMES_SHOWN} more"] if len(tied) > NAMES_SHOWN else [])]
-        return f"{first} can't be told apart from {' and '.join(filter(None, [', '.join(names[:-1]), names[-1]]))}."
-    return f"{first} is better than {others[0] if len(others) == 1 else 'every other row'}."
+        listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+        return f"{first} is not significantly different from {listed}."
+    return f"{first} is significantly better than {others[0] if len(others) == 1 else 'every other row'}."
 
 
 def _flags(records: Sequence[RunRecord]) -> list[FlagCount]:

@@ -1,7 +1,7 @@
-"""Displays that write lines: JSON, one event each; plain words; and the few of --quiet.
+"""Displays that write lines: JSON events, plain text, and --quiet.
 
-Words are the same in every display, with nothing in them that a terminal would act upon. Standard output may be closed
-at any time, and is kept for events alone where they are asked for.
+Texts are the same in every display, without control codes. Standard output may be closed at any time; with --json it
+has events only.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ from benchmarks.sweep.display.base import Display, failure_line
 from fmnist_zoo.cli.output import duration, figure, output_for_events, plain_console, print_lines
 
 SILENT_S = 30.0
-"""After so long without a word, plain lines say how far a run is within its epoch."""
+"""Silence after which plain lines report progress within an epoch."""
 
 
 class JsonDisplay(Display):
-    """Events as JSON lines: to `stream`, else to standard output, which this closes to everything else when entered."""
+    """Events as JSON lines, to `stream` or else to standard output, which is then reserved for them."""
 
     def __init__(self, stream: TextIO | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -38,7 +38,7 @@ class JsonDisplay(Display):
 
 
 class PlainDisplay(Display):
-    """Words, a line for an event and without control codes: for a file, a pipe, a log; standard output by default."""
+    """One plain line per event, for files, pipes and logs; standard output by default."""
 
     def __init__(self, console: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -48,10 +48,10 @@ class PlainDisplay(Display):
     def show(self, event: Mapping[str, Any]) -> None:
         match event["event"]:
             case "sweep_started" if skipped := event["num_runs_skipped"]:
-                self._print(f"done already: {skipped} of {skipped + event['num_runs']} runs")
+                self._print(f"already done: {skipped} of {skipped + event['num_runs']} runs")
             case "run_started":
                 left_s = self.left_s()
-                left = "" if left_s is None else f"; about {duration(left_s)} left for all runs"
+                left = "" if left_s is None else f"; about {duration(left_s)} left in total"
                 number = f"[{event['run_number']}/{event['num_runs']}]"
                 self._print(f"{number} {self.running.name}: starting{left}")
             case "phase" if event["phase"] == "compiling":
@@ -73,7 +73,7 @@ class PlainDisplay(Display):
 
 
 class QuietDisplay(Display):
-    """What went wrong, on standard error: warnings, runs, rows at chance level. At the end, the number of good runs."""
+    """Warnings, failed runs and rows at chance level on standard error; at the end the number of ok runs."""
 
     def __init__(self, console: Console | None = None, errors: Console | None = None, **options: Any) -> None:
         super().__init__(**options)
@@ -94,13 +94,13 @@ class QuietDisplay(Display):
 
 
 def steps_words(steps: Mapping[str, Any]) -> str:
-    """How far a run is within an epoch, and how fast."""
+    """Progress within an epoch, and speed."""
     speed = "" if steps["train_img_per_s"] is None else f"; {steps['train_img_per_s']:,.0f} img/s"
     return f"epoch {steps['epoch']} of {steps['num_epochs']}, step {steps['step']:,} of {steps['epoch_steps']:,}{speed}"
 
 
 def epoch_words(epoch: Mapping[str, Any]) -> str:
-    """An epoch's event: losses and accuracies of training and validation, time so far, speed, and time left."""
+    """An epoch: training and validation loss and accuracy, time so far, speed, time left."""
     words = [
         f"epoch {epoch['epoch']} of {epoch['num_epochs']}",
         f"training loss {figure(epoch['train_loss'], '.4f')}, accuracy {figure(epoch['train_top1_pct'], '.2f')}%",
@@ -116,19 +116,19 @@ def _left(trained: Mapping[str, Any]) -> list[str]:
 
 
 def result_line(record: RunRecord) -> str:
-    """A run's end: its scores, or what went wrong."""
+    """A run's scores, or its error."""
     if record.status != "ok" or record.metrics is None or record.throughput is None or not record.history:
         return failure_line(record)
     return (
         f"{record.variant} seed {record.seed}: training loss {figure(record.history[-1]['train_loss'], '.4f')}, "
         f"test loss {figure(record.metrics['test_nll'], '.4f')}, accuracy {record.metrics['test_top1_pct']:.2f}%; "
         f"{figure(record.throughput['train_img_per_s'], ',.0f')} img/s training; "
-        f"{figure(record.ledger['wall_s'], '.1f')} s in all"
+        f"{figure(record.ledger['wall_s'], '.1f')} s in total"
     )
 
 
 def print_ending(sweep: Display, console: Console, event: Mapping[str, Any]) -> None:
-    """What a sweep found, for the width of a terminal; elsewhere no line need be broken."""
+    """Print the end summary, wrapped on a terminal only."""
     from benchmarks.sweep.display.ending import ending_lines
 
     on_terminal = console.is_terminal or console.file.isatty()

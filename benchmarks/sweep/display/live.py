@@ -1,4 +1,4 @@
-"""The live view: a line for each run, drawn over again as the sweep goes on."""
+"""The live view: one line per run, redrawn during the sweep."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ COLUMNS: tuple[tuple[str, int, int, Cell], ...] = (
     ("time", 8, 70, lambda sweep, run: duration(sweep.run_elapsed_s(run))),
     ("left", 8, 60, lambda sweep, run: duration(sweep.run_left_s(run))),
 )
-"""Title, width, the least width of a terminal that has it, and what stands there; of a waiting run the first two do.
+"""Title, width, least terminal width and content; waiting runs show the first two.
 
-Epochs are those that are done, loss is that of training, `val %` and `test %` are top-1 accuracies, `left` is training
-alone; img/s is the speed so far, and that of the steady state once the run has ended."""
+Epochs are completed ones, loss is the training loss, `val %` and `test %` are top-1 accuracies, `left` is training time
+only; img/s is the speed so far, at the end that of the steady state."""
 
 
 def _of(figures: Mapping[str, Any] | None, name: str, form: str) -> str:
@@ -43,9 +43,9 @@ def _of(figures: Mapping[str, Any] | None, name: str, form: str) -> str:
 
 
 class LiveDisplay(QuietDisplay):
-    """A line for each run, from the start of the sweep until this is left, which leaves all of them standing.
+    """One line per run, during the sweep; the final state stays on screen.
 
-    It is drawn when something happens, and once a second for the clocks in it. What went wrong is said above it.
+    Redrawn at events, and once a second for its clocks. Problems are printed above it.
     """
 
     def __init__(self, console: Console | None = None, *, ticks: bool = True, **options: Any) -> None:
@@ -69,7 +69,9 @@ class LiveDisplay(QuietDisplay):
             self._note = event.get("text", "")
         if event["event"] == "note" and not self.plan.runs:  # models are being tried
             print_lines(self._console, event["text"])
-        waits = event["event"] == "steps" and self._live.auto_refresh  # for the next second: drawing takes its time
+        waits = (
+            event["event"] == "steps" and self._live.auto_refresh
+        )  # drawn within the next second: drawing takes time
         if self._live.is_started and not waits:
             self._live.is_still = False
             self._live.refresh()
@@ -77,18 +79,18 @@ class LiveDisplay(QuietDisplay):
 
     def _stop(self) -> None:
         super()._stop()
-        self._live.is_still, self._note = False, ""  # for the last state, which is left standing
+        self._live.is_still, self._note = False, ""  # for the final state, which stays on screen
 
     def _draw(self) -> Group:
         width, height = self._console.size
-        # Another thread may draw, so the runs are all that is looked at.
+        # Another thread may draw, so use the runs only.
         trained = [run.trained for run in self.runs if run.state == "training" and run.trained]
         steps = [steps_words(figures) for figures in trained if figures["step"] is not None]
         return view(self, width, None if self.is_over else height, *(steps or [self._note]))
 
 
 class _Still(Live):
-    """Stands still where asked to: on two cores even a millisecond of drawing is in the way of measuring speed."""
+    """Can be paused: on two cores even a millisecond of drawing disturbs speed measurements."""
 
     is_still = False
 
@@ -98,7 +100,7 @@ class _Still(Live):
 
 
 def view(sweep: Display, width: int, height: int | None = None, note: str = "") -> Group:
-    """Where a sweep is, its runs or as many as fit around the running one, and what else is being done."""
+    """State of a sweep, its runs or as many as fit around the current one, and a note."""
     num_runs, begun = len(sweep.runs), sum(run.state != "waiting" for run in sweep.runs)
     room = num_runs if height is None else max(1, min(num_runs, height - 4))
     first = max(0, min(begun - 1 - room // 2, num_runs - room))
@@ -121,10 +123,10 @@ def _title(sweep: Display) -> str:
     done, of, bad = len(sweep.records), len(sweep.runs), sum(record.status != "ok" for record in sweep.records)
     words = [f"{done} of {of} done" + (f", {bad} not ok" if bad else "")]
     if sweep.plan.skipped:
-        words.append(f"{len(sweep.plan.skipped)} done before")
-    words.append(f"{duration(sweep.elapsed_s)} so far")
+        words.append(f"{len(sweep.plan.skipped)} already done")
+    words.append(f"{duration(sweep.elapsed_s)} elapsed")
     if done < of and not sweep.is_over:
         words.append(f"about {duration(sweep.left_s())} left".replace("about - left", "time left: -"))
         if count := sweep.plan.num_comparisons:
-            words.append(f"{count} comparison{'s' if count > 1 else ''} of arms after that")
+            words.append(f"{count} comparison{'s' if count > 1 else ''} of arms to follow")
     return "; ".join(words)

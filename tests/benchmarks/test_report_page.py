@@ -27,6 +27,7 @@ from benchmarks.report.markdown import Material, machine_pages
 from benchmarks.report.pictures import Picture, Pictures
 from benchmarks.report.rows import sections
 from benchmarks.report.text import code_block, contents, escape, shorten, significant, table
+from tests.benchmarks.page_numbers import table_numbers
 from tests.benchmarks.sample_records import (
     make_config,
     make_cost,
@@ -98,6 +99,12 @@ def cells(page: str, row: str, *, table: int = 0) -> list[str]:
 
 def test_the_page_is_the_one_that_was_read_and_approved() -> None:
     check_snapshot("machine.md", page_of(sweep(), [Problem("notes|1.txt", "not a record: <b>")]))
+
+
+def test_the_numbers_in_tables_are_those_that_were_approved_whatever_the_words() -> None:
+    rows = table_numbers(page_of(sweep()))
+    assert sum(map(len, rows)) > 300
+    check_snapshot("numbers.txt", "".join(f"{' '.join(row)}\n" for row in rows))
 
 
 def test_the_index_is_the_one_that_was_read_and_approved() -> None:

@@ -1,1 +1,1 @@
-"""The regression gate: what became worse between two sets of records of one machine, and how sure that is."""
+"""The regression gate: significant losses between two sets of records."""

@@ -1,4 +1,4 @@
-"""`python -m benchmarks.compare OLD NEW`: has anything become worse?"""
+"""`python -m benchmarks.compare OLD NEW`: has anything regressed?"""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""How far processes that do the same lie apart: what the records of both sides and their A/A checks know of an arm.
+"""Drift: the spread of an arm between identical processes, from the records of both sides and their A/A checks.
 
-An arm is a model in a precision and engine with the work of one recipe's step on a machine: none has another's drift.
+An arm here is a model in a precision and engine, with the work of one recipe's step, on one machine.
 """
 
 from __future__ import annotations
@@ -22,22 +22,20 @@ from benchmarks.stats.regressions import drift
 
 Found = tuple[float, int]
 CHECKED = {"training, img/s": "train_img_per_s", "inference, img/s": "infer_img_per_s"}
-"""What A/A checks measure, by the title of the measure."""
+"""Measures covered by A/A checks: title and key."""
 
 
 def read_checks(folders: Sequence[Path]) -> list[selfcheck.Selfcheck]:
-    """The A/A checks of machine folders; one that lies in several counts once.
+    """The A/A checks of machine folders, without duplicates.
 
     Raises:
-        ValueError: a selfcheck.json is damaged: without it more would be decided than the machine allows.
+        ValueError: a selfcheck.json is damaged; ignoring it would underestimate the drift.
     """
     found: dict[str, selfcheck.Selfcheck] = {}
     for folder in folders:
         checked, fault = selfcheck.read(folder)
         if fault is not None:
-            raise ValueError(
-                f"{folder / fault.name}: {fault.reason}; make it again with python -m benchmarks.selfcheck"
-            )
+            raise ValueError(f"{folder / fault.name}: {fault.reason}; repeat python -m benchmarks.selfcheck")
         if checked is not None:
             found[json.dumps(checked["between_processes"]["processes"])] = checked
     return list(found.values())
@@ -47,7 +45,7 @@ class Drift:
     """The drift of each arm between processes.
 
     Args:
-        sides: both, whose records may hold more processes of an arm than the rows that are compared.
+        sides: both sides; all their records count, also those of rows that are not compared.
         checks: A/A checks.
     """
 
@@ -64,7 +62,7 @@ class Drift:
             self._runs.append(runs)
 
     def processes(self, runs: Sequence[RunRecord], measure: Measure, part: str) -> list[list[float]]:
-        """The logarithms of a measure by process; of runs without it, none."""
+        """Logarithms of a measure by process, for the runs that have it."""
         found: dict[str, list[float]] = defaultdict(list)
         for run in runs:
             if (value := measure.values(run).get(part)) and value > 0:
@@ -72,16 +70,16 @@ class Drift:
         return list(found.values())
 
     def between(self, sides: Sequence[Sequence[RunRecord]], measure: Measure, part: str) -> Found | None:
-        """Deviation and degrees of freedom between processes of the arm of a row; None where nothing is known of it.
+        """Standard deviation between processes of a row's arm, and its degrees of freedom; None if unknown.
 
-        Of other processes as many runs count as the shortest of the row has: the mean of more drifts less.
+        Other processes count with as many runs as the row's shortest has, since the mean of more runs drifts less.
         """
         num_runs = min(len(process) for runs in sides for process in self.processes(runs, measure, part))
         groups: list[list[float]] = []
         keys: set[Hashable] = set()
         for runs, known in zip(sides, self._runs, strict=True):
             arms = {_machine_arm(run) for run in runs}
-            if len(arms) > 1:  # what sets the arms apart is no drift
+            if len(arms) > 1:  # differences between arms are not drift
                 return None
             keys |= arms
             by_version: dict[str, list[RunRecord]] = defaultdict(list)

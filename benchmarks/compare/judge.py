@@ -1,4 +1,4 @@
-"""What became worse by more than is allowed, what surely didn't, and what these runs can't decide."""
+"""Verdicts on matched rows: regressed beyond the limit, held, or not decided."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ Pair = tuple[RunRecord, RunRecord]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Change:
-    """One row of one measure: before and now, the loss, and what follows.
+    """One row of one measure: before, now, the loss and its verdict.
 
     Attributes:
-        num_before, num_now: seeds of an accuracy, processes of anything else; 0 of a mean over rows.
-        before, now: the mean, geometric but for accuracy.
-        loss: the estimate, as it is judged.
-        noise: the deviation between seeds' differences in points, or between processes in percent, by which it was
-            decided; None where it isn't known.
-        p_value: of a loss within the limit, adjusted by Holm's method over all that is judged.
-        verdict: `not judged` where the sides are of two machines.
+        num_before, num_now: number of seeds (accuracy) or processes (other measures); 0 for a mean over rows.
+        before, now: arithmetic mean of accuracy, geometric mean of other measures.
+        loss: the estimated loss.
+        noise: standard deviation between differences of seeds in points, or between processes in percent; None if
+            unknown.
+        p_value: for a loss within the limit, Holm-adjusted over all rows judged.
+        verdict: `not judged` if the sides are of different machines.
     """
 
     label: str
@@ -55,12 +55,12 @@ class Change:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Judgement:
-    """All rows of a measure; the last of accuracy is the mean over them where there are several.
+    """All rows of a measure; for accuracy of several rows, the last is their mean.
 
     Attributes:
         limit: in points or percent.
-        largest_loss: the same as losses are.
-        in_unit: a loss as a change, in points or in percent of before.
+        largest_loss: the limit in the unit of losses.
+        in_unit: converts a loss to a change in points, or in percent of before.
     """
 
     title: str
@@ -71,7 +71,7 @@ class Judgement:
     changes: Sequence[Change]
 
     def count(self, verdict: str) -> int:
-        """How many rows have a verdict."""
+        """Number of rows with a verdict."""
         return sum(change.verdict == verdict for change in self.changes)
 
 
@@ -80,16 +80,15 @@ def judge(
 ) -> list[Judgement]:
     """Judge accuracy, and each measure that has a limit, of matched rows.
 
-    A loss is estimated with its error: of accuracy from the differences of the seeds that both sets have, with the
-    variance pooled over rows, or for single runs from the test images; of anything else from processes, with the
-    drift of that arm on that machine. `benchmarks.stats.regressions` has the model and the tests. The mean accuracy
-    over all rows is judged with them, so that a loss which all share is found though none is sure by itself; that of
-    rates isn't, since the machine's drift is none of independent rows.
+    Losses of accuracy are estimated from differences over common seeds with the variance pooled over rows, or from
+    test images for single runs; other losses from processes, with the drift of the arm on its machine. Model and tests
+    are in `benchmarks.stats.regressions`. Mean accuracy over all rows is judged as well, which detects a small common
+    loss; mean rates are not, since drift is shared by the rows of a machine.
 
     Args:
-        matching: rows, and whether both sides are of one machine: else only accuracy is judged.
-        answers: of the old and of the new set.
-        limits: losses that are too much, by the name of the limit.
+        matching: matched rows; only accuracy is judged if they are of different machines.
+        answers: of the old and the new set.
+        limits: largest acceptable losses by name.
         drift: of each arm.
     """
     rows = [row for row in matching.rows if row.runs]
@@ -142,7 +141,7 @@ def _accuracy(rows: Sequence[MatchedRow], answers: tuple[Answers, Answers], limi
 
 
 def _single_loss(pair: Pair, answers: tuple[Answers, Answers]) -> Loss:
-    """Evidence from two single runs: image by image where the answers are known, else by the two counts."""
+    """Loss between two single runs: paired by image if the answers are known, else from the two counts."""
     old, new = (side.by_run.get(run.run_id) for side, run in zip(answers, pair, strict=True))
     if old is not None and new is not None:
         return answers_loss(old.correct, new.correct)
@@ -151,14 +150,14 @@ def _single_loss(pair: Pair, answers: tuple[Answers, Answers]) -> Loss:
 
 
 def _top1_pct(run: RunRecord) -> float:
-    """Accuracy as the share of test images that it is: records have it in fp32."""
+    """Accuracy recomputed from image counts, since records hold it in fp32."""
     assert run.metrics is not None
     size = num_test_images(run)
     return 100 * round(run.metrics["test_top1_pct"] / 100 * size) / size
 
 
 def _measured(rows: Sequence[MatchedRow], measure: Measure, limit: float, drift: Drift) -> Judgement:
-    """A measure of the runs that have it in both sets."""
+    """Judge one measure, for the runs that have it in both sets."""
     sign = 1 if measure.more_is_better else -1
     changes: list[Change] = []
     for row in rows:

@@ -1,4 +1,4 @@
-"""What is compared, and how much worse is too much."""
+"""The gated measures and their limits."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ from dataclasses import dataclass
 from benchmarks.records.record import RunRecord
 
 DEFAULTS = {"accuracy": 0.3, "throughput": 5.0}
-"""In points of test top-1, and in percent of images per second."""
+"""Points of test top-1, and percent of images per second."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Measure:
-    """A quantity of a run that the machine's drift moves.
+    """A quantity of a run that is subject to the machine's drift.
 
     Attributes:
-        title: with its unit.
-        limited_by: the name of its limit.
-        more_is_better: whether a loss is less of it.
-        values: of a run, by what they are of (a batch size, a state of the compiler's cache): only alike are compared.
+        title: with the unit.
+        limited_by: name of its limit.
+        more_is_better: whether larger values are better.
+        values: of a run, by condition (batch size, state of the compiler cache); only equal conditions are compared.
     """
 
     title: str
@@ -29,7 +29,7 @@ class Measure:
     values: Callable[[RunRecord], Mapping[str, float | None]]
 
     def limit(self, percent: float) -> float:
-        """A limit as a logarithm of a ratio."""
+        """A limit in percent as the logarithm of a ratio."""
         return -math.log1p(-percent / 100) if self.more_is_better else math.log1p(percent / 100)
 
 
@@ -74,7 +74,7 @@ def parse_limits(text: str) -> dict[str, float]:
     """Read `accuracy=0.3,throughput=5%,memory=10%`; accuracy and throughput keep their default where not named.
 
     Raises:
-        ValueError: a name or a number isn't understood.
+        ValueError: an unknown or repeated name, or an invalid number.
     """
     values: dict[str, float] = {}
     for part in filter(None, text.split(",")):

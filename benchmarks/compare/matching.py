@@ -1,4 +1,4 @@
-"""Which runs of two sets may be compared: same configuration, same data, same seed, same machine."""
+"""Matching of comparable runs between two sets: same configuration, data, seed and machine."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ Allowed = Literal["configs"]
 
 
 class NotComparableError(ValueError):
-    """The two sets have nothing that may be compared; the message says why, and what would allow it."""
+    """The two sets have nothing comparable; the message says why, and what would help."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,18 +32,18 @@ class Side:
 
     @property
     def machines(self) -> set[Machine]:
-        """Of which the records are."""
+        """The machines of the records."""
         return {Machine.of(record.environment) for record in self.records}
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class MatchedRow:
-    """A configuration that both sets have: runs that are ok in both, by seed, and what went wrong in the new one.
+    """A configuration of both sets: pairs of successful runs by seed, and failures of the new set.
 
     Attributes:
         label: the variant with its track and budget.
-        runs: the old and the new run of each seed, at least one.
-        broken: seeds of runs that were ok and aren't any more, with their status.
+        runs: the old and the new run of each seed that succeeded in both.
+        broken: seeds that succeeded in the old set only, with their new status.
     """
 
     label: str
@@ -53,10 +53,10 @@ class MatchedRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Matching:
-    """What is compared, and sentences on what isn't.
+    """The matched rows, and a sentence for each one left out.
 
     Attributes:
-        other_machine: a sentence where the sides are of two machines: only accuracy may be judged then.
+        other_machine: a sentence if the sides are of different machines, so that only accuracy is judged.
     """
 
     rows: Sequence[MatchedRow]
@@ -91,12 +91,12 @@ def match(old: Side, new: Side, allowed: Collection[Allowed] = ()) -> Matching:
     """Pair the latest run of each configuration and seed.
 
     Args:
-        old: the set that is held to be right.
-        new: the one in question.
+        old: the reference.
+        new: the set under test.
         allowed: what may differ: `configs` (rows are then matched by dataset, track and label).
 
     Raises:
-        NotComparableError: nothing is left to compare, or the sets are of different machines and one is of several.
+        NotComparableError: there is nothing to compare, or machines differ and one set is of several machines.
     """
     other_machine = _other_machine(old, new)
     before, after = (_latest(side, allowed, by_machine=other_machine is None) for side in (old, new))
@@ -116,29 +116,29 @@ def match(old: Side, new: Side, allowed: Collection[Allowed] = ()) -> Matching:
         else:
             rows.append(found)
     if not rows:
-        raise NotComparableError("nothing is left to compare: " + "; ".join(left_out))
+        raise NotComparableError("nothing to compare: " + "; ".join(left_out))
     return Matching(rows=rows, left_out=left_out, other_machine=other_machine)
 
 
 def _other_machine(old: Side, new: Side) -> str | None:
-    """A sentence where the two sides have no machine in common."""
+    """A sentence if the two sides have no machine in common."""
     if old.machines & new.machines:
         return None
     names = [" and ".join(sorted(machine.title for machine in side.machines)) for side in (old, new)]
     if several := [side.name for side in (old, new) if len(side.machines) > 1]:
         raise NotComparableError(
-            f"different machines: {names[0]} before, {names[1]} now, and {several[0]} holds several; give one's folder"
+            f"different machines: {names[0]} before, {names[1]} now, and {several[0]} holds several; give one machine's"
         )
     return (
-        f"Different machines: {names[0]} before, {names[1]} now. Accuracy is judged; speed and memory are only shown, "
-        "since a difference would be the machine's."
+        f"Different machines: {names[0]} before, {names[1]} now. Only accuracy is judged; differences in speed and "
+        "memory may be due to the machine."
     )
 
 
 def _latest(
     side: Side, allowed: Collection[Allowed], *, by_machine: bool
 ) -> dict[tuple[object, ...], dict[int, RunRecord]]:
-    """The latest run by seed, by what makes runs comparable."""
+    """The latest run of each seed, by what must match."""
     found: dict[tuple[object, ...], dict[int, RunRecord]] = defaultdict(dict)
     for record in sorted(side.records, key=lambda record: (record.started_at, record.run_id)):
         config = record.config
@@ -148,11 +148,11 @@ def _latest(
 
 
 def _matched_row(before: Mapping[int, RunRecord], after: Mapping[int, RunRecord]) -> MatchedRow | str:
-    """A row, or the sentence that says why these runs can't be compared."""
+    """A matched row, or a sentence on why these runs can't be compared."""
     label = _label(before)
     good = {seed: run for seed, run in before.items() if run.status == "ok" and run.metrics}
     if not good:
-        return f"{label}: no run of the old set ended well"
+        return f"{label}: no successful run in the old set"
     seeds = [seed for seed in good if seed in after]
     if not seeds:
         return f"{label}: no seed in common (old {_seeds(good)}, new {_seeds(after)})"
@@ -172,7 +172,7 @@ def _seeds(runs: Collection[int]) -> str:
 
 
 def _label(runs: Mapping[int, RunRecord]) -> str:
-    """The variant, with what sets it apart from the same variant in another section."""
+    """The variant with its track, budget and, unless it is Fashion-MNIST, dataset."""
     record = next(iter(runs.values()))
     config = record.config
     budget = str(config["recipe"]["budget"])

@@ -1,4 +1,4 @@
-"""The comparison as markdown, fit for a pull request."""
+"""The comparison as Markdown, suitable for a pull request."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from benchmarks.report.pairs import p_text
 from benchmarks.report.text import MISSING, details, escape, number, significant, table
 
 ROWS_SHOWN = 12
-"""Of longer tables those that are held open on a click."""
+"""Tables with more rows collapse those that are held."""
 UNSURE = ("not decided", "not judged")
 EXPLANATION = (
-    "Regressed: surely a loss beyond the limit (p below 0.05 by Holm's method over all rows of this page). Held: the "
-    "90% interval lies within the limit. Not decided: neither; more processes or a quieter machine would tell. "
-    "Accuracy is judged over seeds, for single runs over test images; the rest over processes, as means of logarithms. "
-    "Drift is how far processes of the same arm lie apart on this machine, in both sides' records and its A/A check."
+    "Regressed: loss significantly beyond the limit (p below 0.05 by Holm's method over all rows of this page). Held: "
+    "90% interval within the limit. Not decided: neither; more processes or a quieter machine would decide. Accuracy "
+    "is judged over seeds, for single runs over test images; other measures over processes, as means of logarithms. "
+    "Drift: spread between processes of the same arm on this machine, from both sides' records and its A/A check."
 )
 
 
 def comparison_page(old: Side, new: Side, matching: Matching, judgements: Sequence[Judgement]) -> str:
-    """Verdict, a table for each metric, what differs in software, and what was not compared."""
+    """Verdict, a table for each measure, software differences, and rows not compared."""
     broken = [f"{row.label}, seed {seed}: {status}" for row in matching.rows for seed, status in row.broken.items()]
     num_runs = sum(len(row.runs) for row in matching.rows)
     sizes = f"configurations: {len(matching.rows)}; pairs of runs with the same seed: {num_runs}"
@@ -37,7 +37,7 @@ def comparison_page(old: Side, new: Side, matching: Matching, judgements: Sequen
         *_unknown(judgements),
     ]
     if broken:
-        blocks.append("Ended well before, and not now:\n\n" + "\n".join(f"- {escape(line)}" for line in broken))
+        blocks.append("Succeeded before, fail now:\n\n" + "\n".join(f"- {escape(line)}" for line in broken))
     blocks.append(_software(matching))
     if matching.left_out:
         lines = "\n".join(f"- {escape(line)}" for line in matching.left_out)
@@ -46,7 +46,7 @@ def comparison_page(old: Side, new: Side, matching: Matching, judgements: Sequen
 
 
 def headline(judgements: Sequence[Judgement], *, num_broken: int) -> str:
-    """The verdict as a heading, with how much isn't decided."""
+    """The verdict as a heading, with the number of undecided rows."""
     found = [f"{one.title}: {one.count('regressed')}" for one in judgements if one.count("regressed")]
     found += [f"runs that fail now: {num_broken}"] if num_broken else []
     rows = sum(len(one.changes) for one in judgements)
@@ -61,7 +61,7 @@ def headline(judgements: Sequence[Judgement], *, num_broken: int) -> str:
 
 def _table(judgement: Judgement) -> str:
     points = judgement.unit == "points"
-    count, noise = ("seeds", "deviation between seeds") if points else ("processes", "drift")
+    count, noise = ("seeds", "SD between seeds") if points else ("processes", "drift")
     headers = [
         "row", count, f"{judgement.title} before", "now", f"change, {judgement.unit} (90% interval)",
         f"{noise}, {judgement.unit} (df)", "limit", "p (Holm)", "verdict",
@@ -102,17 +102,17 @@ def _signed(value: float) -> str:
 
 
 def _unknown(judgements: Sequence[Judgement]) -> list[str]:
-    """What would tell the drift of arms of which nothing is known."""
+    """How to measure the drift of arms without one; empty if all are known."""
     unknown = [change for one in judgements for change in one.changes if change.noise is None and change.num_before]
     text = (
-        f"Drift unknown: {len(unknown)} rows, which can't be decided. It takes two processes of the same model, "
+        f"Drift unknown: {len(unknown)} rows, which can't be decided without two processes of the same model, "
         "precision, engine and recipe on one side; `python -m benchmarks.selfcheck` times several for the equal track."
     )
     return [text] if unknown else []
 
 
 def _software(matching: Matching) -> str:
-    """Versions in which the two sets differ."""
+    """Software versions that differ between the two sets."""
     before, now = ([pair[side] for row in matching.rows for pair in row.runs] for side in (0, 1))
     old, new = _versions(before), _versions(now)
     lines = [[name, old[name], new[name]] for name in old if old[name] != new.get(name)]
@@ -124,7 +124,7 @@ def _software(matching: Matching) -> str:
 
 
 def _versions(records: Sequence[RunRecord]) -> dict[str, str]:
-    """The values that each part of the software had, joined where runs differ."""
+    """Values of each software field, joined if runs differ."""
     parts = [json.loads(json.dumps(record.environment["software"])) for record in records]
     names = dict.fromkeys(name for part in parts for name in part)
     return {name: escape(", ".join(sorted({_text(part.get(name)) for part in parts}))) for name in names}

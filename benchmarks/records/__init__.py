@@ -1,1 +1,1 @@
-"""What is written down: the types of records, their reading and their writing."""
+"""Types of records, and their reading and writing."""

@@ -1,4 +1,4 @@
-"""Which arms are compared, and what a comparison found, as a file: `<machine>/arms/<comparison_id>.json`."""
+"""Arms to compare, and records of comparisons: `<machine>/arms/<comparison_id>.json`."""
 
 from __future__ import annotations
 

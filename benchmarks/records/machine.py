@@ -1,4 +1,4 @@
-"""Which machine a record is of, by which results are filed, compared and continued, and the folder that is its own."""
+"""Machine identity, by which results are filed, compared and resumed, and the folder of a machine."""
 
 from __future__ import annotations
 

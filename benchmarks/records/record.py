@@ -1,4 +1,4 @@
-"""One run, one record: what is known of it, its identity, and whether it contradicts itself.
+"""The record of a run: its fields, identity and consistency checks.
 
 `benchmarks.records.store` keeps records in a folder. Neither imports torch or numpy at import time.
 """
@@ -42,7 +42,7 @@ from fmnist_zoo.history import EpochStats
 SCHEMA_VERSION = 4
 """Changes when a field is renamed, removed or means something else; older records are refused then, as newer ones."""
 RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
-"""What the names of runs look like: safe as names of files."""
+"""Format of run names, which are safe as file names."""
 ROUNDING_PCT = 0.1
 """Points by which an accuracy may differ from what is counted beside it; a changed digit that matters makes more."""
 _STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
@@ -200,7 +200,7 @@ def _stays_inside(name: str) -> bool:
 
 
 Parts = Mapping[str, str | int | None]
-"""What a run is told by, by name."""
+"""Parts of a run key, by name."""
 
 
 def machine_parts(environment: Environment) -> dict[str, str | int | None]:
@@ -219,7 +219,7 @@ def machine_parts(environment: Environment) -> dict[str, str | int | None]:
 
 
 def record_parts(record: RunRecord) -> Parts:
-    """The same of a run that was recorded."""
+    """The run key of a recorded run: config, seed, code, data, versions and hardware."""
     return {
         "configuration": record.config_key,
         "seed": record.seed,
@@ -230,7 +230,7 @@ def record_parts(record: RunRecord) -> Parts:
 
 
 def difference(recorded: Parts, wanted: Parts) -> str | None:
-    """How an earlier run of the same configuration and seed was made otherwise; None where it is the same run.
+    """Difference in run key to an earlier run of the same configuration and seed; None if it is the same run.
 
     A run that broke off before it had the data says nothing of them, and that is no difference.
     """

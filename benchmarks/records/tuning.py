@@ -1,4 +1,4 @@
-"""What a search found, as types: its file with every trial, and the lines for the registry. No Optuna, no torch."""
+"""Results of a tuning search: its file with every trial, and lines for the registry. No Optuna, no torch."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From records to tables and pages: no torch, no clock, the same bytes from the same records."""
+"""Tables and pages from records: no torch, no clock, and the same bytes from the same records."""
 
 from __future__ import annotations
 
@@ -6,19 +6,18 @@ from pathlib import Path
 
 
 def write_report(out_dir: Path, machine: str, *, figures: bool = True) -> None:
-    """Bring the tables of one machine and the index over all machines up to date.
+    """Update the tables of one machine and the index of all machines.
 
-    Writes `README.md`, the CSV files and the figures of `<out_dir>/<machine>`, and `<out_dir>/README.md`. Several
-    processes may do so at once: each file is replaced as a whole, and the last one written counts every record that
-    there is.
+    Writes `README.md`, the CSV files and the figures of `<out_dir>/<machine>`, and `<out_dir>/README.md`. Safe to call
+    from several processes at once: files are replaced atomically, and the last version includes every record.
 
     Args:
         out_dir: the results folder.
-        machine: the name of its folder there.
-        figures: draw them, too, which takes much longer than all tables; without them the page says so.
+        machine: name of the machine's folder in it.
+        figures: draw figures, which takes much longer than all tables; the page says if they are missing.
 
     Raises:
-        ValueError: there is no readable record, or a README.md there was written by somebody else.
+        ValueError: there is no readable record, or a README.md there was not generated.
     """
     from benchmarks.report import files  # scipy loads only where tables are made
 
@@ -26,10 +25,10 @@ def write_report(out_dir: Path, machine: str, *, figures: bool = True) -> None:
 
 
 def check_out_dir(out_dir: Path, machine: str) -> None:
-    """Refuse a results folder whose README.md was written by somebody else, before anything is measured for it.
+    """Reject a results folder whose README.md was not generated, before anything is measured.
 
     Raises:
-        ValueError: naming the file and the way out.
+        ValueError: a report would overwrite a file; the message names it.
     """
     from benchmarks.report import files
 

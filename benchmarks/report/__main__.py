@@ -1,7 +1,6 @@
-"""`python -m benchmarks.report DIR`: make tables and pages again from the records, byte for byte.
+"""`python -m benchmarks.report DIR`: regenerate tables and pages from the records, byte for byte.
 
-With `--pair A B` it says instead which of two models is better, and how sure that is; with `--html` it makes one page
-to explore in a browser.
+`--pair A B` prints which of two models is better and the evidence instead; `--html` writes one interactive page.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ def report(
     figures: bool = True,
     html: bool = False,
 ) -> int:
-    """Make pages, CSV files and figures again from the records, byte for byte.
+    """Regenerate pages, CSV files and figures from the records, byte for byte.
 
     Exit code: 0, or 2 for wrong arguments or if there is nothing to report.
 
     Args:
         directory: Results folder, or the folder of one machine.
-        pair: Compare two rows or models: which one is better, and how certain that is. Writes nothing else.
+        pair: Compare two rows or models: which one is better, and how certain that is. Writes no report.
         pair_figure: With --pair: draw the difference of their confusion matrices into this file (.svg or .png).
         figures: Skip figures, which take longer than all tables.
         html: Write only index.html, a page to explore in a browser that works offline. Needs the extra `html`.
 
     Returns:
-        The exit code: 0, or 2 where there is nothing to make a report of.
+        The exit code: 0, or 2 if there is nothing to report.
     """
     # scipy loads after the arguments are understood
     from benchmarks.records.arms import ArmsStore
@@ -54,7 +53,7 @@ def report(
 
     try:
         if pair_figure is not None and (pair is None or pair_figure.suffix not in (".svg", ".png")):
-            raise ValueError(f"--pair-figure {pair_figure} goes with --pair and names a .svg or .png file")
+            raise ValueError(f"--pair-figure {pair_figure}: add --pair A B, and give a .svg or .png file")
         if pair is not None:
             say("\n\n".join(pair_verdicts(directory, pair)))
             if pair_figure is not None:
@@ -76,7 +75,7 @@ def report(
 
 
 def _write_html(directory: Path) -> Found:
-    """Write the page of a folder's records; what was read, by machine folder."""
+    """Write the HTML page of a folder's records; returns the records by machine folder."""
     from benchmarks.report.files import read_folders
     from benchmarks.report.html.page import write_page
     from benchmarks.report.text import printable

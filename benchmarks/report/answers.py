@@ -1,4 +1,4 @@
-"""Which test images each run got right, and how sure it was: read from what a machine's folder keeps."""
+"""Correctness and confidence of each run on each test image, read from a machine's folder."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.store import RecordStore
 
 _MATCH_PCT = 0.02
-"""Two images of 10,000: probabilities that round to a tie may be broken otherwise than logits were."""
+"""Two images of 10,000: rounded probabilities may tie where logits did not."""
 
 
 @dataclass(frozen=True, slots=True)
 class RunAnswers:
-    """Of one run, for each test image: whether it was right, and the probability of the class it chose."""
+    """Correctness and probability of the predicted class, by test image `(images,)`, for one run."""
 
     correct: NDArray[np.bool_]
     confidence: NDArray[np.float32]
@@ -26,22 +26,21 @@ class RunAnswers:
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """Answers by run, and for each run without them the reason."""
+    """Answers by run, and the reason for each run without them."""
 
     by_run: Mapping[str, RunAnswers] = field(default_factory=dict)
     missing: Mapping[str, str] = field(default_factory=dict)
 
     def reasons(self, records: Sequence[RunRecord]) -> list[str]:
-        """Why answers of these runs are missing, with how many runs each reason has."""
+        """Reasons for missing answers of these runs, with counts."""
         counts = Counter(self.missing[run.run_id] for run in records if run.run_id in self.missing)
         return [f"{count} of {len(records)} runs: {reason}" for reason, count in sorted(counts.items())]
 
 
 def read_answers(store: RecordStore, records: Sequence[RunRecord]) -> Answers:
-    """Hold the predictions of runs against the test labels that lie beside them.
+    """Compare the predictions of runs with the stored test labels.
 
-    A run whose predictions give another accuracy than its record has no answers: they are of another run, or the
-    labels of another test set.
+    Runs whose predictions contradict the accuracy in their record get no answers: one of the files is not theirs.
     """
     found: dict[str, RunAnswers] = {}
     missing: dict[str, str] = {}
@@ -57,22 +56,22 @@ def read_answers(store: RecordStore, records: Sequence[RunRecord]) -> Answers:
 
 
 def _answers(store: RecordStore, record: RunRecord, labels: dict[str, NDArray[np.uint8]]) -> RunAnswers:
-    """One run's answers; ValueError with a reason that is the same for all runs which have it."""
+    """One run's answers; ValueError with a reason that names no run, so that reasons can be counted."""
     assert record.metrics is not None
     if record.predictions is None or record.dataset is None:
-        raise ValueError("no predictions were kept")
+        raise ValueError("no predictions saved")
     checksum = record.dataset["checksum"]
     if checksum not in labels:
         if not store.labels_path(checksum).exists():
-            raise ValueError("the test labels are missing; python -m benchmarks.labels adds them")
+            raise ValueError("test labels are missing; add them with python -m benchmarks.labels")
         labels[checksum] = store.read_labels(checksum)
     predicted, confidence = store.read_predictions(record.run_id)
     truth = labels[checksum]
     if len(predicted) != len(truth):
-        raise ValueError("predictions and test labels differ in number")
+        raise ValueError("different numbers of predictions and test labels")
     correct = predicted == truth
     if abs(100 * float(correct.mean()) - record.metrics["test_top1_pct"]) > _MATCH_PCT:
-        raise ValueError("predictions don't have the accuracy that the record says")
+        raise ValueError("accuracy of the predictions contradicts the record")
     if not (np.isfinite(confidence).all() and confidence.min() >= 0 and confidence.max() <= 1):
-        raise ValueError("a predicted class has a probability that is none")
+        raise ValueError("a probability is not between 0 and 1")
     return RunAnswers(correct, confidence.astype(np.float32))

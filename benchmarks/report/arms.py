@@ -1,4 +1,4 @@
-"""Comparisons of arms as a table for each model: speed, memory, compiling, and whether the arm computes the same."""
+"""Comparisons of arms, one table per model: speed, memory, compilation and numerical equivalence."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.report.text import MISSING, escape, number, protocol, significan
 from benchmarks.stats.intervals import mean_t_interval, paired_ratio
 
 MARGIN_PCT = 0.3
-"""Points of test accuracy within which two arms count as equivalent."""
+"""Equivalence margin in points of test accuracy."""
 TOST_LEVEL = 0.90
 """Two one-sided tests at 5% pass exactly where the 90% interval lies within the margin.
 
@@ -26,7 +26,7 @@ Schuirmann (1987), A comparison of the two one-sided tests procedure, J. Pharmac
 CAPTION = (
     "Arms of a model took turns in one process for {rounds} rounds; speed-up, memory ratio and top-1 difference are "
     "relative to fp32 eager, errors to fp64. Top-1 is equivalent if the 90% interval lies within ±0.3 points, "
-    f"different if it lies outside, else open: more seeds would decide. {protocol('measuring.md#precision-and-engine')}"
+    f"different if it lies outside, else open (more seeds needed). {protocol('measuring.md#precision-and-engine')}"
 )
 
 
@@ -36,7 +36,7 @@ _Where = tuple[Machine, str]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Equivalence:
-    """The difference in test accuracy from the reference, paired by seed, in points."""
+    """Difference in test accuracy from the reference arm, paired by seed, in points."""
 
     difference_pct: float
     low_pct: float | None
@@ -54,7 +54,7 @@ class Equivalence:
 
 
 def latest(comparisons: Sequence[ArmsRecord]) -> list[ArmsRecord]:
-    """The last comparison of each set of arms on each machine, by model."""
+    """The latest comparison of each set of arms on each machine, by model."""
     by_key = {
         (record.key, Machine.of(record.environment)): record
         for record in sorted(comparisons, key=lambda record: record.started_at)
@@ -63,10 +63,7 @@ def latest(comparisons: Sequence[ArmsRecord]) -> list[ArmsRecord]:
 
 
 def arms_frame(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> Frame:
-    """A row for each arm of one machine's comparisons, with what its own runs there say of memory and accuracy.
-
-    Those with the same torch: others are as if they were not.
-    """
+    """A row for each arm of one machine's comparisons, with memory and accuracy of its runs with the same torch."""
     runs: dict[_Where, dict[str, dict[int, RunRecord]]] = defaultdict(lambda: defaultdict(dict))
     for record in sorted(records, key=lambda record: record.run_id):
         if record.status == "ok":
@@ -80,7 +77,7 @@ def arms_frame(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) 
 
 
 def _where(record: RunRecord | ArmsRecord) -> _Where:
-    """Where a record was made."""
+    """Machine and version of torch of a record."""
     return Machine.of(record.environment), record.environment["software"]["torch"]
 
 
@@ -93,13 +90,13 @@ def by_machine(comparisons: Sequence[ArmsRecord]) -> dict[Machine, list[ArmsReco
 
 
 def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord], *, floor: str, on: str = "") -> str:
-    """The tables of one machine's comparisons, and what their numbers are.
+    """The tables of one machine's comparisons with their caption, as Markdown.
 
     Args:
         comparisons: one for each set of arms.
         records: of runs.
-        floor: a sentence on the machine's noise.
-        on: words for the machine where the page has several.
+        floor: a sentence on the machine's noise floor.
+        on: suffix of the heading that names the machine, if the page has several.
     """
     frame = arms_frame(comparisons, records)
     rounds = sorted({len(arm["samples_step_ms"]) for record in comparisons for arm in record.arms if not arm["error"]})
@@ -112,14 +109,14 @@ def arms_section(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]
 
 
 def failures(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) -> dict[str, str]:
-    """What is wrong with arms that don't compute the same, by configuration key: a mark for every table they are in."""
+    """Footnotes for arms that fail parity or equivalence, by configuration key."""
     frame = arms_frame(comparisons, records)
     found = {}
     for row in frame:
         if row["parity"] is False:
             found[row["config_key"]] = (
-                f"Fails parity: one step's logits are off by {significant(row['logits_rms'])} and its gradients by "
-                f"{significant(row['gradients_rms'])} (RMS, relative to fp64)."
+                f"Fails parity: RMS error of one step relative to fp64 is {significant(row['logits_rms'])} in logits "
+                f"and {significant(row['gradients_rms'])} in gradients."
             )
         elif row["top1_verdict"] == "different":
             found[row["config_key"]] = (
@@ -130,7 +127,7 @@ def failures(comparisons: Sequence[ArmsRecord], records: Sequence[RunRecord]) ->
 
 
 def equivalence(arm: Mapping[int, RunRecord], reference: Mapping[int, RunRecord]) -> Equivalence | None:
-    """Test accuracy of runs with the same seeds compared; None where there are none."""
+    """Difference in test accuracy over common seeds; None if there are none."""
     seeds = sorted(set(arm) & set(reference))
     differences = [_top1(arm[seed]) - _top1(reference[seed]) for seed in seeds]
     if not differences:
@@ -142,12 +139,12 @@ def equivalence(arm: Mapping[int, RunRecord], reference: Mapping[int, RunRecord]
 def break_even_epochs(
     first: FirstStep | None, eager_first_s: float | None, saved_epoch_s: float | None
 ) -> float | None:
-    """Epochs after which compiling has paid; infinity where it never does, None where something is unknown.
+    """Epochs until compilation has paid for itself; infinity if it never does, None if an argument is unknown.
 
     Args:
-        first: the first step of the compiled arm.
-        eager_first_s: of the eager one.
-        saved_epoch_s: how much shorter an epoch is.
+        first: first step of the compiled arm.
+        eager_first_s: first step of the eager arm, in seconds.
+        saved_epoch_s: seconds saved per epoch.
     """
     if first is None or eager_first_s is None or saved_epoch_s is None:
         return None
@@ -202,7 +199,7 @@ def _row(record: ArmsRecord, arm: Arm, label: str, runs: Mapping[str, Mapping[in
 
 
 def _compiling(record: ArmsRecord, arm: Arm, runs: Mapping[str, Mapping[int, RunRecord]]) -> dict[str, float | None]:
-    """First steps with cold and warm cache, and the epochs that they cost."""
+    """First steps with cold and warm cache, and the epochs to break even."""
     eager = next((a for a in record.arms if (a["precision"], a["engine"]) == (arm["precision"], "eager")), None)
     saved_epoch_s = eager_first_s = None
     if eager and eager["samples_step_ms"] and arm["samples_step_ms"] and record.steps_per_epoch:
@@ -220,7 +217,7 @@ def _compiling(record: ArmsRecord, arm: Arm, runs: Mapping[str, Mapping[int, Run
 
 
 def _memory(runs: Mapping[int, RunRecord]) -> float | None:
-    """The highest peak over an arm's runs; those without a baseline counted what an earlier run had left, too."""
+    """Highest peak over an arm's runs; those without a baseline don't count, since they include leftovers of others."""
     found = [run.memory for run in runs.values() if run.memory and run.memory["baseline_mem_mib"] is not None]
     return max((memory["peak_mem_mib"] for memory in found if memory["peak_mem_mib"] is not None), default=None)
 
@@ -259,7 +256,7 @@ def _table(frame: Frame) -> str:
 
 
 def _notes(frame: Frame) -> list[str]:
-    """Why an arm has no figures, or ran otherwise than it was asked to."""
+    """Errors and fallbacks of arms."""
     lines = [
         f"- {escape(row['precision'])} {escape(row['engine'])}: {escape(row['note'])}" for row in frame if row["note"]
     ]
@@ -279,7 +276,7 @@ def _memory_cell(row: Mapping[str, Any]) -> str:
 
 
 def _pair(first: str, second: str) -> str:
-    """Two values of a cell; one dash where both are missing."""
+    """Two values in one cell; a single dash if both are missing."""
     return MISSING if first == second == MISSING else f"{first} / {second}"
 
 

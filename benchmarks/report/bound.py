@@ -1,7 +1,7 @@
-"""What a training step achieves, and the bound that the device sets to it: the roofline model.
+"""The roofline model of a training step: achieved performance and its bound on a device.
 
 Williams, Waterman & Patterson (2009), Roofline: an insightful visual performance model for multicore architectures,
-CACM 52(4):65-76. Both roofs are measured ones. What is unknown, or follows from something unknown, is None.
+CACM 52(4):65-76. Both roofs are measured. Unknown values, and all that depends on them, are None.
 """
 
 from __future__ import annotations
@@ -13,19 +13,19 @@ from benchmarks.records.record import RunRecord
 from benchmarks.records.schema import Cost, Roofline, Throughput
 
 GEMM_OF = {"fp32": "fp32", "tf32": "tf32", "bf16": "bf16", "bf16_weights": "bf16", "fp16": "fp16"}
-"""The measured matrix product that bounds each precision of training."""
+"""Number format of the measured matrix product that bounds each training precision."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bound:
-    """What a step computes and must move, and what the device was measured to do; None where unknown.
+    """Work and traffic of a training step, and the measured peaks of the device; None if unknown.
 
     Attributes:
         flops: of one step, forward and backward.
-        moved_bytes: of one step at least, by what is moved.
-        step_s: of one step in the steady state.
-        gemm_tflop_per_s: of the device, in the precision of the passes.
-        copy_gb_per_s: of the device, bytes read plus bytes written.
+        moved_bytes: minimum memory traffic of one step, by kind.
+        step_s: time of one step in steady state.
+        gemm_tflop_per_s: measured GEMM rate of the device, in the precision of the passes.
+        copy_gb_per_s: measured copy bandwidth of the device, bytes read plus bytes written.
     """
 
     flops: float | None
@@ -36,12 +36,12 @@ class Bound:
 
     @property
     def achieved_tflop_per_s(self) -> float | None:
-        """What the step does."""
+        """Achieved rate of the step."""
         return scaled(_over(self.flops, self.step_s), 1e-12)
 
     @property
     def mfu_pct(self) -> float | None:
-        """Model FLOP/s utilization: percent of the device's matrix products in this precision.
+        """Model FLOP/s utilization: percent of the device's GEMM rate in this precision.
 
         Chowdhery et al. (2022), PaLM, arXiv:2204.02311, appendix B, with a measured peak in place of a vendor's.
         """
@@ -49,39 +49,39 @@ class Bound:
 
     @property
     def total_bytes(self) -> int | None:
-        """All that a step must move."""
+        """Minimum memory traffic of a step."""
         return None if self.moved_bytes is None else sum(self.moved_bytes.values())
 
     @property
     def flop_per_byte(self) -> float | None:
-        """Arithmetic intensity; at most that of the step, whose bytes are a least."""
+        """Arithmetic intensity, an upper limit, since the traffic is a lower one."""
         return _over(self.flops, self.total_bytes)
 
     @property
     def bound_tflop_per_s(self) -> float | None:
-        """The most that this intensity allows on the device: the lower one of the two roofs."""
+        """Attainable rate at this intensity: the lower of the two roofs."""
         if self.gemm_tflop_per_s is None or self.copy_gb_per_s is None or self.flop_per_byte is None:
             return None
         return min(self.gemm_tflop_per_s, self.flop_per_byte * self.copy_gb_per_s / 1e3)
 
     @property
     def bound_pct(self) -> float | None:
-        """How much of that bound the step achieves, in percent."""
+        """Achieved rate in percent of the bound."""
         return scaled(_over(self.achieved_tflop_per_s, self.bound_tflop_per_s), 100)
 
     @property
     def least_gemm_s(self) -> float | None:
-        """The step's time, were all its FLOPs done as fast as the device multiplies matrices."""
+        """Minimum time of a step at the device's GEMM rate."""
         return _over(scaled(self.flops, 1e-12), self.gemm_tflop_per_s)
 
     @property
     def least_copy_s(self) -> float | None:
-        """The step's time, were all its bytes moved as fast as the device copies."""
+        """Minimum time of a step at the device's copy bandwidth."""
         return _over(scaled(self.total_bytes, 1e-9), self.copy_gb_per_s)
 
 
 def training_bound(record: RunRecord) -> Bound:
-    """The bound of a run's training step, from its own measurements."""
+    """Roofline of a run's training step, from its own measurements."""
     cost, throughput = record.cost, record.throughput
     batch_size = throughput["train_batch_size"] if throughput else None
     return Bound(
@@ -94,30 +94,30 @@ def training_bound(record: RunRecord) -> Bound:
 
 
 def infer_tflop_per_s(cost: Cost | None, throughput: Throughput | None) -> float | None:
-    """What inference achieves: the forward pass alone."""
+    """Achieved rate of inference (forward pass only)."""
     if cost is None or throughput is None or throughput["infer_img_per_s"] is None:
         return None
     return cost["forward_gflops"] * throughput["infer_img_per_s"] / 1e3
 
 
 def infer_mfu_pct(record: RunRecord) -> float | None:
-    """Percent of the device's matrix products in this precision that inference achieves."""
+    """MFU of inference, in percent."""
     peak = gemm_peak(record.roofline, record.execution["precision"] if record.execution else None)
     return scaled(_over(infer_tflop_per_s(record.cost, record.throughput), peak), 100)
 
 
 def gemm_peak(roofline: Roofline | None, precision: str | None) -> float | None:
-    """TFLOP/s of the matrix product that bounds a precision of training."""
+    """Measured GEMM rate for a training precision, in TFLOP/s."""
     if roofline is None or precision not in GEMM_OF:
         return None
     return roofline["gemm_tflop_per_s"].get(GEMM_OF[precision])
 
 
 def scaled(value: float | None, factor: float) -> float | None:
-    """A value in another unit; None where it is unknown."""
+    """A value in another unit; None if unknown."""
     return None if value is None else value * factor
 
 
 def _over(part: float | None, whole: float | None) -> float | None:
-    """A quotient; None where a value is unknown, or there is nothing to divide by."""
+    """A quotient; None if a value is unknown or the divisor is 0."""
     return None if part is None or not whole else part / whole

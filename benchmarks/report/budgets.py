@@ -1,4 +1,4 @@
-"""How the ranking of the same models changes with the kind of budget."""
+"""Rankings of the same models under different kinds of budget."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from benchmarks.report.text import MISSING, escape, table
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """One section's accuracies in percent, letters and labels by what a row is beside its budget; the best first."""
+    """One section's accuracies in percent, letters and labels, by row identity without the budget; best first."""
 
     budget: str
     top1_pct: Mapping[str, float]
@@ -24,16 +24,16 @@ class Ranking:
     labels: Mapping[str, str]
 
     def place(self, name: str, among: Sequence[str]) -> int:
-        """The rank of a row among others that the section has, from 1."""
+        """The rank of a row among others of the section, from 1."""
         return 1 + sum(self.top1_pct[other] > self.top1_pct[name] for other in among)
 
 
 def budgets_text(sections: Sequence[Section], letters: Mapping[Conditions, Mapping[str, str]]) -> list[str]:
-    """A table for each track and data with two or more budgets over the same two or more rows; nothing without any.
+    """A table for each track and dataset with two or more rows in common between budgets; empty if there is none.
 
     Args:
         sections: of one machine.
-        letters: of each section, by configuration key.
+        letters: by section and configuration key.
     """
     groups: dict[Conditions, list[Ranking]] = defaultdict(list)
     for section in sections:
@@ -51,7 +51,7 @@ def budgets_text(sections: Sequence[Section], letters: Mapping[Conditions, Mappi
     if not parts:
         return []
     caption = (
-        "Rank among the rows that every budget has, mean test top-1 in percent, and letters in that budget's table. "
+        "Rank among the rows common to all budgets, mean test top-1 in percent, and letters from that budget's table. "
         "Rows with a common letter are not significantly different."
     )
     return ["## The ranking by budget", caption, *parts]
@@ -68,14 +68,14 @@ def _ranking(section: Section, budget: str, letters: Mapping[str, str]) -> Ranki
 
 
 def _identity(config: Config) -> str:
-    """What a row is beside its budget; its label won't do, which says only what varies within its own table."""
+    """Identity of a row without its budget; labels won't do, since they show only what varies within one table."""
     recipe = {name: value for name, value in config["recipe"].items() if name != "budget"}
     rest = {name: value for name, value in config.items() if name not in ("preset", "recipe")}
     return json.dumps({**rest, "recipe": recipe}, sort_keys=True)
 
 
 def _comparable(rankings: Sequence[Ranking]) -> tuple[list[Ranking], list[str]]:
-    """The most rows that two budgets share, in the order of the first, and every budget that has them all."""
+    """The largest set of rows shared by two budgets, in the order of the first, and all rankings that contain it."""
     shared = [
         [name for name in one.top1_pct if name in other.top1_pct] for one, other in itertools.combinations(rankings, 2)
     ]

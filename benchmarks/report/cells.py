@@ -1,4 +1,4 @@
-"""What a column of a table is made of: where its value is in a row's runs, what it is called, how it is written."""
+"""Column definitions: the source of a value in a row's runs, its title, unit and format."""
 
 from __future__ import annotations
 
@@ -12,19 +12,19 @@ from benchmarks.report.rows import Row
 from benchmarks.report.text import MISSING, significant
 
 Entry = Mapping[str, Any]
-"""A row of a frame: values by the keys of columns."""
+"""One row of a frame: values by column key."""
 Frame = Sequence[Entry]
 """Rows with the same keys."""
 
 
 @dataclass(frozen=True, slots=True)
 class Over:
-    """A value of a row: one number for those of its runs, or None where no run has one.
+    """One value summarized over the runs of a row; None if no run has it.
 
     Attributes:
-        summary: makes it from the values that there are, in the order of runs.
-        at: where a record has a value, such as `ledger.train_s`, or a function of the record.
-        runs: of the row, as it calls them.
+        summary: reduces the known values, in the order of runs.
+        at: path of the value in a record, such as `ledger.train_s`, or a function of the record.
+        runs: the attribute of `Row` that selects runs.
     """
 
     summary: Callable[[list[Any]], Any]
@@ -48,39 +48,39 @@ class Over:
 
 
 def summarized(summary: Callable[[list[Any]], Any], values: Iterable[Any]) -> Any:
-    """A summary of the values that there are; None where there is none."""
+    """A summary of the known values; None if there are none."""
     present = [value for value in values if value is not None]
     return summary(present) if present else None
 
 
 def average(values: Iterable[float | None]) -> float | None:
-    """The mean of the values that there are; None where there is none."""
+    """The mean of the known values; None if there are none."""
     return summarized(fmean, values)
 
 
 def word(value: str | None) -> str:
-    """A word, or the mark of a missing one."""
+    """A word, or a dash if it is missing."""
     return value or MISSING
 
 
 def is_known(values: Sequence[Any]) -> bool:
-    """Whether some row has a value."""
+    """Whether any row has a value."""
     return any(value is not None for value in values)
 
 
 def differs(values: Sequence[Any]) -> bool:
-    """Whether rows have different values."""
+    """Whether the values differ."""
     return len(set(values)) > 1
 
 
 @dataclass(frozen=True, slots=True)
 class Merged:
-    """Several columns in one cell of a markdown table, in the place of the first.
+    """Several columns merged into one cell of a Markdown table, at the position of the first.
 
     Attributes:
-        title: with the unit, as markdown.
-        keys: of the columns.
-        text: of their values, as markdown.
+        title: heading with the unit, as Markdown.
+        keys: keys of the merged columns.
+        text: formats their values, as Markdown.
     """
 
     title: str
@@ -90,24 +90,23 @@ class Merged:
 
 @dataclass(frozen=True, slots=True)
 class Column:
-    """One quantity of a row, as CSV files, the tables of both kinds of page and figures have it.
+    """One quantity of a row, for CSV files, Markdown tables, the HTML page and figures.
 
     Attributes:
-        key: its name in a CSV file, with the unit.
-        of: its value of a row.
-        title: what stands above it in tables, without the unit; empty where no table has it.
-        unit: empty where it has none.
-        note: what follows title and unit, from the rows of the table.
-        name: what it is called on axes and in sentences, where the title is too short for that.
-        text: how a value is written, and how a missing one is.
-        beside: columns whose values `text` takes, too.
-        better: which direction is; None where neither is.
-        shown: whether tables have it, from its value of each row; the page leaves out what no row has in any case.
-        sparse: whether the CSV file, too, leaves it out where no row has it: what was first measured after there were
-            results.
-        after: the column that it follows in tables, where that isn't the one before it in the CSV file.
-        merged: what markdown tables have in its place.
-        is_word: whether its text is one, and foreign.
+        key: column name in CSV files, with the unit.
+        of: the value for a row.
+        title: heading in tables, without the unit; empty for columns of CSV files only.
+        unit: empty if there is none.
+        note: appended to the heading, computed from the rows of the table.
+        name: long name for axes and sentences, if the title is too short.
+        text: formats a value, missing ones included.
+        beside: further columns whose values `text` takes.
+        better: the better direction, if there is one.
+        shown: whether tables show it, given its value in each row; the HTML page hides empty columns in any case.
+        sparse: omit it from CSV files, too, if no row has it: for quantities added after the first results.
+        after: the column that it follows in tables, if not the preceding one of the CSV file.
+        merged: the merged cell that replaces it in Markdown tables.
+        is_word: whether its text is a word from a record, which is escaped.
     """
 
     key: str
@@ -128,25 +127,25 @@ class Column:
 
     @property
     def called(self) -> str:
-        """What people call it, without the unit."""
+        """Long name without the unit."""
         return self.name or self.title
 
     @property
     def axis(self) -> str:
-        """The same with the unit."""
+        """Axis label: long name and unit."""
         return ", ".join(filter(None, [self.called, self.unit]))
 
     def heading(self, rows: Sequence[Entry]) -> str:
-        """What stands above it in the table of these rows."""
+        """Heading in a table of these rows."""
         return ", ".join(filter(None, [self.title, self.unit])) + self.note(rows)
 
     def cell(self, row: Entry) -> str:
-        """Its text in a row."""
+        """Formatted value in a row."""
         return self.text(*(row[key] for key in (self.key, *self.beside)))
 
 
 def by_variant(frame: Frame) -> dict[str, list[Entry]]:
-    """The rows of each configuration, by its label, in the order of the frame."""
+    """Rows grouped by variant label, in the order of the frame."""
     found: dict[str, list[Entry]] = {}
     for row in frame:
         found.setdefault(row["variant"], []).append(row)
@@ -154,7 +153,7 @@ def by_variant(frame: Frame) -> dict[str, list[Entry]]:
 
 
 def in_tables(columns: Sequence[Column], rows: Sequence[Entry]) -> list[Column]:
-    """The columns that a table of these rows has, in its order."""
+    """The columns shown in a table of these rows, in table order."""
     known = rows[0] if rows else {}
     order = [column for column in columns if column.title and not column.after and column.key in known]
     for column in columns:

@@ -1,7 +1,7 @@
-"""Every column of the tables, once: CSV files, markdown, the page to explore and figures' axes take it from here.
+"""All table columns, defined once for CSV files, Markdown, the HTML page and figure axes.
 
-A new one is an entry in the table that shows it; `benchmarks.report.cells` says what an entry can say. If it is a mean,
-a median or a maximum over runs, the table's caption in `benchmarks.report.section` says so.
+A new column is one entry in its table (fields: `benchmarks.report.cells.Column`). If it is a mean, a median or a
+maximum over runs, say so in the table's caption in `benchmarks.report.section`.
 """
 
 from __future__ import annotations
@@ -25,19 +25,19 @@ word_column = partial(Column, text=word, is_word=True)
 
 
 def of_bound(value: Callable[[Bound], float | None]) -> Over:
-    """The median of something that the roofline says of a run's training."""
+    """The median over runs of a quantity of the training roofline."""
     return middle(lambda run: value(training_bound(run)))
 
 
 def busy_cores(run: RunRecord) -> float | None:
-    """How many cores a run's worker kept busy while it trained, on average."""
+    """Mean number of cores that a run's worker kept busy during training."""
     train = (run.load or {}).get("train")
     cpu_s = None if train is None else train.get("own_cpu_s")
     return None if train is None or cpu_s is None or not train["seconds"] else cpu_s / train["seconds"]
 
 
 def train_cpu_us_per_img(run: RunRecord) -> float | None:
-    """CPU time of a run's worker for an image of training; None where an earlier process trained some of them."""
+    """Worker CPU time per training image; None if an earlier process trained part of the run."""
     cores, batch_size = busy_cores(run), run.throughput["train_batch_size"] if run.throughput else None
     resumed = any(flag["kind"] == "resumed" for flag in run.flags)
     if cores is None or resumed or not (run.load and run.num_steps and batch_size):
@@ -54,10 +54,10 @@ CONFIG_KEY = Column("config_key", lambda row: row.config_key)
 
 
 def accuracy_columns(letters: Mapping[str, str] | None = None) -> tuple[Column, ...]:
-    """How well each row did, averaged over its runs that ended well.
+    """Columns of the accuracy table: means over the successful runs of a row.
 
     Args:
-        letters: the group of each row that can't be told apart, by configuration key.
+        letters: by configuration key; rows with a common letter are not significantly different.
     """
     return (
         word_column("budget", lambda row: row.config["recipe"]["budget"], "budget", shown=differs),
@@ -86,7 +86,7 @@ def accuracy_columns(letters: Mapping[str, str] | None = None) -> tuple[Column, 
 
 
 def latency_columns(batch: str) -> tuple[Column, ...]:
-    """Percentiles of the time for one batch, such as `batch_1`."""
+    """Latency percentiles of one batch size, such as `batch_1`."""
     size, cuts = batch.replace("_", " "), ("p50", "p95", "p99")
     title = f"latency p50 / p95 / p99 ({escape(size)}), ms"
     merged = Merged(title, tuple(f"latency_{batch}_{cut}_ms" for cut in cuts), values.cuts_text)
@@ -103,7 +103,7 @@ STEP_PARTS = tuple(
     Column(f"{part}_ms", middle(f"step_shares.{part}_ms"), unit="ms", name=part, better="lower")
     for part in ("forward", "backward", "optimizer")
 )
-"""Of a training step; they have a table of their own."""
+"""Parts of a training step, shown in a separate table."""
 
 
 def rate_columns(kind: Kind, name: str) -> tuple[Column, ...]:
@@ -132,10 +132,10 @@ def rate_columns(kind: Kind, name: str) -> tuple[Column, ...]:
 
 
 def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
-    """How fast each row is, and what that takes.
+    """Columns of the throughput table: speed, time, memory and energy.
 
     Args:
-        batches: of which latency was timed.
+        batches: batch sizes with measured latency, such as `batch_1`.
     """
     return (
         *rate_columns("train", "training"),
@@ -161,19 +161,19 @@ def throughput_columns(batches: Sequence[str]) -> tuple[Column, ...]:
         Column(
             "peak_mem_mib", most("memory.peak_mem_mib"), "peak memory", "MiB", text=number, better="lower",
             merged=Merged(
-                "peak memory (before the model), MiB", ("peak_mem_mib", "baseline_mem_mib"), values.memory_text
+                "peak memory (baseline), MiB", ("peak_mem_mib", "baseline_mem_mib"), values.memory_text
             ),
         ),
         Column("memory_kind", distinct("memory.kind")),
         Column("repeated_ratio", values.repeated_ratio),
         Column(
-            "baseline_mem_mib", most("memory.baseline_mem_mib"), "before the model", "MiB", text=number,
+            "baseline_mem_mib", most("memory.baseline_mem_mib"), "baseline memory", "MiB", text=number,
             after="peak_mem_mib",
         ),
         Column("peak_reserved_mib", most("memory.peak_reserved_mib"), unit="MiB", better="lower"),
         word_column(  # of the first run, which is the one that finds it cold
             "compiler_cache", lambda row: next((run.compilation["cache"] for run in row.ok if run.compilation), None),
-            "compiler's cache", after="first_step_s",
+            "compiler cache", after="first_step_s",
         ),
         Column("num_graph_breaks", most("compilation.num_graph_breaks"), better="lower"),
         Column("num_recompiles", most("compilation.num_recompiles"), better="lower"),
@@ -214,7 +214,7 @@ COST: tuple[Column, ...] = (
         name="arithmetic intensity of a training step, FLOP/byte",
     ),
     Column("train_bound_tflop_per_s", of_bound(lambda bound: bound.bound_tflop_per_s), unit="TFLOP/s"),
-    Column("train_bound_pct", of_bound(lambda bound: bound.bound_pct), "of the bound", "%", better="higher"),
+    Column("train_bound_pct", of_bound(lambda bound: bound.bound_pct), "of roofline bound", "%", better="higher"),
     Column(
         "infer_tflop_per_s", middle(lambda run: infer_tflop_per_s(run.cost, run.throughput)), unit="TFLOP/s",
         better="higher",
@@ -222,7 +222,7 @@ COST: tuple[Column, ...] = (
     Column("infer_mfu_pct", middle(infer_mfu_pct), unit="%", better="higher"),
     CONFIG_KEY,
 )  # fmt: skip
-"""What each row computes for an image, counted, and how near it comes to what the device can do."""
+"""Counted work per image, and achieved speed relative to the measured peak of the device."""
 
 COLUMNS: Mapping[str, Column] = {
     column.key: column for column in (*throughput_columns(("batch_1",)), *accuracy_columns(), *COST)

@@ -1,4 +1,4 @@
-"""The page of a section's own: what fewer people read than its tables of accuracy, speed and cost."""
+"""The details page of a section: learning curves, scores by class, confusion, footnotes, recipes and runs."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ from benchmarks.report.speed import batch_parts, share_parts
 from benchmarks.report.text import MISSING, escape, part, protocol, shorten, table
 
 LEARNING_CAPTION = (
-    "Means over seeds, with bands from the lowest to the highest. Training values are measured while the weights "
-    f"change, validation after the epoch. {protocol('measuring.md#learning-curves')}"
+    "Means over seeds, with bands from minimum to maximum. Training values are epoch averages while the weights "
+    f"change; validation is after each epoch. {protocol('measuring.md#learning-curves')}"
 )
-CLASSES_CAPTION = "The best row of each model. A class has few test images: a gap between two markers may be chance."
+CLASSES_CAPTION = "Best row of each model. Classes have few test images, so small gaps between markers may be chance."
 
 
 def section_details(
     frames: SectionFrames, findings: Findings, failed: Mapping[str, str], pictures: Sequence[Picture] = ()
 ) -> list[str]:
-    """The parts of a section's own page, each with its heading.
+    """The parts of a section's details page, each with its heading.
 
     Args:
         frames: of the section.
-        findings: what follows from its records.
-        failed: what is wrong with arms that don't compute the same, by configuration key.
-        pictures: its figures.
+        findings: of the section.
+        failed: failed equivalence checks of arms, by configuration key.
+        pictures: the section's figures.
     """
     section = frames.section
     learning, classes = images(pictures, "learning"), images(pictures, "classes", "reliability")
@@ -45,12 +45,12 @@ def section_details(
         *batch_parts(section),
         *_class_parts(frames, pictures),
         *_evidence(section, failed),
-        part("Recipe and runs of each row", *_runs(section)),
+        part("Recipe and runs by row", *_runs(section)),
     ]
 
 
 def _evidence(section: Section, failed: Mapping[str, str]) -> list[str]:
-    """What each row's footnotes rest on; nothing where none has evidence."""
+    """Evidence for the footnotes of each row; empty if there is none."""
     lines = []
     for place, (note, rows) in enumerate(remarks(section, failed).items(), start=1):
         found = [f"{label}: {evidence}" for label, evidence in rows.items() if evidence]
@@ -60,11 +60,11 @@ def _evidence(section: Section, failed: Mapping[str, str]) -> list[str]:
 
 
 def _class_parts(frames: SectionFrames, pictures: Sequence[Picture]) -> list[str]:
-    """Scores by class and confusion matrices; nothing where no run was tested."""
+    """Scores by class and confusion matrices; empty if no run was tested."""
     if not frames.per_class:
         return []
     scores = [
-        "Recall, % (the accuracy within each class):",
+        "Recall (accuracy within each class), %:",
         tables.class_table(frames.per_class, "recall"),
         "F1, %:",
         tables.class_table(frames.per_class, "f1"),
@@ -74,7 +74,7 @@ def _class_parts(frames: SectionFrames, pictures: Sequence[Picture]) -> list[str
 
 
 def _runs(section: Section) -> list[str]:
-    """The settings that all rows share, and for each row those that are its own, with a link to each record."""
+    """Settings shared by all rows, and each row's own settings with links to its records."""
     flats = [settings(row.config) for row in section.rows]
     shared = {name: value for name, value in flats[0].items() if all(flat.get(name) == value for flat in flats)}
     rows = []
@@ -85,11 +85,11 @@ def _runs(section: Section) -> list[str]:
         links = ", ".join(map(_links, row.records))
         rows.append([escape(row.label), escape(own) or MISSING, escape(choice) or MISSING, links])
     common = ", ".join(f"{name.rpartition('.')[2]}={value}" for name, value in shared.items())
-    headers = ["model", "its own", "why this precision and engine", "record by seed"]
-    return [f"All rows: {escape(common)}.", table(headers, rows, words=headers)]
+    headers = ["model", "own settings", "reason for precision and engine", "record by seed"]
+    return [f"Shared settings: {escape(common)}.", table(headers, rows, words=headers)]
 
 
 def _links(record: RunRecord) -> str:
-    """To a run's record, and to its profile where it has one."""
+    """Links to a run's record and, if there is one, its profile."""
     link = f"[{record.seed}](runs/{record.run_id}.json)"
     return f"{link} ([profile]({quote(record.profile['page'])}))" if record.profile else link

@@ -1,4 +1,4 @@
-"""The files of a report: read from records, written whole, right also when several processes write at once."""
+"""The files of a report, generated from records and written atomically, also by several processes at once."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def write_report(out_dir: Path, machine: str, *, figures: bool) -> None:
 
 
 def regenerate(directory: Path, *, figures: bool = True) -> Found:
-    """Make all files of a results folder, or those of one machine's folder, again; what was read, by machine folder.
+    """Regenerate all files of a results folder or of one machine's folder; returns the records by machine folder.
 
     Args:
         directory: a results folder, or that of one machine.
-        figures: draw them, too; without them pages say so.
+        figures: draw figures; pages say if they are missing.
 
     Raises:
-        ValueError: there is no readable record, or a README.md there was written by somebody else.
+        ValueError: there is no readable record, or a README.md there was not generated.
     """
     if (directory / "runs").is_dir():
         found = _make(lambda: [directory], pages=lambda _: True, index_dir=None, figures=figures)
@@ -61,14 +61,14 @@ def regenerate(directory: Path, *, figures: bool = True) -> Found:
 
 
 def pair_verdicts(directory: Path, pair: tuple[str, str]) -> list[str]:
-    """A paragraph for each section, of each machine, that has both rows of a pair.
+    """A paragraph for each section of each machine that contains both rows.
 
     Args:
         directory: a results folder, or the folder of one machine in it.
-        pair: labels of rows, or models that one row alone has.
+        pair: row labels, or models with a single row.
 
     Raises:
-        ValueError: there is no readable record, or no section has both.
+        ValueError: there is no readable record, or no section contains both.
     """
     found = read_folders(directory)
     paragraphs: list[str] = []
@@ -81,7 +81,7 @@ def pair_verdicts(directory: Path, pair: tuple[str, str]) -> list[str]:
                 paragraphs.append(f"{folder.name}: {conditions_text(section.conditions)}\n{sentence}")
     if not paragraphs:
         hints = "".join(dict.fromkeys(name_hint(everything, name) for name in pair))
-        raise ValueError(f"no section of {directory} has both {pair[0]} and {pair[1]}, each as one row{hints}")
+        raise ValueError(f"--pair {pair[0]} {pair[1]}: no section of {directory} has both, each as one row{hints}")
     return paragraphs
 
 
@@ -98,18 +98,18 @@ def read_folders(directory: Path) -> Found:
 
 
 def write_pair_figure(directory: Path, pair: tuple[str, str], path: Path) -> str:
-    """Draw how the confusion matrices of two rows differ, in the first section that has both with runs that count.
+    """Draw the difference between the confusion matrices of two rows, from the first section with runs of both.
 
     Args:
         directory: as for `pair_verdicts`.
         pair: as for `pair_verdicts`.
-        path: the file, .svg or .png.
+        path: output file, .svg or .png.
 
     Returns:
-        What was drawn, in words.
+        The file and the section, in words.
 
     Raises:
-        ValueError: no section has both.
+        ValueError: no section has successful runs of both.
     """
     from benchmarks.report.figures.write import pair_bytes
 
@@ -118,24 +118,24 @@ def write_pair_figure(directory: Path, pair: tuple[str, str], path: Path) -> str
             if (content := pair_bytes(section, pair)) is not None:
                 write_atomically(path, content[path.suffix.removeprefix(".")])
                 return f"{path}, of {folder.name}: {html.unescape(conditions_text(section.conditions))}"
-    raise ValueError(f"no section of {directory} has runs of both {pair[0]} and {pair[1]} that count")
+    raise ValueError(f"--pair {pair[0]} {pair[1]}: no section of {directory} has successful runs of both")
 
 
 def _check_found(directory: Path, found: Found) -> None:
     if not any(records for records, _ in found.values()):
         raise ValueError(
-            f"{directory} holds no readable record; give a results folder (with MACHINE/runs/*.json in it) or the "
-            "folder of one machine (with runs/*.json in it)"
+            f"{directory} holds no readable record; give a results folder (with MACHINE/runs/*.json) or the folder of "
+            "one machine (with runs/*.json)"
         )
 
 
 def machine_folders(out_dir: Path) -> list[Path]:
-    """The folders of a results folder that hold runs, by name; none where there is no such folder."""
+    """The machine folders with runs in a results folder, by name; empty if the folder doesn't exist."""
     return sorted(path.parent for path in out_dir.glob("*/runs") if path.is_dir())
 
 
 def check_page(path: Path) -> None:
-    """ValueError where a page would replace a file that was written by somebody else."""
+    """ValueError if a page would overwrite a file that was not generated."""
     try:
         content = read_regular(path, _PAGE_LIMIT_BYTES)
     except (FileNotFoundError, NotADirectoryError):
@@ -151,11 +151,10 @@ def check_page(path: Path) -> None:
 def _make(
     folders: Callable[[], list[Path]], *, pages: Callable[[Path], bool], index_dir: Path | None, figures: bool
 ) -> Found:
-    """Write pages and index, and once more where a run came meanwhile.
+    """Write pages and index, and repeat once if a run was added meanwhile.
 
-    Without a lock: a record that comes while files are written has a writer of its own, who may be done before this one
-    and is then written over; so this one looks again. Only once: where runs come faster than pages are written, it
-    would never end, and the writers of those runs come after it.
+    There is no lock: a record added meanwhile has its own writer, which may finish first and be overwritten by this
+    one. Once is enough: if runs are added faster than pages are written, the writers of those runs come later.
     """
     for folder in filter(pages, folders()):
         remove_leftovers(folder)
@@ -178,7 +177,7 @@ def _listing(folders: Sequence[Path]) -> set[Path]:
 
 
 def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem], *, figures: bool) -> None:
-    check_page(folder / PAGE)  # first: it says which files of an earlier report may go
+    check_page(folder / PAGE)  # first: the old page names the files that may be deleted
     before = _last_pages(folder)
     shown = sections(records)
     counted = [record for section in shown for row in section.rows for record in row.records]
@@ -207,7 +206,7 @@ def _write_machine(folder: Path, records: Sequence[RunRecord], problems: Sequenc
 
 
 def _last_pages(folder: Path) -> dict[str, str]:
-    """The machine's page as it was, and those that links lead to from there, if a report made them."""
+    """The machine's previous page and the generated pages that it links to, directly or not."""
     found, todo = dict[str, str](), [PAGE]
     while todo:
         name = todo.pop()
@@ -237,5 +236,5 @@ def _write_page(path: Path, text: str) -> None:
 
 
 def _write_text(path: Path, text: str) -> None:
-    # A record may hold half of a surrogate pair, which UTF-8 has no form for: a question mark stands for it.
+    # A record may hold a lone surrogate, which UTF-8 can't encode: replace it by a question mark.
     write_atomically(path, text.encode("utf-8", "replace"))

@@ -1,4 +1,4 @@
-"""What follows from a section beyond its measured tables: which rows differ, scores, fronts, time to accuracy."""
+"""Findings derived from a section's records: significant differences, scores, fronts, time to accuracy."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ FINDINGS_FILES = ("pairs.csv", "scores.csv", "reliability.csv", "time_to_accurac
 
 @dataclass(frozen=True, slots=True)
 class Findings:
-    """Of one section: letters by configuration key, frames by the name of their file, and blocks for its page.
+    """Findings of one section: letters by configuration key, frames by file name, and Markdown blocks.
 
-    The pairs belong to the section on the machine's page, the details to the section's own page.
+    `pairs` are blocks for the machine's page, `details` for the section's details page.
     """
 
     letters: Mapping[str, str]
@@ -33,7 +33,7 @@ class Findings:
 
 @dataclass(frozen=True, slots=True)
 class PageFindings:
-    """Of all sections of a machine: those of each, the ranking by budget, and blocks of what others published."""
+    """Findings of a machine's page: by section, the ranking by budget, and published results."""
 
     by_section: Mapping[Conditions, Findings]
     by_budget: Sequence[str]

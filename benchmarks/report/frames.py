@@ -1,4 +1,4 @@
-"""What tables show, as rows of full numbers with units in the names of columns: the content of the CSV files."""
+"""Table contents at full precision, with units in column names: the content of the CSV files."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from benchmarks.report.text import inert
 from benchmarks.report.values import timed_batches
 
 IDENTITY = ("dataset", "track", "num_train", "num_val", "budget", "variant", "model")
-"""The columns that every frame begins with, also an empty one."""
+"""The first columns of every frame, even an empty one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +33,7 @@ class SectionFrames:
 
     @property
     def tables(self) -> dict[str, tuple[Frame, tuple[Column, ...]]]:
-        """Frames of columns, by name, with the columns that tables may show of them."""
+        """Frames by table name, each with its columns."""
         cut = re.compile("latency_(.*)_p50_ms")
         batches = [found[1] for name in self.throughput[0] if (found := cut.fullmatch(name))]
         return {
@@ -44,30 +44,30 @@ class SectionFrames:
 
 
 def section_frames(section: Section, letters: Mapping[str, str] | None = None) -> SectionFrames:
-    """All frames of a section, with rows in its order; `letters` as for `accuracy_frame`."""
+    """All frames of a section, in its row order; `letters` as for `accuracy_columns`."""
     makers = (throughput_frame, cost_frame, per_class_frame, confusion_frame)
     return SectionFrames(section, accuracy_frame(section, letters), *(make(section) for make in makers))
 
 
 def accuracy_frame(section: Section, letters: Mapping[str, str] | None = None) -> Frame:
-    """A row for each configuration: how well it did; `letters` as for `accuracy_columns`."""
+    """Accuracy by configuration; `letters` as for `accuracy_columns`."""
     columns = accuracy_columns(letters)
     return _measured(section, section.rows, lambda row: columns)
 
 
 def throughput_frame(section: Section) -> Frame:
-    """A row for each configuration: how fast it was and what it cost."""
+    """Throughput, time and memory by configuration."""
     return _measured(section, section.rows, lambda row: throughput_columns(timed_batches(row)))
 
 
 def cost_frame(section: Section) -> Frame:
-    """A row for each configuration whose work was counted: its FLOPs, and its share of the roofs."""
+    """FLOPs and roofline shares of each configuration whose operations were counted."""
     counted = [row for row in section.rows if any(record.cost for record in row.records)]
     return _measured(section, counted, lambda row: COST)
 
 
 def per_class_frame(section: Section) -> Frame:
-    """A row for each configuration and class: precision, recall and F1, averaged over runs."""
+    """Precision, recall and F1 by configuration and class, means over runs."""
     cells = []
     for row in section.rows:
         for index, name in enumerate(class_names(row)):
@@ -78,7 +78,7 @@ def per_class_frame(section: Section) -> Frame:
 
 
 def confusion_frame(section: Section) -> Frame:
-    """A row for each configuration and true class, a column for each predicted class: test images, summed over runs."""
+    """Test images by configuration and true class (rows) and predicted class (columns), summed over runs."""
     cells = []
     for row in section.rows:
         names, runs = class_names(row), matching(row)
@@ -90,7 +90,7 @@ def confusion_frame(section: Section) -> Frame:
 
 
 def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]]) -> Frame:
-    """A frame of any cells, each set with the row of the section that it is of: its conditions come first."""
+    """A frame of arbitrary cells, each prefixed with its section's conditions and its row's identity."""
     at = section.conditions
     shared = {name: getattr(at, name) for name in IDENTITY[:4]}
     apart = {name: value for name, value in {"machine": at.machine, "torch": at.torch}.items() if value is not None}
@@ -98,28 +98,28 @@ def rows_frame(section: Section, cells: Sequence[tuple[Row, Mapping[str, Any]]])
 
 
 def predicted_column(name: str) -> str:
-    """The column that counts test images taken for a class."""
+    """Name of the column with test images predicted as a class."""
     return f"predicted {name}"
 
 
 def class_names(row: Row) -> list[str]:
-    """The classes of a row's first run that counts; none where no run does."""
+    """Class names of a row's first successful run; empty without one."""
     return _names(row.ok[0]) if row.ok else []
 
 
 def matching(row: Row) -> list[RunRecord]:
-    """The runs of a row that have the classes of its first: others can't be added to it."""
+    """The runs of a row with the classes of its first run, which alone can be summed."""
     return [record for record in row.ok if _names(record) == class_names(row)]
 
 
 def csv(frames: Sequence[Frame]) -> str:
-    """Frames below each other as CSV; six significant digits, so that any version of scipy gives the same bytes.
+    """Concatenated frames as CSV, to six significant digits, which give the same bytes with any version of scipy.
 
-    Text of records, such as a model's name, is made so that no spreadsheet runs it.
+    Text from records, such as a model's name, is neutralised against formula injection.
     """
     rows = _whole([row for frame in frames for row in frame])
     columns = list(rows[0]) if rows else IDENTITY
-    # Values stay the Python objects that they are: else pandas would make 256 beside None a 256.0.
+    # Keep Python objects: pandas would turn 256 beside None into 256.0.
     cells = [[_cell(value) for value in row.values()] for row in rows]
     return pd.DataFrame(cells, columns=columns, dtype=object).to_csv(index=False, lineterminator="\n")
 
@@ -129,7 +129,7 @@ def _names(record: RunRecord) -> list[str]:
 
 
 def _measured(section: Section, rows: Sequence[Row], columns: Callable[[Row], Sequence[Column]]) -> Frame:
-    """A frame of columns, without the sparse ones that no row has."""
+    """A frame of columns, without sparse ones that are empty."""
     frame = rows_frame(section, [(row, {column.key: column.of(row) for column in columns(row)}) for row in rows])
     sparse = {column.key for row in rows for column in columns(row) if column.sparse}
     left_out = {key for key in sparse if not is_known([row[key] for row in frame])}
@@ -141,7 +141,7 @@ def _identity(row: Row) -> dict[str, Any]:
 
 
 def _whole(rows: Sequence[Entry]) -> list[Entry]:
-    """Rows that all have the keys of any of them."""
+    """Rows extended to the union of their keys."""
     keys = dict.fromkeys([*IDENTITY, *(key for row in rows for key in row)])
     return [{key: row.get(key) for key in keys} for row in rows]
 

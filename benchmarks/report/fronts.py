@@ -1,4 +1,4 @@
-"""Pareto fronts of a section: which rows give the most accuracy for their cost, and how sure that is."""
+"""Pareto fronts of a section: accuracy against cost, with bootstrap probabilities."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ COSTS: Mapping[str, Column] = {
     "num_params": COLUMNS["num_params"],
     "peak_mem_mib": COLUMNS["peak_mem_mib"],
 }
-"""By their name in the CSV file."""
+"""Cost columns by their name in the CSV file."""
 
 
 def fronts_frame(section: Section, answers: Answers) -> Frame:
-    """A row for each configuration and kind of cost that all of its runs know."""
+    """A row for each configuration and each cost known for all of its runs."""
     cells: list[tuple[Row, dict[str, Any]]] = []
     for cost, column in COSTS.items():
         assert isinstance(column.of, Over)
@@ -43,7 +43,7 @@ def fronts_frame(section: Section, answers: Answers) -> Frame:
 
 
 def _priced(row: Row, answers: Answers, cost_of: Over) -> list[PricedRun]:
-    """A row's runs with their cost; none where some run's isn't known."""
+    """A row's runs with their cost; empty if any cost is unknown."""
     runs = []
     for record, top1_pct in zip(row.ok, row.test_top1_pct, strict=True):
         cost, found = cost_of.of_run(record), answers.by_run.get(record.run_id)
@@ -55,7 +55,7 @@ def _priced(row: Row, answers: Answers, cost_of: Over) -> list[PricedRun]:
 
 
 def fronts_text(frame: Frame) -> list[str]:
-    """A section's table of fronts; nothing where it has fewer than two rows."""
+    """A section's table of fronts; empty for fewer than two rows."""
     if not frame:
         return []
     shown = [cost for cost in COSTS if any(row["cost"] == cost for row in frame)]
@@ -68,9 +68,9 @@ def fronts_text(frame: Frame) -> list[str]:
     text = table(headers, lines)
     caption = (
         "Probability that no other row is both more accurate and cheaper, over 2,000 resamples of seeds and test "
-        f"images. Bold: on the front of the means as measured. {protocol('measuring.md#fronts')}"
+        f"images. Bold: on the front of the measured means. {protocol('measuring.md#fronts')}"
     )
-    return [part("Fronts: the most accuracy for its cost", text, caption)]
+    return [part("Pareto fronts: accuracy against cost", text, caption)]
 
 
 def _cell(row: Mapping[str, Any] | None) -> str:

@@ -1,4 +1,4 @@
-"""Learning as a frame: what each epoch of a row's runs brought, averaged over runs."""
+"""Learning curves as a frame: loss and accuracy by epoch, averaged over the runs of a row."""
 
 from __future__ import annotations
 
@@ -25,14 +25,14 @@ VALUES = (
         name="training minus validation top-1",
     ),
 )  # fmt: skip
-"""Of an epoch, not of a row; a gap is above 0 where the training images are the easier ones for the model."""
+"""Columns of an epoch, not of a row; a gap above 0 means that the model does better on its training images."""
 
 
 def history_frame(section: Section) -> Frame:
-    """A row for each configuration and each epoch that all of its runs have.
+    """A row for each configuration and each epoch that all of its runs completed.
 
-    Columns: `epoch`, `elapsed_s` (seconds of training so far, mean over runs), `num_runs`, and for each of `VALUES` its
-    mean over runs with the lowest (`_low`) and highest (`_high`) of them; None where some run doesn't know it.
+    Columns: `epoch`, `elapsed_s` (training seconds so far, mean over runs), `num_runs`, and for each of `VALUES` the
+    mean, minimum (`_low`) and maximum (`_high`) over runs; None if any run lacks the value.
     """
     return rows_frame(section, [(row, cells) for row in section.rows for cells in _epochs(row)])
 
@@ -60,7 +60,7 @@ def _by_epoch(record: RunRecord) -> dict[int, EpochStats]:
 
 
 def _known(values: list[float | None]) -> list[float]:
-    """All of the values, or none where one is missing: a mean over the others would be of another row."""
+    """All values, or none if one is missing: a mean over the rest would not be comparable."""
     present = [value for value in values if value is not None]
     return present if len(present) == len(values) else []
 

@@ -1,4 +1,4 @@
-"""The index over machines: one line each, with a link to its page."""
+"""The index of machines: one line each, with a link to its page."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ WORDS = ("hardware", "conditions", "best model")
 
 
 def index_page(machines: Mapping[str, Sequence[RunRecord]]) -> str:
-    """The README of the results folder, as markdown.
+    """The README of the results folder, as Markdown.
 
     Args:
-        machines: the records of each machine's folder, at least one each, by the folder's name.
+        machines: records by name of the machine's folder, at least one each.
     """
     rows = [_line(name, records) for name, records in sorted(machines.items())]
     intro = (
-        "Each machine has a page with its tables, made from one record a run. The best model is that of the machine's "
-        "first table, whose conditions stand beside it: it is comparable with others of the same conditions only."
+        "Each machine has a page of tables, made from one record per run. The best model is that of its first table; "
+        "compare it only with models under the same conditions."
     )
     return f"{MARK}\n\n# Results by machine\n\n{intro}\n\n{table(HEADERS, rows, words=WORDS)}\n"
 

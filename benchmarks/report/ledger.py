@@ -1,4 +1,4 @@
-"""The clock ledger as a frame: where the wall time of a row's runs went, in parts that people tell apart."""
+"""The clock ledger as a frame: wall time of a row's runs by phase."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from benchmarks.report.frames import rows_frame
 from benchmarks.report.rows import Row, Section
 
 PARTS: Mapping[str, tuple[str, ...]] = {
-    "start: import, data, model": ("import_s", "data_s", "build_s"),
-    "choosing precision, engine": ("probe_s",),
+    "startup: import, data, model": ("import_s", "data_s", "build_s"),
+    "selecting precision, engine": ("probe_s",),
     "first step (compile)": ("first_step_s",),
     "training": ("train_s",),
     "evaluation": ("eval_s",),
-    "measuring speed": ("measure_s", "profile_s"),
-    "writing and the rest": ("write_s", "other_s"),
+    "benchmarking": ("measure_s", "profile_s"),
+    "writing and other": ("write_s", "other_s"),
 }
-"""What a figure shows, by its name, and the entries of the ledger that it adds up."""
+"""Phases shown in figures, each with the ledger entries that it sums."""
 
 
 def ledger_frame(section: Section) -> Frame:
-    """A row for each configuration with a whole ledger: seconds of each of `PARTS` and of all, means over its runs."""
+    """Seconds by phase (`PARTS`) and in total, means over runs, for each configuration with a complete ledger."""
     return rows_frame(section, [(row, cells) for row in section.rows if (cells := _cells(row))])
 
 
@@ -35,7 +35,7 @@ def _cells(row: Row) -> dict[str, Any]:
 
 
 def _parts(record: RunRecord) -> dict[str, float]:
-    """Empty where the time of some part isn't known."""
+    """Seconds by phase; empty if any entry is unknown."""
     ledger: Mapping[str, Any] = {**record.ledger}
     if None in ledger.values():
         return {}

@@ -1,4 +1,4 @@
-"""The pages of one machine: its tables, what went wrong, where the numbers come from, and a page for each detail."""
+"""The pages of one machine: main page with tables, problems and provenance, and details pages."""
 
 from __future__ import annotations
 
@@ -29,20 +29,18 @@ PAGE = "README.md"
 TRIALS = "trials.md"
 PUBLISHED = "published-elsewhere.md"
 EARLIER = "earlier-torch.md"
-NOT_DRAWN = (
-    "Figures are drawn when a sweep has ended, or by `python -m benchmarks.report` with the folder of the results."
-)
+NOT_DRAWN = "Figures are drawn at the end of a sweep, or by `python -m benchmarks.report` with the results folder."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Material:
-    """What a machine's page shows beside its records.
+    """Content of a machine's page beside run records.
 
     Attributes:
-        comparisons: of arms, one for each set of arms.
-        selfcheck: the machine's A/A check, where it was made.
-        searches: by which the equal track was tuned.
-        pictures: its figures; None where they were not drawn.
+        comparisons: one for each set of arms.
+        selfcheck: the machine's A/A check, if there is one.
+        searches: tuning searches of the equal track.
+        pictures: figures; None if they were not drawn.
     """
 
     comparisons: Sequence[ArmsRecord] = ()
@@ -58,14 +56,14 @@ def machine_pages(
     findings: PageFindings,
     material: Material,
 ) -> dict[str, str]:
-    """The README of a machine's folder and the pages that it links to, as markdown by file name.
+    """The README of a machine's folder and the pages that it links to, as Markdown by file name.
 
     Args:
         parts: the frames of each section of `records`.
         records: all records of the machine, at least one.
-        problems: files in its folder that can't be read as what they should be.
-        findings: what follows from the records.
-        material: what else there is to show.
+        problems: unreadable files in its folder.
+        findings: of the sections.
+        material: further content.
     """
     rows = [row for part in parts for row in part.section.rows]
     counted = [record for row in rows for record in row.records]
@@ -84,13 +82,13 @@ def machine_pages(
         )
     blocks += [*findings.by_budget, *_arms_parts(arms, records, material), *tuning_text(material.searches, TRIALS)]
     if past:
-        blocks.append(f"## Earlier versions of torch\n\n[Their tables]({EARLIER}), not to be mixed with those above.")
+        blocks.append(f"## Earlier versions of torch\n\n[Their tables]({EARLIER}), not comparable with those above.")
         pages[EARLIER] = _page("Earlier versions of torch", past, up=True)
     if material.searches:
         pages[TRIALS] = _page("All trials of the search", trials_text(material.searches), up=True)
     if findings.published:
-        blocks.append(f"## What others published\n\n[Beside what was measured here]({PUBLISHED}).")
-        pages[PUBLISHED] = _page("What others published", findings.published, up=True)
+        blocks.append(f"## Published results\n\n[Comparison with the results measured here]({PUBLISHED}).")
+        pages[PUBLISHED] = _page("Published results", findings.published, up=True)
     blocks += [
         *_problems(rows, problems),
         provenance(counted, num_replaced=len(records) - len(counted), more_files=FINDINGS_FILES),
@@ -100,7 +98,7 @@ def machine_pages(
 
 
 def _page(title: str, blocks: Sequence[str], head: Sequence[str] = (), *, up: bool = False) -> str:
-    """A page with its title, a way back to the machine's where it isn't that, and a list of its parts."""
+    """A page with title, table of contents and, except on the machine's own page, a link back."""
     back = [f"[Back to the results]({PAGE})"] if up else []
     listed = contents(blocks)
     return "\n\n".join([MARK, f"# {title}", *back, *head, *([listed] if listed else []), *blocks]) + "\n"
@@ -109,7 +107,7 @@ def _page(title: str, blocks: Sequence[str], head: Sequence[str] = (), *, up: bo
 def _arms_parts(
     arms: Mapping[Machine, Sequence[ArmsRecord]], records: Sequence[RunRecord], material: Material
 ) -> list[str]:
-    """The comparisons of precisions and engines; nothing where there are none."""
+    """The comparisons of precisions and engines; empty if there are none."""
     texts = []
     for machine, comparisons in arms.items():
         floor, on = noise.between_arms(material.selfcheck, machine), f" on {escape(machine.title)}" * (len(arms) > 1)
@@ -118,7 +116,7 @@ def _arms_parts(
 
 
 def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
-    """Runs that did not end well, and files that are no records; nothing where there are none."""
+    """Failed runs and unreadable files; empty if there are none."""
     lines = [_failure(row, record) for row in rows for record in row.failed]
     lines += [f"- File {escape(problem.name)} was skipped: {escape(shorten(problem.reason))}" for problem in problems]
     return [part("Problems", "\n".join(lines))] if lines else []
@@ -127,5 +125,5 @@ def _problems(rows: Sequence[Row], problems: Sequence[Problem]) -> list[str]:
 def _failure(row: Row, record: RunRecord) -> str:
     message = escape(shorten(record.error)) if record.error else "no message"
     link = f"[record](runs/{record.run_id}.json)"
-    instead = "" if record in row.records else " after a good run made in the same way, which counts"
+    instead = "" if record in row.records else " after a successful run with the same run key, which counts"
     return f"- {escape(row.label)}, seed {record.seed}: {record.status}{instead}. {message} ({link})"

@@ -1,4 +1,4 @@
-"""Which differences mean nothing on a machine, from its A/A check, in a sentence for below a table."""
+"""The noise floor of a machine, from its A/A check, as a sentence below a table."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ NOT_MEASURED = "The noise floor of this machine was not measured; `python -m ben
 
 
 def between_rows(found: Selfcheck | None, machine: Machine) -> str:
-    """For a table of a machine whose rows come from different processes and minutes."""
+    """For tables whose rows are from different processes."""
     if found is None or Machine.of(found["environment"]) != machine:
         return NOT_MEASURED
     between = found["between_processes"]
@@ -20,20 +20,19 @@ def between_rows(found: Selfcheck | None, machine: Machine) -> str:
     return (
         f"Noise floor of this machine ({_source(found)}, n = {pairs} of processes): differences below "
         f"{_floors(between['train_floor_pct_by_arm'])} in training and "
-        f"{_floors(between['infer_floor_pct_by_arm'])} in inference mean nothing."
+        f"{_floors(between['infer_floor_pct_by_arm'])} in inference are noise."
     )
 
 
 def between_arms(found: Selfcheck | None, machine: Machine) -> str:
-    """For a table of a machine whose ratios come from arms that took turns in one process."""
+    """For tables of ratios between arms that took turns in one process."""
     if found is None or Machine.of(found["environment"]) != machine:
         return NOT_MEASURED
     within = found["within_process"]
     return (
         f"Noise floor of arms that take turns ({_source(found)}, n = {len(within['comparisons']):,} comparisons): "
-        f"ratios within {significant(within['floor_pct'], 2)}% of 1 mean nothing; "
-        f"{100 * within['false_difference_rate']:.1f}% of identical arms were found to differ, "
-        "where the intervals allow 5%."
+        f"ratios within {significant(within['floor_pct'], 2)}% of 1 are noise; "
+        f"{100 * within['false_difference_rate']:.1f}% of identical arms were found to differ (nominal rate 5%)."
     )
 
 

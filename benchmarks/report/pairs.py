@@ -1,4 +1,4 @@
-"""Which rows of a section differ: every pair with both kinds of evidence, and letters for the accuracy table."""
+"""Pairwise comparisons of a section's rows over seeds and test images, and letters for the accuracy table."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from benchmarks.report.values import num_test_images
 from benchmarks.stats.pairs import Comparison, Pair, Run, compare_models
 
 PAIRS_SHOWN = 100
-"""More of them are in pairs.csv: a page must stay below half a megabyte."""
+"""Further pairs are in pairs.csv only: a page must stay below half a megabyte."""
 PAIRS_ON_PAGE = 10
-"""More of them are on the section's own page."""
+"""With more pairs, the table moves to the section's details page."""
 
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Rows of a section that may be compared: they had one budget, and one test set. In the section's order."""
+    """Comparable rows of a section, in its order: same budget and same test set."""
 
     rows: list[Row]
     comparison: Comparison
@@ -34,20 +34,20 @@ class Group:
 
 
 def section_groups(section: Section, answers: Answers) -> list[Group]:
-    """Compare the rows of a section; rows without a run that counts are in no group."""
+    """Compare the rows of a section; rows without a successful run are in no group."""
     groups: dict[tuple[str, ...], list[Row]] = defaultdict(list)
     for row in section.rows:
         if row.ok:
             groups[row.config["recipe"]["budget"], *_test_sets(row)].append(row)
     found = []
     for (_, *test_sets), rows in groups.items():
-        usable = answers if len(test_sets) == 1 else Answers()  # images of several test sets are not the same ones
+        usable = answers if len(test_sets) == 1 else Answers()  # pairing needs the same images
         found.append(Group(rows, compare_models({row.label: _runs(row, usable) for row in rows})))
     return found
 
 
 def letters(groups: Sequence[Group]) -> dict[str, str]:
-    """Letters by configuration key; none where rows had several budgets, or some pair has no verdict."""
+    """Letters by configuration key; empty if budgets differ or a pair has no verdict."""
     if len(groups) != 1 or groups[0].comparison.letters is None:
         return {}
     found = groups[0].comparison.letters
@@ -71,7 +71,7 @@ def _test_sets(row: Row) -> list[str]:
 
 
 def _runs(row: Row, answers: Answers) -> dict[int, Run]:
-    """A row's runs by seed, with their accuracy as the share of images that it is: records have it in fp32."""
+    """A row's runs by seed, with accuracy recomputed from image counts, since records hold it in fp32."""
     runs = {}
     for record in row.ok:
         assert record.metrics is not None
@@ -106,19 +106,19 @@ def _cells(pair: Pair, first: Row, second: Row) -> dict[str, Any]:
 def pairs_text(
     frame: Frame, groups: Sequence[Group], reasons: Sequence[str], details_page: str
 ) -> tuple[list[str], list[str]]:
-    """The pairwise table with its caption, for the machine's page, or a link there and the table for that of details.
+    """The pairs table with its caption as blocks for the machine's page and for the details page.
 
-    Nothing for either where the section has no two rows to compare.
+    A long table is on the details page and linked from the machine's page. Both are empty without a pair.
     """
     if not frame:
         return [], []
     columns = {
         "pair": lambda row: f"{escape(row['variant'])} vs. {escape(row['other_variant'])}",
-        "first minus second, points": lambda row: number(row["difference_pct"], 2),
+        "difference (first - second), points": lambda row: number(row["difference_pct"], 2),
         "95% over seeds": lambda row: _interval(row, "seeds"),
         "p (Holm)": lambda row: p_text(row["seeds_adjusted_p"]),
         "95% over test images": lambda row: _interval(row, "images"),
-        "only the first right / only the second": _discordant,
+        "correct in first only / second only": _discordant,
         "McNemar p (Holm)": lambda row: p_text(row["mcnemar_adjusted_p"]),
         "verdict": _verdict,
         "seeds needed": _needed,
@@ -138,28 +138,28 @@ def pairs_text(
 
 
 def _caption(frame: Frame, groups: Sequence[Group], reasons: Sequence[str]) -> str:
-    """What the numbers of the pairwise table are, of those that it has, and why others are missing."""
+    """Caption of the pairs table, for the columns that it has, with the reasons for missing ones."""
     sentences = []
     pooled = [group.comparison for group in groups if group.comparison.deviation is not None]
     if pooled:
         spread = "; ".join(
-            f"{comparison.deviation:.2f} points a run, df {comparison.degrees_of_freedom}" for comparison in pooled
+            f"{comparison.deviation:.2f} points, df {comparison.degrees_of_freedom}" for comparison in pooled
         )
-        sentences.append(f"Noise over seeds, pooled over models: {spread}.")
+        sentences.append(f"Run-to-run standard deviation, pooled over models: {spread}.")
     if is_known([row["differs"] for row in frame]):
-        sentences.append("Two rows differ if p (Holm) is below 0.05 and the interval over test images excludes 0.")
+        sentences.append("Significant: p (Holm) is below 0.05 and the interval over test images excludes 0.")
     if not pooled:
-        sentences.append("One seed each, so no verdict: another seed may reverse a difference (use --seeds 3).")
+        sentences.append("No verdict from one seed each: another seed may reverse a difference (use --seeds 3).")
     if is_known([row["mcnemar_adjusted_p"] for row in frame]):
-        sentences.append("McNemar's exact test takes these single runs as they are.")
+        sentences.append("McNemar's exact test applies to these single runs only.")
     sentences.append(protocol("statistics.md"))
     if reasons and any(row["images_low_pct"] is None for row in frame):
-        sentences.append(f"No interval over test images where answers are missing ({escape('; '.join(reasons))}).")
+        sentences.append(f"No interval over test images without per-image predictions ({escape('; '.join(reasons))}).")
     return " ".join(sentences)
 
 
 def p_text(value: float | None) -> str:
-    """A p-value as people write it."""
+    """A formatted p-value."""
     if value is None:
         return MISSING
     return "< 0.001" if value < 0.001 else f"{value:.3f}" if value < 0.1 else f"{value:.2f}"
@@ -179,11 +179,11 @@ def _verdict(row: Mapping[str, Any]) -> str:
     if row["differs"] is None:
         return MISSING
     if row["differs"] == "no":
-        return "not told apart"
+        return "not significantly different"
     return f"{escape(row['variant'] if row['difference_pct'] > 0 else row['other_variant'])} is better"
 
 
 def _needed(row: Mapping[str, Any]) -> str:
     if row["differs"] != "no":
         return MISSING
-    return number(row["num_seeds_needed"]) if row["num_seeds_needed"] is not None else "no number would do"
+    return number(row["num_seeds_needed"]) if row["num_seeds_needed"] is not None else "none suffices"

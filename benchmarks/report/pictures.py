@@ -1,4 +1,4 @@
-"""Figures as a page shows them: the names of their files, where they stand, and what they show in words."""
+"""Figures on a page: file, position and alternative text."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ from benchmarks.report.text import escape
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Picture:
-    """A figure that was drawn.
+    """A drawn figure.
 
     Attributes:
-        kind: where the page has it, such as `accuracy`.
-        path: of its SVG, relative to the page.
-        alt: what it shows, in words.
+        kind: its position on the page, such as `accuracy`.
+        path: its SVG file, relative to the page.
+        alt: alternative text.
     """
 
     kind: str
@@ -27,12 +27,12 @@ class Picture:
 
 @dataclass(frozen=True, slots=True)
 class Pictures:
-    """All figures of a machine's page: those of its sections, and those of its comparisons of arms."""
+    """All figures of a machine's pages: of sections and of comparisons of arms."""
 
     by_section: Mapping[Conditions, Sequence[Picture]] = field(default_factory=dict)
     arms: Sequence[Picture] = ()
 
 
 def images(pictures: Sequence[Picture], *kinds: str) -> list[str]:
-    """A page's blocks for its figures of some kinds, as markdown, in their order."""
+    """The figures of some kinds as Markdown blocks, in order."""
     return [f"![{escape(picture.alt)}]({quote(picture.path)})" for picture in pictures if picture.kind in kinds]

@@ -1,4 +1,4 @@
-"""Where the numbers of a page come from: hardware, versions, data, dates and commands of its records."""
+"""Provenance of a page: hardware, versions, data, dates and commands of its records."""
 
 from __future__ import annotations
 
@@ -14,29 +14,29 @@ CSV_FILES = ("accuracy.csv", "throughput.csv", "cost.csv", "per_class.csv", "con
 
 
 def provenance(records: Sequence[RunRecord], *, num_replaced: int, more_files: Sequence[str]) -> str:
-    """The part of the page that says what was run where, with which versions, when, and by which commands.
+    """The provenance part of a page, as Markdown.
 
     Args:
-        records: the runs that the tables show.
-        num_replaced: how many more there are of which a later run with the same configuration and seed is shown.
+        records: the runs shown in tables.
+        num_replaced: number of older runs replaced by a later one with the same configuration and seed.
         more_files: CSV files beside `CSV_FILES`.
     """
-    replaced = f"; {num_replaced:,} older, of which a later run is shown, not counted" if num_replaced else ""
+    replaced = f"; {num_replaced:,} older ones, since repeated, not counted" if num_replaced else ""
     num_ok = sum(record.status == "ok" for record in records)
     lines = [
         *_counted("Hardware", [_hardware_line(record.environment) for record in records]),
         *_counted("Software", [_software_line(record.environment["software"]) for record in records]),
         *_counted("Data", [_data_line(record.dataset) for record in records if record.dataset]),
         f"- Runs: {len(records):,}, {num_ok:,} of them ok, {date_range(records)} (UTC){replaced}.",
-        f"- The same tables with all columns: {', '.join(f'[{name}]({name})' for name in (*CSV_FILES, *more_files))}.",
+        f"- Tables with all columns: {', '.join(f'[{name}]({name})' for name in (*CSV_FILES, *more_files))}.",
     ]
     commands = list(dict.fromkeys(record.command for record in sorted(records, key=lambda record: record.run_id)))
-    blocks = ["## Where the numbers come from", "\n".join(lines), "Made by:", code_block(commands)]
+    blocks = ["## Where the numbers come from", "\n".join(lines), "Commands:", code_block(commands)]
     return "\n\n".join(blocks)
 
 
 def headline(records: Sequence[RunRecord]) -> str:
-    """What to know before reading the first number: versions, how many runs, when."""
+    """First line of a page: versions, numbers of runs, and dates."""
     versions = sorted({record.environment["software"]["torch"] for record in records})
     num_variants = len({record.config_key for record in records})
     num_seeds = len({record.seed for record in records})
@@ -48,7 +48,7 @@ def headline(records: Sequence[RunRecord]) -> str:
 
 
 def roofline_text(records: Sequence[RunRecord]) -> str | None:
-    """What the device was measured to do at most, as these runs know it; None where none does."""
+    """Measured peaks of the device, from these runs; None if none was measured."""
     measured = [record.roofline for record in records if record.roofline]
     gemm = {
         precision: [rate for roofline in measured if (rate := roofline["gemm_tflop_per_s"].get(precision)) is not None]
@@ -61,23 +61,23 @@ def roofline_text(records: Sequence[RunRecord]) -> str | None:
         square = " or ".join(f"{size:,} x {size:,}" for size in sizes)
         parts.append(f"matrix products ({square}) {rates} TFLOP/s")
     if copying:
-        parts.append(f"copying {_extent(copying)} GB/s (read + written)")
+        parts.append(f"copy {_extent(copying)} GB/s (read + written)")
     if not parts:
         return None
-    of_all = "" if len(measured) == len(records) else f" (by {len(measured)} of {_plural(len(records), 'run')})"
-    return f"The most that this device was measured to do{of_all}: {'; '.join(parts)}."
+    of_all = "" if len(measured) == len(records) else f" (from {len(measured)} of {_plural(len(records), 'run')})"
+    return f"Measured peaks of this device{of_all}: {'; '.join(parts)}."
 
 
 def hosts_text(records: Sequence[RunRecord]) -> str | None:
-    """Of how many equal machines these runs are; None where records don't say that it is more than one."""
+    """The number of identical machines used by these runs; None if only one is known."""
     found = {host for record in records if (details := record.environment["details"]) and (host := details.get("host"))}
     if len(found) < 2:
         return None
-    return f"The runs were made on {len(found)} equal machines (hosts {escape(', '.join(sorted(found)))})."
+    return f"Runs are from {len(found)} identical machines (hosts {escape(', '.join(sorted(found)))})."
 
 
 def date_range(records: Sequence[RunRecord]) -> str:
-    """The first and last day on which runs started, or the one day."""
+    """First and last day on which runs started, or the only day."""
     days = sorted(record.started_at[:10] for record in records)
     return days[0] if days[0] == days[-1] else f"{days[0]} to {days[-1]}"
 
@@ -87,7 +87,7 @@ def _plural(count: int, noun: str) -> str:
 
 
 def _counted(title: str, lines: Sequence[str]) -> list[str]:
-    """A list entry for each distinct line, with the number of runs where there are several."""
+    """A list entry for each distinct line, with the number of runs if lines differ."""
     counts = Counter(lines)
     if len(counts) == 1:
         return [f"- {title}: {lines[0]}."]
@@ -95,7 +95,7 @@ def _counted(title: str, lines: Sequence[str]) -> list[str]:
 
 
 def _extent(values: Sequence[float]) -> str:
-    """The least and the greatest, or the one value that there is."""
+    """Minimum and maximum, or the only value."""
     low, high = significant(min(values)), significant(max(values))
     return low if low == high else f"{low} to {high}"
 
@@ -133,7 +133,7 @@ def _software_line(software: Software) -> str:
     versions = json.loads(json.dumps(software))  # by name, which a TypedDict allows for literals only
     parts = [f"{title} {versions[name]}" for name, title in names.items() if versions[name] is not None]
     if software["commit"]:
-        changed = " with changes to it" if software["dirty"] else ""
+        changed = " with uncommitted changes" if software["dirty"] else ""
         parts.append(f"commit {software['commit'][:12]}{changed}")
     return escape(", ".join(parts))
 

@@ -1,4 +1,4 @@
-"""What others published for Fashion-MNIST, with what is known of how it came about, beside our model of the family."""
+"""Published Fashion-MNIST results with their caveats, beside our model of the same family."""
 
 from __future__ import annotations
 
@@ -14,18 +14,18 @@ from benchmarks.report.rows import Row, Section
 from benchmarks.report.text import MISSING, escape, number, table
 
 FAMILY = {"recurrent": "lstm"}
-"""Families that are called otherwise here; the rest have the same name, or none."""
+"""Families with another name here; the rest have the same name, or no counterpart."""
 
 DATA_RELEASES = {
     "current": None,
-    "old": "old data release: not the images that are measured here",
+    "old": "old data release: other images than used here",
     "unknown": "data release unknown",
 }
 EPOCH_CHOICES = {
     "final": None,
     "": None,
-    "best on test": "best epoch picked on the test set",
-    "unknown": "unknown how the epoch was picked",
+    "best on test": "best epoch selected on the test set",
+    "unknown": "epoch selection unknown",
 }
 
 
@@ -44,22 +44,22 @@ class Published:
 
     @property
     def remarks(self) -> list[str]:
-        """What makes it worth less than it seems, in words."""
+        """Caveats, in words."""
         return [text for text in (DATA_RELEASES[self.data_release], EPOCH_CHOICES[self.epoch_choice]) if text]
 
 
 @functools.cache
 def published_results() -> tuple[Published, ...]:
-    """The results that come with the package, by family and accuracy as the file has them."""
+    """The published results shipped with the package, in file order."""
     text = files("benchmarks.report").joinpath("published.csv").read_text(encoding="utf-8")
     return parse_published(text)
 
 
 def parse_published(text: str) -> tuple[Published, ...]:
-    """The rows of a table such as published.csv.
+    """The rows of a table like published.csv.
 
     Raises:
-        ValueError: it isn't one; the message says near which line.
+        ValueError: a row is invalid; the message names the line.
     """
     results: list[Published] = []
     rows = csv.DictReader(io.StringIO(text), strict=True)
@@ -72,9 +72,11 @@ def parse_published(text: str) -> tuple[Published, ...]:
 
 def _result(row: Mapping[str, str]) -> Published:
     if None in row.values() or not 0 < float(row["top1_pct"]) <= 100:
-        raise ValueError(f"{row} lacks a column, or has no accuracy between 0 and 100")
+        raise ValueError(f"{row} lacks a column, or top1_pct is not above 0 and at most 100")
     if row["data_release"] not in DATA_RELEASES or row["epoch_choice"] not in EPOCH_CHOICES:
-        raise ValueError(f"{row} has a data_release or epoch_choice that there is no sentence for")
+        raise ValueError(
+            f"{row}: data_release must be one of {list(DATA_RELEASES)}, epoch_choice of {list(EPOCH_CHOICES)}"
+        )
     return Published(
         family=row["family"],
         model=row["model"],
@@ -88,7 +90,7 @@ def _result(row: Mapping[str, str]) -> Published:
 
 
 def published_text(sections: Sequence[Section]) -> list[str]:
-    """The table with its caption; nothing on a machine without runs on Fashion-MNIST."""
+    """The table with its caption; empty on a machine without runs on Fashion-MNIST."""
     ours = [section for section in sections if section.conditions.dataset == "fashion_mnist"]
     if not ours:
         return []
@@ -113,23 +115,23 @@ def published_text(sections: Sequence[Section]) -> list[str]:
         "top-1, %",
         "params",
         "augmentation",
-        "to be read with",
+        "caveats",
         "source",
         "measured here",
     ]
-    words = ("family", "augmentation", "to be read with", "source", "measured here")
+    words = ("family", "augmentation", "caveats", "source", "measured here")
     caption = (
-        "Figures of others as published, with other seeds, budgets and machines: not measured here, and with 10,000 "
-        "test images a run near 93% is known to half a point. The last column is from this machine's first table with "
-        "that family, for orientation and not as a verdict."
+        "As published, with other seeds, budgets and machines; not reproduced here. With 10,000 test images, a single "
+        "run near 93% is uncertain by half a point. Last column: this machine's first table with that family, for "
+        "orientation only."
     )
     return [caption, table(headers, lines, words=words)]
 
 
 def our_row(sections: Sequence[Section], family: str) -> Row | None:
-    """The row of a family in the first section that has one: the model called like the family, else the first by name.
+    """A family's row in the first section that has one: the model named like the family, else the first by name.
 
-    Never the best of several: that would be picking on the test set, too.
+    Never the best of several, which would be selection on the test set.
     """
     for section in sections:
         rows = [row for row in section.rows if row.ok and row.records[0].family == family]

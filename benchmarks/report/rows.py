@@ -1,4 +1,4 @@
-"""Records grouped into what tables show: sections of comparable conditions, a row for each configuration."""
+"""Records grouped for tables: one section per set of comparable conditions, one row per configuration."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from benchmarks.report.text import file_name
 TRACKS = ("equal", "best", "published")
 BUDGETS = ("epochs", "seconds", "flops")
 USUAL_IMAGES = 60_000
-"""Of training and validation together: most sections have them all, and their files' names don't say so."""
+"""Training and validation images in most sections; only other numbers are part of file names."""
 
 
 @dataclass(frozen=True, slots=True)
 class Conditions:
-    """What a section's rows have in common.
+    """Conditions shared by the rows of a section.
 
-    `budget` is None on the published track, where each net has its own, and `seconds` for those of the best track:
-    there one table shows how far each model comes in which time. `machine` and `torch` are None where all sections of a
-    page have the same one.
+    `budget` is None on the published track, where each net has its own, and `seconds` for all time budgets of the best
+    track, whose table shows accuracy against training time. `machine` and `torch` are None if all sections of a page
+    share them.
     """
 
     dataset: str
@@ -40,7 +40,7 @@ class Conditions:
 
     @property
     def file_name(self) -> str:
-        """How the names of the section's files begin: `equal-epochs-5-55000`, with more where that doesn't say all."""
+        """Prefix of the section's file names, such as `equal-epochs-5-55000`, with a digest if that is ambiguous."""
         dataset = "" if self.dataset == "fashion_mnist" else self.dataset
         fields = (dataset, self.track, self.budget, str(self.num_train), self.torch, self.machine)
         text = "-".join(filter(None, fields)).replace(":", "-")
@@ -49,9 +49,9 @@ class Conditions:
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One configuration: its label, the run that counts for each seed, in the order of seeds, and the other runs.
+    """One configuration: its label, the run that counts for each seed (by seed), and the runs that these replace.
 
-    `rates` has what all records that the rows were made from know of speed.
+    `rates` knows the speed of all records of the page.
     """
 
     label: str
@@ -61,43 +61,43 @@ class Row:
 
     @property
     def config(self) -> Config:
-        """The configuration that all the runs share."""
+        """The configuration shared by all runs."""
         return self.records[0].config
 
     @property
     def config_key(self) -> str:
-        """Its identity."""
+        """Identity of the configuration."""
         return self.records[0].config_key
 
     @property
     def ok(self) -> list[RunRecord]:
-        """The runs that ended well and were tested: those that count."""
+        """The successful, tested runs, on which all summaries rest."""
         return [record for record in self.records if record.status == "ok" and record.metrics]
 
     @property
     def tried(self) -> list[RunRecord]:
-        """The runs that count; where none does, those that failed."""
+        """The successful runs, else the failed ones."""
         return self.ok or self.records
 
     @property
     def failed(self) -> list[RunRecord]:
-        """The runs that did not end well: those that count, and those after a good one, which counts in their place."""
+        """The failed runs, including later repeats of a successful run, which still counts."""
         counts = {record.seed: record for record in self.records}
         later = [run for run in self.replaced if run.status != "ok" and run.run_id > counts[run.seed].run_id]
         return [*(record for record in self.records if record.status != "ok"), *later]
 
     @property
     def test_top1_pct(self) -> list[float]:
-        """Accuracy of each run that counts."""
+        """Test top-1 of each successful run, in percent."""
         return [record.metrics["test_top1_pct"] for record in self.ok if record.metrics]
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Rows that may be compared with each other, the best test accuracy first, those without one last.
+    """Comparable rows, by descending test accuracy; rows without one come last.
 
     Attributes:
-        is_past: whether there is a section of the same conditions with a newer torch.
+        is_past: whether a newer version of torch has a section with the same conditions.
     """
 
     conditions: Conditions
@@ -106,14 +106,14 @@ class Section:
 
     @property
     def machine(self) -> Machine:
-        """That of all runs."""
+        """The machine of all runs."""
         return Machine.of(self.rows[0].records[0].environment)
 
 
 def sections(records: Sequence[RunRecord]) -> list[Section]:
-    """Group records, each machine and version of torch for itself: the main conditions first, the past last.
+    """Group records by machine, torch version and conditions: main conditions first, past versions last.
 
-    For each configuration and seed the latest run counts; where that failed, the latest good one made in the same way.
+    The latest run of each configuration and seed counts; if it failed, the latest successful run with the same run key.
     """
     machines, rates = _machines(records), Rates(records)
     versions = {record.environment["software"]["torch"] for record in records}
@@ -132,7 +132,7 @@ def sections(records: Sequence[RunRecord]) -> list[Section]:
 
 
 def _machines(records: Sequence[RunRecord]) -> dict[Machine, str | None]:
-    """What each machine is called beside the others, that of the latest run first; None where there is one alone."""
+    """Distinct names of machines, that of the latest run first; None for a single machine."""
     latest = sorted(records, key=lambda record: (record.started_at, record.run_id), reverse=True)
     found = list(dict.fromkeys(Machine.of(record.environment) for record in latest))
     titles = Counter(machine.title for machine in found)
@@ -142,14 +142,14 @@ def _machines(records: Sequence[RunRecord]) -> dict[Machine, str | None]:
 
 
 def _age(version: str) -> tuple[object, ...]:
-    """What versions of torch sort by: `2.9.1`, `2.10.0.dev20261001`, `2.10.0+cpu`."""
+    """Sort key for versions of torch: `2.9.1`, `2.10.0.dev20261001`, `2.10.0+cpu`."""
     release, _, build = version.partition("+")
     numbers = [(len(number), number) for number in re.split(r"\D+", release) if number]
     return numbers[:3], re.search("[a-z]", release) is None, numbers, build
 
 
 def _counting_last(runs: list[RunRecord]) -> list[RunRecord]:
-    """The runs of a configuration and seed, the oldest first, but for the one that counts, which is the last."""
+    """The runs of a configuration and seed, oldest first, with the run that counts moved to the end."""
     last = runs[-1]
     if last.status == "ok":
         return runs
@@ -159,7 +159,7 @@ def _counting_last(runs: list[RunRecord]) -> list[RunRecord]:
 
 
 def _rows(groups: Sequence[list[list[RunRecord]]], rates: Rates) -> list[Row]:
-    """A row for each configuration, of its runs by seed, the oldest first."""
+    """One row per configuration, from its runs by seed, oldest first."""
     labels = variant_labels([runs[0][-1].config for runs in groups])
     labels = [f"{label}{_mark([again[-1] for again in runs])}" for label, runs in zip(labels, groups, strict=True)]
     rows = [
@@ -170,7 +170,7 @@ def _rows(groups: Sequence[list[list[RunRecord]]], rates: Rates) -> list[Row]:
 
 
 def _mark(records: Sequence[RunRecord]) -> str:
-    """What tells a row, wherever it is named, whose runs weren't trained with the batch that was asked for."""
+    """Label suffix of rows that were trained with another batch size than requested."""
     changed = any(flag["kind"] == "batch_changed" for record in records for flag in record.flags)
     return " (batch changed)" if changed else ""
 
@@ -183,11 +183,11 @@ def _conditions(config: Config) -> Conditions:
 
 
 def _rank(conditions: Conditions) -> tuple[object, ...]:
-    """Fashion-MNIST, the equal track, epochs and the larger budget first."""
+    """Sort key: Fashion-MNIST, the equal track, epoch budgets and larger budgets first."""
     kind, _, amount = (conditions.budget or "").partition(":")
     try:
         size = float(amount or 0)
-    except ValueError:  # not a budget of this program: it still has its section
+    except ValueError:  # an unknown budget still gets its section
         size = 0.0
     return (
         *_place(conditions.dataset, ("fashion_mnist",)),

@@ -1,4 +1,4 @@
-"""Scores beyond top-1: what classes get, how likely the truth was held, and whether confidence means anything."""
+"""Scores beyond top-1: macro averages, likelihood and calibration."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from benchmarks.stats.calibration import NUM_BINS, expected_calibration_error, r
 
 
 def scores_frame(section: Section, answers: Answers) -> Frame:
-    """A row for each configuration with a run that counts: its scores, averaged over runs."""
+    """Scores of each configuration with a successful run, means over runs."""
     return rows_frame(section, [(row, _scores(row, answers)) for row in section.rows if row.ok])
 
 
 def reliability_frame(section: Section, answers: Answers) -> Frame:
-    """A row for each configuration and bin of confidence: its images over all runs, how sure, and how often right."""
+    """Images, mean confidence and accuracy by configuration and confidence bin, over all runs."""
     return rows_frame(section, [(row, cells) for row in section.rows for cells in _bins(row, answers)])
 
 
@@ -46,7 +46,7 @@ def _scores(row: Row, answers: Answers) -> dict[str, Any]:
 
 
 def _answered(row: Row, answers: Answers) -> list[RunAnswers]:
-    """Answers of all runs of a row; none where some are missing, since a mean over others would be of another row."""
+    """Answers of all runs of a row; empty if any are missing, since a mean over the rest would not be comparable."""
     found = [answers.by_run[record.run_id] for record in row.ok if record.run_id in answers.by_run]
     return found if len(found) == len(row.ok) else []
 
@@ -72,7 +72,7 @@ def _bins(row: Row, answers: Answers) -> list[dict[str, Any]]:
 
 
 def scores_text(frame: Frame, reasons: Sequence[str]) -> list[str]:
-    """The table of a section's scores; nothing where no run was tested."""
+    """The table of a section's scores; empty if no run was tested."""
     if not frame:
         return []
     columns = {
@@ -86,12 +86,12 @@ def scores_text(frame: Frame, reasons: Sequence[str]) -> list[str]:
     }
     text = table(list(columns), [[cell(row) for cell in columns.values()] for row in frame])
     caption = (
-        "Means over runs; macro averages weight all classes equally, and the bins of the ECE are in "
-        "[reliability.csv](reliability.csv). Above 0 in the last column: overconfident. "
+        "Means over runs; macro averages weight all classes equally; ECE bins are in "
+        "[reliability.csv](reliability.csv). Last column above 0: overconfident. "
         f"{protocol('measuring.md#calibration')}"
     )
     if reasons:
-        caption += f" Without calibration where answers are missing ({escape('; '.join(reasons))})."
+        caption += f" No calibration without per-image predictions ({escape('; '.join(reasons))})."
     return [part("Scores beyond top-1: macro averages, likelihood, calibration", text, caption)]
 
 

@@ -1,6 +1,6 @@
-"""A section of a machine's page: the tables and figures of runs that may be compared with each other.
+"""A section of a machine's page: the main tables and figures of one set of comparable runs.
 
-What fewer people read is on a page of the section's own, see `details`.
+The section's details page has the rest, see `details`.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ DATASETS = {"fashion_mnist": "Fashion-MNIST", "mnist": "MNIST", "kmnist": "KMNIS
 TRACKS = {
     "equal": "equal recipe",
     "best": "each model's own recipe",
-    "published": "each net with its tutorial's recipe",
+    "published": "each tutorial's own recipe",
 }
 
 THROUGHPUT_CAPTION = (
@@ -33,13 +33,13 @@ THROUGHPUT_CAPTION = (
     "First step and memory: the highest over runs; seconds: means over runs."
 )
 COST_CAPTION = (
-    "Counted, not timed (1 MAC = 2 FLOPs); medians over runs. MFU and the bound relate to what this device was "
-    "measured to do."
+    "Operations are counted, not timed (1 MAC = 2 FLOPs); medians over runs. MFU and roofline bound are relative to "
+    "measured peaks of this device."
 )
 
 
 def conditions_text(conditions: Conditions) -> str:
-    """What a section's rows have in common, in words."""
+    """The conditions of a section in words, as Markdown."""
     budget = "" if conditions.budget is None else f", {_budget(conditions.budget)}"
     dataset = DATASETS.get(conditions.dataset, escape(conditions.dataset))
     track = TRACKS.get(conditions.track, f"track {escape(conditions.track)}")
@@ -56,14 +56,14 @@ def section_text(
     *,
     selfcheck: Selfcheck | None = None,
 ) -> str:
-    """A section of the machine's page: which row is better, how fast and costly each is, and how sure all that is.
+    """A section of the machine's page as Markdown: accuracy, throughput, cost, pairs and footnotes.
 
     Args:
         part: the section's frames.
-        findings: what follows from its records.
-        failed: what is wrong with arms that don't compute the same, by configuration key.
-        pictures: its figures.
-        selfcheck: the machine's A/A check, where it was made.
+        findings: of the section.
+        failed: failed equivalence checks of arms, by configuration key.
+        pictures: the section's figures.
+        selfcheck: the machine's A/A check, if there is one.
     """
     section = part.section
     own_page = f"{section.conditions.file_name}.md"
@@ -89,14 +89,14 @@ def section_text(
 
 
 def throughput_caption(section: Section) -> str:
-    """What the numbers of the throughput table are, and on how many machines the runs were made."""
+    """Caption of the throughput table, with the number of machines if the runs used several."""
     runs = [record for row in section.rows for record in row.ok]
-    profiled = "Wall seconds include making a profile." if any(run.profile for run in runs) else None
+    profiled = "Wall time includes profiling." if any(run.profile for run in runs) else None
     return " ".join(filter(None, [THROUGHPUT_CAPTION, profiled, hosts_text(runs)]))
 
 
 def _cost_parts(part: SectionFrames, marks: Mapping[str, str], pictures: Sequence[Picture]) -> list[str]:
-    """The table of cost and roofline with its figure; nothing where nothing was counted."""
+    """The cost table with the roofline figure; empty if nothing was counted."""
     if not part.cost:
         return []
     table = tables.section_table(*part.tables["Cost"], marks)
@@ -107,35 +107,35 @@ def _cost_parts(part: SectionFrames, marks: Mapping[str, str], pictures: Sequenc
 def _budget(budget: str) -> str:
     kind, _, amount = budget.partition(":")
     if budget == "seconds":
-        return "seconds of training"
+        return "training-time budgets"
     if kind not in ("epochs", "seconds"):
         return escape(budget)
     return f"{escape(amount)} {kind.removesuffix('s') if amount == '1' else kind}"
 
 
 def _accuracy_caption(section: Section, kinds: frozenset[str], *, lettered: bool) -> str:
-    """What the numbers of the accuracy table are, of those that it has."""
-    kinds_of = ["Top-1 of the last epoch"]
+    """Caption of the accuracy table, for the kinds of interval that it has."""
+    kinds_of = ["Last-epoch top-1"]
     if T_INTERVAL in kinds:
-        kinds_of.append("`±` is the 95% t interval of the mean over seeds")
+        kinds_of.append("`±`: 95% t interval of the mean over seeds")
     if WILSON_INTERVAL in kinds:
         sizes = sorted({num_test_images(row.ok[0]) for row in section.rows if len(row.ok) == 1})
         images = " or ".join(f"{size:,}" for size in sizes)
-        kinds_of.append(f"`[low, high]` the 95% binomial (Wilson) interval of a single seed over {images} test images")
+        kinds_of.append(f"`[low, high]`: 95% binomial (Wilson) interval of a single seed over {images} test images")
     sentences = [f"{'; '.join(kinds_of)}."]
     if lettered:
         sentences.append("Rows with a common letter are not significantly different.")
     if section.conditions.budget == "seconds":
-        sentences.append("Rows of one budget had the same training time, excluding compilation and evaluation.")
+        sentences.append("Rows with equal budgets have equal training time, excluding compilation and evaluation.")
     if section.conditions.budget is None:
-        sentences.append("Budgets and recipes differ from row to row, so this is no ranking of architectures.")
+        sentences.append("Budgets and recipes differ between rows: not a ranking of architectures.")
     return " ".join([*sentences, protocol("measuring.md#accuracy")])
 
 
 def remarks(section: Section, failed: Mapping[str, str]) -> dict[str, dict[str, str | None]]:
-    """Notes in the order of the rows; for each the rows that it marks, by label, with their evidence where it has any.
+    """Footnotes in row order, each with the labels of its rows and their evidence, if any.
 
-    Flags of a kind share a note: what to do about them, and the evidence of each row's first such run.
+    Flags of one kind share a footnote: the advice, and the evidence from the first such run of each row.
     """
     found: dict[str, dict[str, str | None]] = defaultdict(dict)
     for row in section.rows:
@@ -145,7 +145,7 @@ def remarks(section: Section, failed: Mapping[str, str]) -> dict[str, dict[str, 
 
 
 def _footnotes(section: Section, failed: Mapping[str, str], own_page: str) -> tuple[dict[str, str], list[str]]:
-    """Marks by configuration key, and the notes they lead to."""
+    """Footnote marks by configuration key, and the footnotes."""
     notes = remarks(section, failed)
     marks = {}
     for row in section.rows:
@@ -159,7 +159,7 @@ def _footnotes(section: Section, failed: Mapping[str, str], own_page: str) -> tu
 
 
 def _remarks(row: Row, failed: str | None) -> dict[str, str | None]:
-    """Notes of a row: sentences that say all, and for a flag with advice this row's evidence beside it."""
+    """Footnotes of a row: whole sentences, or a flag's advice with this row's evidence."""
     remarks: dict[str, str | None] = dict.fromkeys(filter(None, [failed, repeats_note(row)]))
     for record in row.records:
         for flag in record.flags:

@@ -1,4 +1,4 @@
-"""What the throughput table says beyond medians: how sure they are, whether they came out again, parts, batch sizes."""
+"""Throughput beyond medians: repeatability, parts of a training step, batch sizes."""
 
 from __future__ import annotations
 
@@ -11,31 +11,31 @@ from benchmarks.report.text import MISSING, escape, number, part, significant, t
 from benchmarks.report.values import last_sweep, repeated_ratio
 
 REPEATS_WITHIN = 0.05
-"""A run that is made again with the same software should be as fast as before to within this share."""
+"""Largest relative difference in throughput expected when a run is repeated with the same software."""
 
 SHARES_CAPTION = (
-    "Medians of steps whose parts were timed separately, with the device idle in between; on a GPU they add up to more "
-    "than an uninterrupted step. Steps that are one unit (captured, or compiled as a whole) have no parts."
+    "Medians of parts timed separately, with the device idle in between; on a GPU they add up to more than an "
+    "uninterrupted step. Steps captured or compiled as a whole have no parts."
 )
 BATCHES_CAPTION = (
-    "Images per second by batch size, in the precision and engine of the row; **bold**: the knee, the smallest batch "
-    "that reaches 90% of the highest rate."
+    "Images per second by batch size, in the row's precision and engine; **bold**: the knee, the smallest batch with "
+    "at least 90% of the highest rate."
 )
 
 
 def repeats_note(row: Row) -> str | None:
-    """What to know where throughput didn't come out again; None where it did, or was measured once."""
+    """A footnote if throughput differed when repeated; None if it agreed or was measured once."""
     ratio = repeated_ratio(row)
     if ratio is None or abs(ratio - 1) <= REPEATS_WITHIN:
         return None
     return (
-        f"Measured again, training throughput came out {ratio:.2f} times as high, more than {REPEATS_WITHIN:.0%} off: "
-        "the machine was not the same in both. Compare rows of one sweep only, or repeat on a machine of its own."
+        f"Training throughput was {ratio:.2f} times as high when repeated, more than {REPEATS_WITHIN:.0%} off: the "
+        "machine's state has changed. Compare rows of one sweep only, or repeat on a dedicated machine."
     )
 
 
 def share_parts(section: Section) -> list[str]:
-    """The parts of a training step, as a table; nothing where none were timed."""
+    """Table of the parts of a training step; empty if none were timed."""
     rows = []
     for row in section.rows:
         parts = [column.of(row) for column in STEP_PARTS]
@@ -44,17 +44,17 @@ def share_parts(section: Section) -> list[str]:
             rows.append([escape(row.label), *shares, significant(sum(parts))])
     if not rows:
         return []
-    headers = ["model", *(column.axis for column in STEP_PARTS), "together, ms"]
+    headers = ["model", *(column.axis for column in STEP_PARTS), "total, ms"]
     return [part("Parts of a training step", table(headers, rows), SHARES_CAPTION)]
 
 
 def swept_rows(section: Section) -> dict[str, BatchSweep]:
-    """The last sweep over batch sizes of each row that has one, by its label."""
+    """The latest sweep over batch sizes by row label."""
     return {row.label: swept for row in section.rows if (swept := last_sweep(row))}
 
 
 def batch_parts(section: Section) -> list[str]:
-    """Throughput over batch sizes, as tables; nothing where none were tried."""
+    """Tables of throughput by batch size; empty if there was no such sweep."""
     found = swept_rows(section)
     if not found:
         return []
@@ -65,7 +65,7 @@ def batch_parts(section: Section) -> list[str]:
 
 
 def _batch_table(found: Mapping[str, tuple[Sequence[BatchPoint], int | None]]) -> list[str]:
-    """A row for each label, a column for each size, and why a row ends where it does."""
+    """A row for each label, a column for each batch size, and the reason why a row stops."""
     sizes = sorted({point["batch_size"] for points, _ in found.values() for point in points})
     rows: list[list[str]] = []
     ends: list[str] = []

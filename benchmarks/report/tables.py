@@ -1,4 +1,4 @@
-"""Frames as the markdown tables that people read: sensible digits, units in the headers, a dash for what is missing."""
+"""Frames as Markdown tables: rounded numbers, units in headers, a dash for missing values."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from benchmarks.report.frames import predicted_column
 from benchmarks.report.text import escape, number, table
 
 CONFUSIONS_SHOWN = 20
-"""Of the best rows: GitHub cuts pages off at half a megabyte."""
+"""Confusion matrices on a page, of the best rows: GitHub truncates pages at half a megabyte."""
 
 
 def section_table(rows: Frame, columns: Sequence[Column], marks: Mapping[str, str]) -> str:
-    """A table of one section; `marks` are footnote marks by configuration key."""
+    """One table of a section; `marks` are footnote marks by configuration key."""
     cells = {"model": [escape(row["variant"]) + marks.get(row["config_key"], "") for row in rows]}
     shown, merged, words = in_tables(columns, rows), set[str](), set[str]()
     for column in shown:
@@ -31,7 +31,7 @@ def section_table(rows: Frame, columns: Sequence[Column], marks: Mapping[str, st
 
 
 def class_table(frame: Frame, score: str) -> str:
-    """One score (`precision`, `recall` or `f1`) in percent: a row for each configuration, a column for each class."""
+    """One score (`precision`, `recall` or `f1`) in percent, by configuration (rows) and class (columns)."""
     names = list(dict.fromkeys(row["class"] for row in frame))
     rows = []
     for variant, group in by_variant(frame).items():
@@ -42,7 +42,7 @@ def class_table(frame: Frame, score: str) -> str:
 
 
 def confusion_tables(frame: Frame) -> str:
-    """A table of test images for each of the best configurations: rows are true classes, columns predicted ones."""
+    """Confusion matrices of the best configurations, in test images: true classes by predicted classes."""
     parts = []
     groups = by_variant(frame)
     for variant, group in list(groups.items())[:CONFUSIONS_SHOWN]:
@@ -53,5 +53,5 @@ def confusion_tables(frame: Frame) -> str:
         headers = ["true \\ predicted", *map(escape, names)]
         parts.append(f"**{escape(variant)}**{summed}\n\n{table(headers, rows)}")
     if left_out := len(groups) - len(parts):
-        parts.append(f"Those of {left_out:,} more rows are in [confusion.csv](confusion.csv).")
+        parts.append(f"{left_out:,} more matrices are in [confusion.csv](confusion.csv).")
     return "\n\n".join(parts)

@@ -1,4 +1,4 @@
-"""Time to accuracy: what it took to reach a top-1 on the validation images, and how many seeds ever did."""
+"""Time to accuracy: cost of reaching a validation top-1, and the share of seeds that do."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ Spent = Callable[[RunRecord, EpochStats], float | None]
 
 
 def targets_frame(section: Section) -> Frame:
-    """A row for each configuration and target; none for runs without validation images."""
+    """A row for each configuration and target; empty without validation images."""
     return rows_frame(section, [(row, cells) for row in section.rows for cells in _cells(row)])
 
 
@@ -43,7 +43,7 @@ def _to_target(runs: Sequence[RunRecord], target_pct: float) -> dict[str, Any]:
 
 
 def _effort(runs: Sequence[RunRecord], target_pct: float, spent: Spent) -> Effort | None:
-    """None where what was spent isn't known of some run."""
+    """The median effort; None if it is unknown for any run."""
     ends = [spent(run, _validated(run)[-1]) for run in runs]
     firsts = [_first(run, target_pct) for run in runs]
     reached = [None if first is None else spent(run, first) for run, first in zip(runs, firsts, strict=True)]
@@ -73,22 +73,22 @@ def _pflops(run: RunRecord, epoch: EpochStats) -> float | None:
 
 
 def _kilojoules(run: RunRecord, epoch: EpochStats) -> float | None:
-    """The share of the training's energy: power is taken to be the same in all epochs."""
+    """Training energy up to an epoch, assuming constant power."""
     energy, images = run.energy, _images(run, epoch)
     per_1000 = energy["train_j_per_1000_img"] if energy else None
     return None if images is None or per_1000 is None else images * per_1000 / 1e6
 
 
 _SPENT: dict[str, tuple[str, Spent]] = {
-    "train_s": ("Training seconds", lambda run, epoch: epoch["elapsed_s"]),
-    "train_pflop": ("PFLOP of training (1e15 operations, counted)", _pflops),
-    "train_kj": ("Energy of the GPU, kJ (the training's, shared out by images)", _kilojoules),
+    "train_s": ("Training time, s", lambda run, epoch: epoch["elapsed_s"]),
+    "train_pflop": ("Training compute, PFLOP (1e15 operations, counted)", _pflops),
+    "train_kj": ("GPU energy, kJ (of training, in proportion to images)", _kilojoules),
 }
-"""What is spent: its title, and how much of it up to an epoch."""
+"""Kinds of effort: title, and the amount spent up to an epoch."""
 
 
 def targets_text(frame: Frame) -> list[str]:
-    """The table of seconds, and those of FLOPs and energy where they are known."""
+    """Tables of training time and, if known, compute and energy."""
     if not frame:
         return []
     parts = []
@@ -99,9 +99,9 @@ def targets_text(frame: Frame) -> list[str]:
         return []
     missed = [target for target in TARGETS_PCT if not _hits(frame, target)]
     caption = (
-        "Until the first epoch whose validation top-1 reaches the target: median over seeds, excluding compilation and "
-        "evaluation, and how many seeds reached it. `>`: half or more missed it, so the median is only known to be "
-        f"above. {protocol('measuring.md#time-to-accuracy')}"
+        "Median over seeds until the first epoch whose validation top-1 reaches the target, excluding compilation and "
+        "evaluation, and the number of seeds that reach it. `>`: lower bound, since half or more of the seeds missed "
+        f"it. {protocol('measuring.md#time-to-accuracy')}"
     )
     if missed:
         caption += f" No run reached {', '.join(f'{target:g}%' for target in missed)}."

@@ -1,4 +1,4 @@
-"""How the equal track's learning rates and weight decays were found: what was chosen, all trials, and their cost."""
+"""Tuning of the equal track's learning rates and weight decays: choices, all trials, and cost."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from benchmarks.records.tuning import Search, Trial, TrialResult, best
 from benchmarks.report.text import MISSING, escape, number, protocol, table
 
 CAPTION = (
-    "Same number of trials and same ranges for every model, trained on 55,000 images and validated on the other 5,000 "
-    "with one seed. Differences below about 0.5 points are noise; the test images were not read. "
+    "Same number of trials and same ranges for every model; one seed, trained on 55,000 images and validated on the "
+    "other 5,000. Differences below about 0.5 points are noise; test images were not used. "
     f"{protocol('measuring.md#tuning-of-the-equal-track')}"
 )
 SCORES: dict[Literal["val_top1_pct", "val_loss", "train_top1_pct", "train_s"], tuple[str, int]] = {
@@ -19,11 +19,11 @@ SCORES: dict[Literal["val_top1_pct", "val_loss", "train_top1_pct", "train_s"], t
     "train_top1_pct": ("training top-1, %", 2),
     "train_s": ("training, s", 1),
 }
-"""Columns of all trials: their names, and how many decimals they have."""
+"""Columns of the trials table: heading and decimals."""
 
 
 def tuning_text(outcomes: Sequence[Search], trials_page: str) -> list[str]:
-    """A table of what was chosen for each search, with a link to that of all trials; nothing without a search."""
+    """A table of chosen values for each search, with a link to all trials; empty without a search."""
     if not outcomes:
         return []
     blocks = ["## Learning rate and weight decay of the equal track", f"{CAPTION} [All trials]({trials_page})."]
@@ -33,7 +33,7 @@ def tuning_text(outcomes: Sequence[Search], trials_page: str) -> list[str]:
 
 
 def trials_text(outcomes: Sequence[Search]) -> list[str]:
-    """A table of all trials for each search."""
+    """Tables of all trials, one for each search."""
     return [block for outcome in outcomes for block in (_about(outcome), _trials_table(outcome))]
 
 
@@ -41,9 +41,9 @@ def _about(outcome: Search) -> str:
     recipe, software = outcome["recipe"], outcome["environment"]["software"]
     return (
         f"{escape(outcome['dataset'])}, preset {escape(outcome['preset'])}: {escape(str(recipe.get('optimizer')))}, "
-        f"{escape(str(recipe.get('budget')))}, {outcome['trials_per_model']} trials a model (torch "
-        f"{escape(software['torch'])}); all of it trained for {number(outcome['train_s'])} s and took "
-        f"{number(outcome['wall_s'])} s:"
+        f"{escape(str(recipe.get('budget')))}, {outcome['trials_per_model']} trials per model (torch "
+        f"{escape(software['torch'])}); {number(outcome['train_s'])} s of training, {number(outcome['wall_s'])} s of "
+        "wall time:"
     )
 
 
@@ -54,12 +54,12 @@ def _chosen_table(outcome: Search) -> str:
         values = [f"{chosen['lr']:g}", f"{chosen['weight_decay']:g}"] if chosen else [MISSING, MISSING]
         score = number(chosen["result"]["val_top1_pct"] if chosen else None, 2)
         rows.append([escape(model), *values, score, _range(search["trials"]), number(search["train_s"])])
-    headers = ["model", "learning rate", "weight decay", "validation top-1, %", "of all trials, %", "training, s"]
+    headers = ["model", "learning rate", "weight decay", "validation top-1, %", "range over trials, %", "training, s"]
     return table(headers, rows)
 
 
 def _range(trials: Sequence[Trial]) -> str:
-    """The lowest and the highest score, and how many trials gave none."""
+    """Lowest and highest score, and the number of failed trials."""
     scores = [score for trial in trials if (score := trial["result"]["val_top1_pct"]) is not None]
     failed = len(trials) - len(scores)
     words = [f"{min(scores):.2f} to {max(scores):.2f}"] if scores else []

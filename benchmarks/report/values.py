@@ -1,4 +1,4 @@
-"""Values of a row that take more than a number of each of its runs, and how several are written in one cell."""
+"""Row values that need more than one number per run, and cells that combine several values."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _TOP1_NOTES = {
 
 
 def interval(row: Row) -> tuple[float | None, float | None, str | None]:
-    """The 95% interval of a row's test accuracy in percent, and of which kind it is."""
+    """The 95% interval of a row's test accuracy in percent, and its kind."""
     top1 = row.test_top1_pct
     if len(top1) > 1:
         return *mean_t_interval(top1), T_INTERVAL
@@ -37,35 +37,35 @@ def interval(row: Row) -> tuple[float | None, float | None, str | None]:
 
 
 def num_test_images(record: RunRecord) -> int:
-    """How many images a run was tested on."""
+    """Number of test images of a run."""
     assert record.metrics is not None
     return sum(map(sum, record.metrics["confusion_matrix"]))
 
 
 def distinct(found: Iterable[Any]) -> str | None:
-    """One value, or several joined, as text; None where there is none."""
+    """Distinct values joined as text; None if there are none."""
     return ", ".join(dict.fromkeys(map(str, found))) or None
 
 
 def status(row: Row) -> str:
-    """`ok`, or what went wrong and how many runs did not."""
+    """`ok`, or the failures and the number of successful runs."""
     wrong = sorted({record.status for record in row.records} - {"ok"})
     return f"{', '.join(wrong)} ({len(row.ok)}/{len(row.records)} ok)" if wrong else "ok"
 
 
 def flags(row: Row) -> str | None:
-    """What makes figures of a row's runs worth less than they seem, each thing once."""
+    """Distinct flags of a row's runs, with evidence."""
     found = (flag for record in row.records for flag in record.flags)
     return "; ".join(dict.fromkeys(f"{flag['kind']}: {flag['evidence']}" for flag in found)) or None
 
 
 def timed_batches(row: Row) -> list[str]:
-    """The batches whose latency was timed, such as `batch_1`, the smallest first."""
+    """Batch sizes with measured latency, such as `batch_1`, in ascending order."""
     return sorted({name for record in row.ok for name in record.latency or ()}, key=lambda name: (len(name), name))
 
 
 def last_sweep(row: Row) -> BatchSweep | None:
-    """The last sweep over batch sizes."""
+    """The latest sweep over batch sizes."""
     return next((record.batch_sizes for record in reversed(row.ok) if record.batch_sizes), None)
 
 
@@ -98,12 +98,12 @@ def _repeated(row: Row, record: RunRecord) -> float | None:
 
 
 def interval_kinds(rows: Sequence[Entry]) -> frozenset[str]:
-    """Which kinds of interval rows of an accuracy frame have."""
+    """The kinds of interval in an accuracy frame."""
     return frozenset(kind for row in rows if (kind := row["interval_95"]) is not None)
 
 
 def top1_note(rows: Sequence[Entry]) -> str:
-    """What stands beside the accuracies of these rows."""
+    """Suffix of the accuracy heading that names the interval."""
     return _TOP1_NOTES[interval_kinds(rows)]
 
 
@@ -151,12 +151,12 @@ def batch_text(train: str | None, infer: str | None) -> str:
 
 
 def first_step_text(seconds: float | None, cache: str | None) -> str:
-    """Seconds, and whether the compiler's cache was cold or warm where something was compiled; markdown."""
+    """Seconds, with the state of the compiler cache if anything was compiled; Markdown."""
     return significant(seconds) + (f" ({escape(cache)})" if cache else "")
 
 
 def memory_text(peak: float | None, before: float | None) -> str:
-    """`812 (540)`: the peak, and what was in use before the model was built."""
+    """`812 (540)`: peak, and baseline before the model was built."""
     return number(peak) + ("" if before is None else f" ({number(before)})")
 
 

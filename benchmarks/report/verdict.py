@@ -1,4 +1,4 @@
-"""Which of two rows is better, how sure that is, and what it would take to know: in plain words."""
+"""The verdict on two rows in sentences: which is better, the evidence, and how many seeds would decide."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from benchmarks.stats.pairs import Pair
 
 
 def find_row(section: Section, name: str) -> Row | None:
-    """The row that a name means: its label, or the model where one row alone has it."""
+    """The row with this label, or the only row of this model; None if there is no such row."""
     by_label = [row for row in section.rows if row.label == name]
     by_model = [row for row in section.rows if row.config["model"] == name]
     found = by_label or by_model
@@ -20,24 +20,24 @@ def find_row(section: Section, name: str) -> Row | None:
 
 
 def pair_sentence(section: Section, answers: Answers, names: tuple[str, str]) -> str | None:
-    """The verdict on two rows of a section in plain words; None where the section doesn't have both."""
+    """The verdict on two rows of a section; None if it lacks one of them."""
     first, second = (find_row(section, name) for name in names)
     if first is None or second is None or first is second:
         return None
     failed = [row.label for row in (first, second) if not row.ok]
     if failed:
-        return f"{' and '.join(failed)} has no run that ended well: there is nothing to compare."
+        return f"No successful run of {' and '.join(failed)}: nothing to compare."
     groups = section_groups(section, answers)
     for group in groups:
         for pair in group.comparison.pairs:
             if {pair.first, pair.second} == {first.label, second.label}:
                 return _sentence(pair, group, answers)
-    return f"{first.label} and {second.label} had different budgets or test sets, so they can't be compared."
+    return f"{first.label} and {second.label} are not comparable: different budgets or test sets."
 
 
 def _sentence(pair: Pair, group: Group, answers: Answers) -> str:
     if pair.difference is None:
-        return f"{pair.first} and {pair.second} share no seed: give both the same ones (--seeds N)."
+        return f"{pair.first} and {pair.second} have no seed in common: run both with the same --seeds N."
     ahead, behind = (pair.first, pair.second) if pair.difference >= 0 else (pair.second, pair.first)
     gap, sign = abs(pair.difference), 1 if pair.difference >= 0 else -1
     evidence = "; ".join(filter(None, [_over_seeds(pair, group, sign), _over_images(pair, sign), _single(pair)]))
@@ -45,13 +45,13 @@ def _sentence(pair: Pair, group: Group, answers: Answers) -> str:
         return f"{ahead} is better than {behind} by {gap:.2f} points: {evidence}."
     if pair.differs is False:
         return (
-            f"{ahead} and {behind} can't be told apart; {ahead} is {gap:.2f} points ahead: {evidence}. "
+            f"{ahead} and {behind} are not significantly different; {ahead} is {gap:.2f} points ahead: {evidence}. "
             f"{_outlook(pair, group)}"
         )
     runs = [record for name in (pair.first, pair.second) for record in group.row(name).ok]
-    lacking = [] if pair.adjusted_p is not None else ["there is one seed of each, and it takes two or more (--seeds 3)"]
+    lacking = [] if pair.adjusted_p is not None else ["one seed each, two or more are needed (--seeds 3)"]
     if pair.over_images is None:
-        lacking.append(f"answers to single test images are missing ({'; '.join(answers.reasons(runs))})")
+        lacking.append(f"per-image predictions are missing ({'; '.join(answers.reasons(runs))})")
     found = f": {evidence}" if evidence else ""
     return f"{ahead} is {gap:.2f} points ahead of {behind}{found}. No verdict: {'; '.join(lacking)}."
 
@@ -67,8 +67,8 @@ def _over_seeds(pair: Pair, group: Group, sign: int) -> str | None:
     num_pairs = len(group.comparison.pairs)
     relation = p_value if p_value.startswith("<") else f"= {p_value}"
     return (
-        f"over {count} seeds {low:.2f} to {high:.2f} (95%, noise pooled over {group.comparison.num_models} models), "
-        f"p {relation} after Holm over {num_pairs} pair{'s' * (num_pairs != 1)}"
+        f"95% interval over {count} seeds {low:.2f} to {high:.2f} (variance pooled over {group.comparison.num_models} "
+        f"models), p {relation} (Holm, {num_pairs} pair{'s' * (num_pairs != 1)})"
     )
 
 
@@ -76,7 +76,7 @@ def _over_images(pair: Pair, sign: int) -> str | None:
     if pair.over_images is None:
         return None
     low, high = sorted((sign * pair.over_images.low, sign * pair.over_images.high))
-    return f"over test images {low:.2f} to {high:.2f} (95%, all pairs at once)"
+    return f"simultaneous 95% interval over test images {low:.2f} to {high:.2f}"
 
 
 def _single(pair: Pair) -> str | None:
@@ -84,28 +84,28 @@ def _single(pair: Pair) -> str | None:
     if test is None or pair.adjusted_p is not None:
         return None
     return (
-        f"{test.only_first:,} images only {pair.first} got right, {test.only_second:,} only {pair.second} "
-        f"(exact McNemar p {p_text(test.p_value)}, as these two runs are)"
+        f"{test.only_first:,} images correct in {pair.first} only, {test.only_second:,} in {pair.second} only "
+        f"(exact McNemar p {p_text(test.p_value)}, for these two runs)"
     )
 
 
 def _outlook(pair: Pair, group: Group) -> str:
     if not pair.difference:
-        return "There is no difference to be found."
+        return "The observed difference is zero."
     if pair.num_seeds_needed is None:
         return (
-            "No number of seeds would tell a difference of this size: over test images alone its standard error is "
+            "No number of seeds would detect a difference of this size: its standard error over test images alone is "
             f"{pair.image_error_floor or 0.0:.2f} points."
         )
     now = min(len(group.row(name).ok) for name in (pair.first, pair.second))
     return (
-        f"If the true difference is as large, {pair.num_seeds_needed - now} more seeds of each "
-        f"({pair.num_seeds_needed} in all) would tell it with 80% power."
+        f"If the true difference is this large, {pair.num_seeds_needed - now} more seeds of each "
+        f"({pair.num_seeds_needed} in total) would detect it with 80% power."
     )
 
 
 def name_hint(sections: Sequence[Section], name: str) -> str:
-    """What may have been meant by a name that is no row's label, in brackets; empty where it is one."""
+    """A hint in parentheses on a name that isn't a row label: its rows, or the closest label."""
     rows = [row for section in sections for row in section.rows]
     labels = sorted({row.label for row in rows})
     if name in labels:

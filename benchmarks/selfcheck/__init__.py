@@ -1,1 +1,1 @@
-"""The A/A check: the same arm against itself, to learn how often the suite finds a difference where there is none."""
+"""The A/A check: the same arm against itself, to measure the false-difference rate and the noise floor."""

@@ -1,6 +1,6 @@
 """`python -m benchmarks.selfcheck`: the same arm against itself, within one process and between fresh ones.
 
-The rate of false differences is too high where it is above 5% by more than three standard errors.
+The false-difference rate is too high if it exceeds 5% by more than three standard errors.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _measured(options: SelfcheckConfig, command: str) -> int:
-    """Measure what is asked for and print it; returns the exit code."""
+    """Measure and print; returns the exit code."""
     if options.what != "noise":
         check(options)
         from benchmarks.selfcheck import determinism, worker_cost
@@ -55,7 +55,7 @@ def _measured(options: SelfcheckConfig, command: str) -> int:
     from benchmarks.selfcheck.summary import is_within_level
 
     path, found = selfcheck(options, command)
-    say(f"{page(found)}\n\nWritten to {path}; `python -m benchmarks.report {path.parent}` puts it below the tables.")
+    say(f"{page(found)}\n\nWritten to {path}; `python -m benchmarks.report {path.parent}` adds it to the tables.")
     return 0 if is_within_level(found["within_process"]) else 1
 
 
@@ -67,12 +67,12 @@ def selfcheck(
     Args:
         options: what to measure.
         command: the command line, for the file.
-        new_worker: makes a process that hasn't been started; a fake in tests.
+        new_worker: creates a process that is not yet started; a fake in tests.
 
     Raises:
-        ValueError: an option makes no sense here, or nothing can be written to `out`.
-        DataError: the images can't be had.
-        JobError: a process failed or ended in the middle of its work.
+        ValueError: an option is invalid, or `out` is not writable.
+        DataError: the dataset is unavailable.
+        JobError: a process failed or died.
     """
     from benchmarks.measure.machine_details import environment_of, results_folder
     from benchmarks.records.selfcheck import SCHEMA_VERSION, write
@@ -85,7 +85,7 @@ def selfcheck(
     ask = Asking(options, device, new_worker or worker)
     count = math.ceil(options.comparisons / len(measured))
     comparisons = [one for label, arm in measured.items() for one in ask.comparisons(label, arm, count)]
-    # A process of each arm in turn: those of one arm then lie minutes apart, as the rows of a table do.
+    # One process of each arm in turn, so that those of one arm are minutes apart, like the rows of a table.
     processes = [
         ask.rates(label, arm, number) for number in range(options.processes) for label, arm in measured.items()
     ]
@@ -102,7 +102,7 @@ def selfcheck(
 
 
 def understood(options: SelfcheckConfig) -> tuple[list[str], str]:
-    """The models and the device that the options mean, once they are known to be there; the images are fetched, too."""
+    """Models and device of the options, after checking that they are available; downloads the images if needed."""
     from fmnist_zoo.data import load_dataset
     from fmnist_zoo.registry import select_models
     from fmnist_zoo.training.device import check_engine, resolve_device
@@ -121,10 +121,10 @@ def understood(options: SelfcheckConfig) -> tuple[list[str], str]:
 
 
 class Asking:
-    """Has processes measure, each of them new, one at a time.
+    """Measurements in fresh processes, one at a time.
 
     Attributes:
-        num_threads: with which the last of the comparisons were computed; None before, and where not on a CPU.
+        num_threads: of the latest comparisons; None before them, and on other devices than a CPU.
     """
 
     def __init__(self, options: SelfcheckConfig, device: str, new_worker: Callable[[], Serving]) -> None:
@@ -132,7 +132,7 @@ class Asking:
         self.num_threads: int | None = None
 
     def comparisons(self, label: str, arm: Arm, count: int) -> list[Comparison]:
-        """So many comparisons of an arm with itself in one process."""
+        """`count` comparisons of an arm with itself in one process."""
         from benchmarks.selfcheck.summary import comparison
 
         _say(f"{label}: {count} comparisons in one process")
@@ -162,12 +162,12 @@ class Asking:
 
 
 def worker() -> Worker:
-    """A process like that of a run: fresh, and with the same environment."""
+    """A fresh process with the environment of a run."""
     return Worker(command=serving("benchmarks.selfcheck.measure:Measuring"))
 
 
 def measured_at(machine_dir: Path) -> str | None:
-    """When a machine's A/A check was made (UTC, as records write it); None where there is none that can be read."""
+    """Time of a machine's A/A check (UTC, in the format of records); None if there is no readable one."""
     from benchmarks.records.selfcheck import read
 
     found, _ = read(machine_dir)

@@ -1,4 +1,4 @@
-"""The arms of an A/A check: models in the precisions and engines asked for, with the recipe of the equal track."""
+"""The arms of an A/A check: models in the requested precisions and engines, with the equal track's recipe."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from fmnist_zoo.registry import get_spec
 
 
 def arms(options: SelfcheckConfig, models: Sequence[str], device: str, machine_dir: Path) -> dict[str, Arm]:
-    """Arms by label, which says precision and engine only where they vary."""
+    """Arms by label; labels include precision and engine only if they vary."""
     preset = ("standard" if device.startswith("cuda") else "quick") if options.preset == "auto" else options.preset
     records, _ = RecordStore(machine_dir).read_all()
     found: list[Arm] = []
@@ -34,7 +34,7 @@ def arms(options: SelfcheckConfig, models: Sequence[str], device: str, machine_d
 def _decided(
     asked: tuple[str, str], model: str, recipe: dict[str, Any], records: Sequence[RunRecord]
 ) -> tuple[str, str]:
-    """What `auto` last was in such a run on this machine; fp32 and eager where none is recorded."""
+    """Precision and engine, with `auto` as in the latest such run on this machine, else fp32 and eager."""
     if "auto" not in asked:
         return asked
     done = [
@@ -47,5 +47,5 @@ def _decided(
     if done:
         return max(done)[1:]
     precision, engine = ("fp32" if asked[0] == "auto" else asked[0]), ("eager" if asked[1] == "auto" else asked[1])
-    print(f"{model}: no run recorded here says what auto is; {precision} {engine} is measured", file=sys.stderr)
+    print(f"{model}: no recorded run resolves auto; measuring {precision} {engine}", file=sys.stderr)
     return precision, engine

@@ -1,4 +1,4 @@
-"""The options of `python -m benchmarks.selfcheck`, and what its processes are asked. Importing it loads no torch."""
+"""Options of `python -m benchmarks.selfcheck`, and jobs of its processes. Importing it loads no torch."""
 
 from __future__ import annotations
 
@@ -47,21 +47,21 @@ class SelfcheckConfig:
 
 
 def check(options: SelfcheckConfig) -> None:
-    """ValueError where a number makes no sense or there is no model."""
+    """ValueError if a number is too small, or models, precision or engine are empty."""
     if options.comparisons < 1:
         raise ValueError(f"--comparisons {options.comparisons} must be at least 1")
     if options.rounds < 1:
         raise ValueError(f"--rounds {options.rounds} must be at least 1")
     if options.processes < 2:
-        raise ValueError(f"--processes {options.processes} must be at least 2: one has nothing to be compared with")
+        raise ValueError(f"--processes {options.processes} must be at least 2, which are compared in pairs")
     if not options.models:
         raise ValueError("--models needs a value, such as mlp")
     if not options.precision or not options.engine:
-        raise ValueError("--precision and --engine need a value each, such as auto")
+        raise ValueError("--precision and --engine each need a value, such as auto")
 
 
 class SelfcheckJob(TypedDict):
-    """What to measure: so many comparisons of two copies of an arm; with None, the arm's throughput."""
+    """A measurement: `comparisons` of two copies of an arm or, if None, the arm's throughput."""
 
     config: dict[str, Any]
     device: str

@@ -1,8 +1,8 @@
-"""What deterministic kernels cost on this machine, as a ratio of training speeds.
+"""Cost of deterministic kernels on this machine, as a ratio of training speeds.
 
-Both ways train copies of the same model on the same batches in turn, in one process, in the precision and engine that
-are asked for. What --deterministic gives up beside that, an `auto` precision and engine, isn't part of the ratio: the
-table of `--precision` and `--engine` arms tells it. cuBLAS has the workspaces of a deterministic run in both.
+Copies of the same model train on the same batches with and without them, interleaved in one process, in the requested
+precision and engine. The ratio excludes the cost of fp32 and eager in place of `auto`, which the comparison of arms
+shows. cuBLAS uses the workspaces of a deterministic run in both.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ Way = Callable[[], AbstractContextManager[None]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Cost:
-    """Training speed of one model both ways; all None with the reason in `error` where it has no deterministic kernel.
+    """Training speed of one model both ways; None, with the reason in `error`, if it has no deterministic kernel.
 
-    `ratio` is the deterministic speed over the other one, with its 95% interval.
+    `ratio` is deterministic over default speed, with its 95% interval.
     """
 
     variant: str
@@ -49,10 +49,10 @@ def measured(options: SelfcheckConfig) -> str:
     """The cost of each model, as a table.
 
     Raises:
-        ValueError: an option makes no sense here.
-        DataError: the images can't be had.
+        ValueError: an option is invalid.
+        DataError: the dataset is unavailable.
     """
-    # CUDA reads its environment when it is first used.
+    # CUDA reads its environment on first use.
     os.environ.update({name: value for name, value in VARIABLES.items() if name not in os.environ})
     config = RunConfig(
         models=options.models,
@@ -68,7 +68,7 @@ def measured(options: SelfcheckConfig) -> str:
 
 
 def cost(variant: Variant, plan: Plan, dataset: Dataset) -> Cost:
-    """Samples of a few steps each, in turn, with and without deterministic kernels."""
+    """Interleaved samples of a few steps with and without deterministic kernels."""
     if variant.failure is not None:
         return Cost(variant=variant.label, error=" ".join(variant.failure["error"].split())[:200])
     subject = Subject.of(variant.config, seed=0, device=plan.device, dataset=dataset)
@@ -100,7 +100,7 @@ def cost(variant: Variant, plan: Plan, dataset: Dataset) -> Cost:
 
 
 def table(costs: Sequence[Cost]) -> str:
-    """The figures of each model, or why it has none."""
+    """A table of the speeds and ratio of each model, or its error."""
     rows = [
         [one.variant, "", "", one.error]
         if one.ratio is None
@@ -112,5 +112,5 @@ def table(costs: Sequence[Cost]) -> str:
         ]
         for one in costs
     ]
-    headers = ["model", "training img/s", "deterministic", "ratio [95%]"]
+    headers = ["model", "training, img/s", "deterministic, img/s", "ratio [95%]"]
     return tabulate(rows, headers, disable_numparse=True, colalign=("left", "right", "right", "left"))

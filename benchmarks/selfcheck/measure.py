@@ -1,4 +1,4 @@
-"""An arm of the A/A check, inside the process that measures it: copies of one training step, and their timing."""
+"""The measuring process of the A/A check: copies of one training step, and their timing."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ if TYPE_CHECKING:
     from benchmarks.workers.server import Emit
 
 RATE_LIMIT_S = 2.0
-"""For each throughput of a process, after which it is taken as precise as it is."""
+"""Time limit for each throughput of a process."""
 LR = 1e-6
-"""So small that the weights stay what a model begins with, however long it is measured."""
+"""Small enough to keep the weights near their initial values however long the measurement takes."""
 
 
 class Measuring:
-    """What a worker of the check does. A comparison is told of as soon as it is done."""
+    """The worker of the check; emits each comparison as soon as it is done."""
 
     def __call__(self, job: SelfcheckJob, emit: Emit) -> dict[str, Any]:
-        """Measure what a job asks for."""
+        """Carry out a job."""
         dataset = load_dataset("fashion_mnist", root=job["data_dir"], progress=False)
         subject = Subject.of(job["config"], seed=0, device=job["device"], dataset=dataset)
         if job["comparisons"] is None:
@@ -44,10 +44,10 @@ class Measuring:
 
 
 def ready_step(arm: Subject) -> TrainingStep:
-    """A new copy of an arm: the same weights in memory of their own, warmed up.
+    """A new, warmed-up copy of an arm: the same weights in separate memory.
 
     Raises:
-        RuntimeError: the engine can't be had, and another one would be measured under its name.
+        RuntimeError: the engine is unavailable, so another one would be measured under its name.
     """
     assert arm.precision is not None and arm.engine is not None, "an arm has no auto"
     step = arm.step(arm.precision, arm.engine)
@@ -60,9 +60,8 @@ def ready_step(arm: Subject) -> TrainingStep:
 def comparisons(arm: Subject, count: int) -> Iterator[dict[str, Any]]:
     """Comparisons of two copies of an arm, as an event's fields: `steps_per_sample`, `first_s` and `second_s` by round.
 
-    Each comparison has copies of its own: where in memory a copy comes to lie may make it slower than another for as
-    long as it lives, and comparisons of the same two would repeat that one piece of luck. Compiled and captured steps
-    are made once, since making them takes longer than all comparisons.
+    Each comparison uses fresh copies, since a copy's place in memory may slow it down for life and would bias repeated
+    comparisons of the same two. Compiled and captured steps are made once, which takes longer than all comparisons.
     """
     images, labels = next(arm.loader.chunks(0))
     timed = stopwatch(arm.device)
@@ -78,29 +77,29 @@ def comparisons(arm: Subject, count: int) -> Iterator[dict[str, Any]]:
         if pair is None or arm.engine == "eager":
             pair = (ready_step(arm), ready_step(arm))
         for step in pair:
-            sample(step, 1)  # making the second copy has reset the compiler
+            sample(step, 1)  # creating the second copy resets the compiler
         steps = steps or steps_per_sample(partial(sample, pair[0]), timed)
         works = {name: partial(sample, step, steps) for name, step in zip(("first_s", "second_s"), pair, strict=True)}
         yield {"steps_per_sample": steps, **timed_rounds(works, timed)}
 
 
 def portions(steps: int, largest: int) -> list[int]:
-    """A number of steps as chunks of at most `largest`."""
+    """Split a number of steps into chunks of at most `largest`."""
     whole, rest = divmod(steps, largest)
     return [largest] * whole + [rest] * (rest > 0)
 
 
 def steps_per_sample(work: Callable[[int], None], timed: Stopwatch) -> int:
-    """How many steps take at least SAMPLE_S, found by trying."""
+    """Number of steps that take at least SAMPLE_S, found by trial."""
     steps = 1
     while (seconds := timed(partial(work, steps))) < SAMPLE_S:
-        # At most ten times as many at once: a single step is over before the clock says much.
+        # Grow at most tenfold, since the time of a single step is imprecise.
         steps = min(10 * steps, max(steps + 1, math.ceil(steps * SAMPLE_S / max(seconds, 1e-9))))
     return steps
 
 
 def rates(arm: Subject) -> dict[str, float]:
-    """Training and inference throughput of one copy, as a run measures its own: batch preparation included."""
+    """Training and inference throughput of one copy, measured as in a run, including batch preparation."""
     step, timed = ready_step(arm), stopwatch(arm.device)
     training = training_rates(step, arm.loader, timed, limit_s=RATE_LIMIT_S)
     predictor = Predictor(step.model, scale=arm.scale, precision=step.precision, engine=step.engine)

@@ -1,4 +1,4 @@
-"""An A/A check as a table and sentences for a terminal."""
+"""The A/A check as text for a terminal: a table and its summary."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ HEADERS = (
 
 
 def page(found: Selfcheck) -> str:
-    """One row an arm, one for all, and what they say."""
+    """A table with one row per arm and one for all, the false-difference rate, and the definition of floors."""
     within, between = found["within_process"], found["between_processes"]
     rows = [_row(found, arm) for arm in found["settings"]["arms"]]
     total = [len(within["comparisons"]), within["num_different"], within["floor_pct"]]
@@ -42,18 +42,18 @@ def _row(found: Selfcheck, arm: str) -> list[str | int | float]:
 
 def _rate_text(found: Selfcheck) -> str:
     within = found["within_process"]
-    verdict = "as it should be" if is_within_level(within) else "TOO MANY: intervals on this machine promise too much"
+    verdict = "as expected" if is_within_level(within) else "TOO MANY: intervals on this machine are too narrow"
     return (
-        f"False differences: {within['num_different']} of {len(within['comparisons'])} comparisons of equal arms, "
-        f"{100 * within['false_difference_rate']:.1f}% (standard error {100 * within['standard_error']:.1f}); up to "
-        f"{100 * within['largest_rate']:.1f}% is 5% and three standard errors: {verdict}."
+        f"False differences: {within['num_different']} of {len(within['comparisons'])} comparisons of identical arms, "
+        f"{100 * within['false_difference_rate']:.1f}% (standard error {100 * within['standard_error']:.1f}); limit "
+        f"{100 * within['largest_rate']:.1f}% (5% plus three standard errors): {verdict}."
     )
 
 
 def _floors_text(found: Selfcheck) -> str:
     kind = ", ".join([*kind_of_all(found), found["settings"]["device"]])
     return (
-        f"Floor: 95% of the differences between equals ({kind}) are smaller. Within a process: |ratio - 1| of "
-        f"comparisons of {found['within_process']['num_rounds']} interleaved rounds. Between processes: the faster "
-        f"over the slower of {found['between_processes']['num_pairs']} pairs, minus 1."
+        f"Floor: 95th percentile of differences between identical arms ({kind}). Within a process: |ratio - 1| over "
+        f"{found['within_process']['num_rounds']} interleaved rounds. Between processes: faster over slower, minus 1, "
+        f"of {found['between_processes']['num_pairs']} pairs."
     )

@@ -1,4 +1,4 @@
-"""What follows from the samples of an A/A check: how often a difference was found, and how large chance makes one."""
+"""Statistics of an A/A check: false-difference rate and noise floors."""
 
 from __future__ import annotations
 
@@ -13,21 +13,21 @@ from benchmarks.records.selfcheck import BetweenProcesses, Comparison, ProcessRa
 from benchmarks.stats.intervals import Ratio, paired_ratio
 
 LEVEL = 0.05
-"""The share of false differences that intervals of 95% allow."""
+"""Nominal false-difference rate of 95% intervals."""
 FLOOR = 0.95
-"""Noise floor: this share of the differences between equals lies below it."""
+"""Quantile of differences between identical arms that defines the noise floor."""
 
 Entry = TypeVar("Entry", Comparison, ProcessRates)
 
 
 def comparison(arm: str, steps_per_sample: int, first_s: Sequence[float], second_s: Sequence[float]) -> Comparison:
-    """The ratio of two equal arms by the statistics with which the suite compares unequal ones.
+    """The ratio of two identical arms, computed as for different arms.
 
     Args:
-        arm: the label of what both are.
+        arm: label of both.
         steps_per_sample: training steps in each sample.
-        first_s: seconds of one arm, a sample a round.
-        second_s: those of the other, in the same rounds.
+        first_s: seconds of one arm, one sample per round.
+        second_s: seconds of the other, in the same rounds.
     """
     ratio = paired_ratio(second_s, first_s)
     return {
@@ -42,7 +42,7 @@ def comparison(arm: str, steps_per_sample: int, first_s: Sequence[float], second
 
 
 def within_process(comparisons: Sequence[Comparison]) -> WithinProcess:
-    """Rate and floors of comparisons, at least one; all with the same number of rounds."""
+    """Rate and floors over comparisons (at least one), all with the same number of rounds."""
     different = sum(Ratio(each["ratio"], each["low"], each["high"]).differs for each in comparisons)
     size = len(comparisons)
     rate = different / size
@@ -59,21 +59,21 @@ def within_process(comparisons: Sequence[Comparison]) -> WithinProcess:
 
 
 def is_within_level(within: WithinProcess) -> bool:
-    """Whether false differences are not more than 5% by over three standard errors.
+    """Whether the false-difference rate exceeds 5% by at most three standard errors.
 
-    The standard error is that of a share of 5%, since the question is whether the rate is compatible with it; the one
-    of the rate itself would be 0 where no difference was found, and larger the worse the rate.
+    The standard error is that of a true rate of 5%, the hypothesis under test; that of the observed rate would be 0
+    without any difference, and grow with the rate.
     """
     return within["false_difference_rate"] <= within["largest_rate"]
 
 
 def standard_error(share: float, trials: int) -> float:
-    """Of a share of independent trials (binomial)."""
+    """Binomial standard error of a share of independent trials."""
     return math.sqrt(share * (1 - share) / trials)
 
 
 def between_processes(processes: Sequence[ProcessRates]) -> BetweenProcesses:
-    """Floors from the rates of fresh processes, at least two of each arm."""
+    """Floors from the rates of fresh processes, at least two per arm."""
     by_arm = _by_arm(processes)
     train = {arm: _pair_differences_pct(each, lambda one: one["train_img_per_s"]) for arm, each in by_arm.items()}
     infer = {arm: _pair_differences_pct(each, lambda one: one["infer_img_per_s"]) for arm, each in by_arm.items()}
@@ -99,7 +99,7 @@ def _ratio_floor_pct(comparisons: Sequence[Comparison]) -> float:
 
 
 def _pair_differences_pct(processes: Sequence[ProcessRates], rate: Callable[[ProcessRates], float]) -> list[float]:
-    """How much faster than the other the faster of each pair was, in percent."""
+    """Faster over slower, minus 1, of each pair, in percent."""
     pairs = itertools.combinations(map(rate, processes), 2)
     return [100 * (max(pair) / min(pair) - 1) for pair in pairs]
 

@@ -1,9 +1,8 @@
-"""What a worker process costs a variant, and what each further seed in it.
+"""Cost of a worker process per variant, and per further seed.
 
-The same tiny sweep, one variant with two seeds, is done in turn in the process at hand, where everything is imported,
-and in a new worker: A B B A A B and so on, so that a drifting machine slows both alike. Their difference is what
-isolation costs a variant, and that of the second seeds what it costs a seed. The first round isn't counted: it measures
-the device and fills caches.
+The same tiny sweep of one variant and two seeds runs alternately in the current process, with everything imported, and
+in a new worker (A B B A A B ...), so that drift of the machine affects both alike. The difference is the cost of
+isolation per variant; that of the second seeds, per seed. The first round only measures the device and fills caches.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ PLACES = {"in process": True, "worker": False}
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """Seconds of a sweep of two seeds: all of it, and the second seed's run."""
+    """Seconds of a sweep of two seeds: in total, and of the second seed's run."""
 
     variant_s: float
     second_seed_s: float
 
 
 def measured(rounds: int) -> str:
-    """What was found in so many rounds, each a sweep in process and one in a worker."""
+    """A table from `rounds` rounds, each with one sweep in process and one in a worker."""
     options = RunConfig(
         models=(MODEL,), device="cpu", seeds=2, budget=("flops:1e9",), precision=("fp32",), engine=("eager",)
     )
@@ -52,7 +51,7 @@ def measured(rounds: int) -> str:
 
 
 def sweep(plan: Plan, *, in_process: bool) -> Sample:
-    """Do a plan of one variant and two seeds in an empty folder; RuntimeError where a run fails."""
+    """Run a plan of one variant and two seeds in an empty folder; RuntimeError if a run fails."""
     with tempfile.TemporaryDirectory() as folder:
         isolation = Isolation(in_process=in_process)
         runner = Runner(plan, RunConfig(out=Path(folder)), Display(), command="worker_cost", isolation=isolation)
@@ -60,14 +59,14 @@ def sweep(plan: Plan, *, in_process: bool) -> Sample:
         records = runner.run().records
         variant_s = time.perf_counter() - started
     if failed := [record.error for record in records if record.status != "ok"]:
-        raise RuntimeError(f"a run by which isolation is measured has failed: {failed[0]}")
+        raise RuntimeError(f"a run to measure isolation failed: {failed[0]}")
     second_s = records[1].ledger["wall_s"]
     assert second_s is not None
     return Sample(variant_s, second_s)
 
 
 def page(found: dict[str, list[Sample]]) -> str:
-    """Both places and their difference, medians with the range of the samples."""
+    """A table of both places and their difference: medians with the range of samples."""
     ways = {"a variant of two seeds, s": "variant_s", "its second seed, s": "second_seed_s"}
     rows = []
     for title, field in ways.items():
@@ -75,8 +74,8 @@ def page(found: dict[str, list[Sample]]) -> str:
         differences = [worker - own for own, worker in zip(here, there, strict=True)]
         rows.append([title, *map(_spread, (here, there, differences))])
     rounds = len(found["worker"])
-    table = tabulate(rows, ["", *PLACES, "isolation costs"], disable_numparse=True)
-    return f"{table}\n\nmedian [least, most] of {rounds} rounds in turn"
+    table = tabulate(rows, ["", *PLACES, "cost of isolation"], disable_numparse=True)
+    return f"{table}\n\nmedian [min, max] of {rounds} interleaved rounds"
 
 
 def _spread(values: list[float]) -> str:

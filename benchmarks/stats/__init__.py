@@ -1,4 +1,4 @@
-"""Intervals, tests and what follows from them: which models differ, how sure that is, and what it would take to know.
+"""Intervals, tests and verdicts: significant differences between models, and the seeds needed to find them.
 
 Numbers in, numbers out: nothing here knows records, files or torch.
 """

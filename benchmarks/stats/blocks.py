@@ -1,4 +1,4 @@
-"""Models compared in blocks of one seed: the two-way analysis of variance, also where some runs are missing."""
+"""Comparison of models blocked by seed: two-way analysis of variance, also for unbalanced data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether a model that is sure with 90% is right in 90% of such cases."""
+"""Calibration: agreement of confidence and accuracy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 NUM_BINS = 15
-"""As most papers have it, after Guo et al."""
+"""The usual number in the literature, after Guo et al."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -1,4 +1,4 @@
-"""Pareto fronts: the models of which no other is both more accurate and cheaper, and how sure that is."""
+"""Pareto fronts of accuracy and cost, with bootstrap probabilities."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class PricedRun:
 
 @dataclass(frozen=True, slots=True)
 class FrontPlace:
-    """Whether a model is on the front as measured, and in what share of resamples; None where there is no spread."""
+    """Whether a model is on the measured front, and its share of resampled fronts; None if nothing can be resampled."""
 
     on_front: bool
     probability: float | None

@@ -1,4 +1,4 @@
-"""How often the verdicts of the regression gate err, and what slowdowns they find, on made-up runs of known truth.
+"""Error rate and power of the regression gate, on simulated runs with known slowdowns.
 
 `python -m benchmarks.stats.simulation` prints a table of both. It found, for a limit of 5%, the drift that two shared
 cores had, three runs a side in processes of their own and an A/A check of six: rows slowed by 5, 10, 20 and 30% are

@@ -1,4 +1,4 @@
-"""What the choice of test images does to a difference: the paired bootstrap, and McNemar's test for two runs."""
+"""Uncertainty from the choice of test images: the paired bootstrap, and McNemar's test for two runs."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ class ImageInterval:
 
     @property
     def excludes_zero(self) -> bool:
-        """Whether other test images would hardly turn the difference around."""
+        """Whether the interval excludes 0."""
         return self.low > 0 or self.high < 0
 
 
@@ -107,7 +107,7 @@ def simultaneous_intervals(
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """Images that only one of two runs got right, and how likely so uneven a split is if neither is better."""
+    """Images classified correctly by only one of two runs, and the p-value of the split."""
 
     only_first: int
     only_second: int

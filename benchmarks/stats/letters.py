@@ -1,4 +1,4 @@
-"""Compact letter display: models that share a letter can't be told apart."""
+"""Compact letter display: models with a common letter are not significantly different."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which of several models is better: every pair by one rule, over seeds and over test images."""
+"""Pairwise comparison of models by one rule, over seeds and over test images."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ class Comparison:
 
     Attributes:
         pairs: in the order of the models.
-        letters: by model; those that share one can't be told apart. None where a pair has no verdict.
+        letters: by model; models with a common letter are not significantly different. None if a pair has no verdict.
         num_models: over which the variance is pooled.
         num_seeds: distinct ones.
         deviation: standard deviation of one run's noise within its block, in points; None where nothing is left to
@@ -214,7 +214,7 @@ def _with_verdict(pair: Pair) -> Pair:
 
 
 def _with_outlook(pair: Pair, blocks: Blocks, noise: Noise | None, num_pairs: int) -> Pair:
-    """A pair that can't be told apart, with the seeds that would tell it."""
+    """A pair without a significant difference, with the number of seeds needed to detect it."""
     weights = blocks.weights(pair.first, pair.second)
     if pair.differs is not False or pair.over_images is None or weights is None or noise is None:
         return pair

@@ -1,4 +1,4 @@
-"""How often a true difference would be found, and how many seeds it takes to find it."""
+"""Power over seeds, and the number of seeds needed to detect a difference."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def seeds_needed(
     power: float = 0.8,
     enough_images: Callable[[int], bool] = lambda num_seeds: True,
 ) -> int | None:
-    """The fewest seeds a model with which a difference of this size would be found; None where 1,000 don't do.
+    """The fewest seeds per model that detect a difference of this size; None if 1,000 don't suffice.
 
     Args:
         difference: the true one, in points; usually what was observed.

@@ -1,4 +1,4 @@
-"""Whether something became worse by more than a limit between two sets of few runs: regressed, held, or not decided.
+"""Tests of losses beyond a limit between two small sets of runs: regressed, held, or not decided.
 
 What a machine does to rates, times and memory is modelled on the logarithm: a value is that of its configuration plus
 the drift of the process that measured it. Drift is normal, with one deviation for all processes of a model's arm, and

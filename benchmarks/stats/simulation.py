@@ -1,4 +1,4 @@
-"""How often the rule of `compare_models` errs, and how often it finds a difference, on sweeps made up with known truth.
+"""Error rate and power of the rule of `compare_models`, on simulated sweeps with known truth.
 
 `python -m benchmarks.stats.simulation` prints both, after the same of the regression gate (`gate_simulation`). The
 made-up sweeps are like real ones of five epochs: Fashion-MNIST at 92.5%, two seeds of a model disagree on some 4.3% of

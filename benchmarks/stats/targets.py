@@ -1,4 +1,4 @@
-"""How much it takes to reach a target, where some runs never do."""
+"""Effort to reach a target, with runs that miss it censored."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from statistics import median
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Effort:
-    """What it took several runs to reach a target.
+    """Effort of several runs to reach a target.
 
     Attributes:
         num_hits, num_runs: how many reached it, and of how many.

@@ -199,7 +199,7 @@ def test_a_single_run_is_judged_by_its_images(tmp_path: Path, capsys: pytest.Cap
             path.unlink()
     assert compare(old, worse) == 0
     (row,) = table_of(capsys.readouterr().out, "test top-1")
-    assert row["verdict"] == "not decided" and row["deviation between seeds, points (df)"].endswith("(images)")
+    assert row["verdict"] == "not decided" and row["SD between seeds, points (df)"].endswith("(images)")
 
 
 def timed(factor: float, cache: str | None = None) -> Callable[[RunRecord], None]:
@@ -265,7 +265,7 @@ def test_of_two_machines_only_accuracy_is_judged(old: Path, new: Path, capsys: p
         assert compare(old, new) == code
         printed = capsys.readouterr().out
         assert "Different machines: AMD EPYC, 2 cores, " in printed
-        assert "before, NVIDIA H100 now. Accuracy is judged; speed" in printed
+        assert "before, NVIDIA H100 now. Only accuracy is judged; differences in speed" in printed
         assert {row["verdict"] for row in table_of(printed, "training, img/s")} == {"not judged"}
         assert all(row["change, % (90% interval)"].startswith("-5") for row in table_of(printed, "training, img/s"))
     put_runs(new, FIVE)
@@ -283,7 +283,7 @@ def test_each_side_is_one_machine_or_has_the_other_sides(
     assert "mlp equal epochs:5: only in the old set" in capsys.readouterr().out
     edit_all(new, lambda record: record.environment["hardware"].update(cpu_model="other"))
     assert compare(old.parent, new) == 2
-    assert f"{old.parent} holds several; give one's folder" in capsys.readouterr().err
+    assert f"{old.parent} holds several; give one machine's" in capsys.readouterr().err
 
 
 def test_other_configurations_are_refused_unless_allowed(
@@ -377,4 +377,4 @@ def test_a_damaged_selfcheck_is_an_error(old: Path, capsys: pytest.CaptureFixtur
     assert read_checks([old]) == []
     (old / "selfcheck.json").write_text("{}", encoding="utf-8")
     assert compare(old, old) == 2
-    assert "make it again with python -m benchmarks.selfcheck" in capsys.readouterr().err
+    assert "repeat python -m benchmarks.selfcheck" in capsys.readouterr().err

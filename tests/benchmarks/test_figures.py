@@ -151,8 +151,8 @@ def test_each_roof_is_a_line_with_its_name() -> None:
     with looks():
         (axes,) = roofline_figure([point()], ROOFS, "title").axes
     written = "; ".join(texts(axes))
-    assert "fp32 products: 0.21 TFLOP/s" in written and "bf16 products: 0.42 TFLOP/s" in written
-    assert "copying: 40.5 GB/s" in written
+    assert "fp32 GEMM: 0.21 TFLOP/s" in written and "bf16 GEMM: 0.42 TFLOP/s" in written
+    assert "copy: 40.5 GB/s" in written
     ends = [tuple(path[0]) for line in axes.lines if len(path := np.asarray(line.get_xydata())) == 2]
     assert any(end == pytest.approx((0.21e3 / 40.5, 0.21)) for end in ends)  # a format's roof begins at its ridge
 

@@ -233,7 +233,7 @@ def test_without_figures_the_page_says_so_and_none_is_drawn(tmp_path: Path) -> N
     write_records(tmp_path / "machine", *two())
     write_report(tmp_path, "machine", figures=False)
     assert not shown(tmp_path / "machine") and not (tmp_path / "machine" / "figures").exists()
-    assert "Figures are drawn when a sweep has ended" in page(tmp_path / "machine")
+    assert "Figures are drawn at the end of a sweep" in page(tmp_path / "machine")
 
 
 def test_a_pair_has_its_difference_drawn_on_request(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -244,7 +244,7 @@ def test_a_pair_has_its_difference_drawn_on_request(tmp_path: Path, capsys: pyte
     assert b"<!-- mlp minus cnn -->" in path.read_bytes() and not (tmp_path / "machine" / "README.md").exists()
     assert report(tmp_path, pair=("mlp", "cnn"), pair_figure=tmp_path / "pair.jpg") == 2
     assert report(tmp_path, pair_figure=path) == 2
-    assert "names a .svg or .png file" in capsys.readouterr().err
+    assert "give a .svg or .png file" in capsys.readouterr().err
 
 
 def test_arms_that_were_not_timed_are_left_out_and_one_that_fails_parity_says_so() -> None:

@@ -123,9 +123,7 @@ def test_the_command_says_all_from_a_machines_folder_or_the_results(
     assert main([str(machine), "--class", "ankle boot"]) == 0
     text = capsys.readouterr().out
     assert "2 rows, 2 runs, 10,000 test images" in text
-    assert (
-        "wrong in every run: 20 of 10,000 test images (0.20%); 20 of them are taken for the same class by all" in text
-    )
+    assert "wrong in every run: 20 of 10,000 test images (0.20%); on 20 of them all runs predict the same class" in text
     assert "runs disagree on 10 test images" in text
     boots = torch.nonzero(fashion_mnist.test.labels[:30] == 9).flatten().tolist()
     assert f"errors of Ankle boot: {len(boots)} of its 1,000 test images" in text
@@ -165,7 +163,7 @@ def test_what_can_not_be_done_is_said_in_a_sentence(
         return output.err
 
     assert "holds no runs" in error_of(tmp_path / "nowhere")
-    assert "none of T-shirt/top" in error_of(machine, "--class", "Shrt")
+    assert "not one of T-shirt/top" in error_of(machine, "--class", "Shrt")
     assert "did you mean 'Shirt'" in error_of(machine, "--class", "Shrt")
     assert "--section 2 must be from 1 to 1" in error_of(machine, "--section", "2")
     (tmp_path / "results" / "other" / "runs").mkdir(parents=True)
@@ -181,7 +179,7 @@ def test_runs_on_other_images_or_without_predictions_are_refused(
     record = make_record(config=make_config("mlp"), top1_pct=90.0)
     RecordStore(tmp_path).write(dataclasses.replace(record, predictions=None))
     assert main([str(tmp_path)]) == 2
-    assert "kept its predictions" in capsys.readouterr().err
+    assert "saved its predictions" in capsys.readouterr().err
     RecordStore(tmp_path).write(dataclasses.replace(record, predictions=f"{record.run_id}.safetensors"))
     assert main([str(tmp_path)]) == 2
-    assert "other images" in capsys.readouterr().err
+    assert "another dataset" in capsys.readouterr().err

@@ -45,15 +45,15 @@ def cells(text: str, row: str, *, table: int = 0) -> list[str]:
 
 def test_the_bound_stands_beside_what_the_step_achieves() -> None:
     page = profile_page(STEPS, BREAKDOWN, BOUND)
-    assert cells(page, "computed in a step") == ["4.00"]
+    assert cells(page, "compute per step") == ["4.00"]
     assert cells(page, "achieved, TFLOP/s") == ["0.1"]
-    assert cells(page, "matrix products of this device in bf16, TFLOP/s") == ["0.4"]
-    assert cells(page, "achieved of that") == ["25.0"]
-    assert cells(page, "least possible time by that rate, ms") == ["10.0"]
-    assert cells(page, "least possible time by that rate, ms", table=1) == ["0.4"]
+    assert cells(page, "peak of matrix products in bf16, TFLOP/s") == ["0.4"]
+    assert cells(page, "MFU") == ["25.0"]
+    assert cells(page, "minimum step time at that peak, ms") == ["10.0"]
+    assert cells(page, "minimum step time at that bandwidth, ms") == ["0.4"]
     assert cells(page, "arithmetic intensity, FLOP/byte") == ["500"]
-    assert cells(page, "the most that both rates allow, TFLOP/s") == ["0.4"]
-    assert cells(page, "achieved of that", table=1) == ["25.0"]
+    assert cells(page, "roofline bound, TFLOP/s") == ["0.4"]
+    assert cells(page, "achieved of roofline bound") == ["25.0"]
     assert "weights 6.00 MB; batch 2.00 MB" in page
 
 
@@ -78,7 +78,7 @@ def test_foreign_names_do_not_break_out() -> None:
 
 
 def test_how_much_was_profiled_is_said() -> None:
-    assert "200 of an epoch's 2,000 steps, the drawing of its order left out" in profile_page(STEPS, BREAKDOWN, BOUND)
+    assert "200 of an epoch's 2,000 steps, excluding its shuffle" in profile_page(STEPS, BREAKDOWN, BOUND)
     whole = dataclasses.replace(STEPS, num_steps=214, steps_per_epoch=214)
     assert "one epoch of 214 steps" in profile_page(whole, BREAKDOWN, BOUND)
 
@@ -86,7 +86,7 @@ def test_how_much_was_profiled_is_said() -> None:
 def test_the_gap_on_a_gpu_is_between_kernels() -> None:
     page = profile_page(dataclasses.replace(STEPS, where="cuda"), BREAKDOWN, BOUND)
     assert cells(page, "**launch gap: no kernel runs**") == ["10.000", "20.0", "—"]
-    assert "GPU time, ms a step" in page and "outside any operator" not in page
+    assert "GPU time, ms/step" in page and "outside any operator" not in page
 
 
 @pytest.mark.parametrize("unknown", ["step_s", "gemm_tflop_per_s", "copy_gb_per_s"])
@@ -95,4 +95,4 @@ def test_what_is_unknown_is_a_dash(unknown: str) -> None:
     bound = dataclasses.replace(BOUND, **changes)
     page = profile_page(STEPS, BREAKDOWN, bound)
     assert "None" not in page and "—" in page
-    assert (cells(page, "achieved of that") == ["—"]) == (unknown in ("step_s", "gemm_tflop_per_s"))
+    assert (cells(page, "MFU") == ["—"]) == (unknown in ("step_s", "gemm_tflop_per_s"))

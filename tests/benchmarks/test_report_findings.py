@@ -46,7 +46,10 @@ def test_rows_that_differ_have_letters_and_a_verdict(machine: Path) -> None:
     letters = {name: row(text, name)[header.index("group")] for name in ("cnn", "unet_encoder", "mlp")}
     assert letters == {"cnn": "a", "unet_encoder": "a", "mlp": "b"}
     pairs = [line for line in text.splitlines() if " vs. " in line]
-    assert sum("is better" in line for line in pairs) == 2 and sum("not told apart" in line for line in pairs) == 1
+    assert (
+        sum("is better" in line for line in pairs) == 2
+        and sum("not significantly different" in line for line in pairs) == 1
+    )
 
 
 def test_the_command_says_a_verdict_in_a_sentence(machine: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -55,24 +58,24 @@ def test_the_command_says_a_verdict_in_a_sentence(machine: Path, capsys: pytest.
     assert report(machine.parent, pair=("mlp", "cnn")) == 0
     printed = capsys.readouterr().out
     assert re.search(
-        r"cnn is better than mlp by \d\.\d\d points: over 3 seeds \d\.\d\d to \d\.\d\d "
-        r"\(95%, noise pooled over 3 models\), p < 0\.001 after Holm over 3 pairs; over test images \d\.\d\d to",
+        r"cnn is better than mlp by \d\.\d\d points: 95% interval over 3 seeds \d\.\d\d to \d\.\d\d "
+        r"\(variance pooled over 3 models\), p < 0\.001 \(Holm, 3 pairs\); simultaneous 95% interval over test",
         printed,
     )
     assert report(machine, pair=("cnn", "unet_encoder")) == 0
     printed = capsys.readouterr().out
-    assert "can't be told apart" in printed
-    assert re.search(r"\d+ more seeds of each \(\d+ in all\)|No number of seeds would tell", printed)
+    assert "not significantly different" in printed
+    assert re.search(r"\d+ more seeds of each \(\d+ in total\)|No number of seeds would detect", printed)
     assert sorted(machine.rglob("*")) == before  # nothing is written
 
 
 def test_one_seed_gives_a_sentence_and_a_table_without_the_cells_it_can_not_have(machine: Path) -> None:
     put_runs(machine, {"cnn": 93.0, "mlp": 90.0}, num_seeds=1)
     (sentence,) = pair_verdicts(machine, ("cnn", "mlp"))
-    assert "No verdict: there is one seed of each, and it takes two or more (--seeds 3)." in sentence
+    assert "No verdict: one seed each, two or more are needed (--seeds 3)." in sentence
     assert "exact McNemar p < 0.001" in sentence
     text = page(machine)
-    assert "One seed each, so no verdict" in text and "McNemar p (Holm)" in text
+    assert "No verdict from one seed each" in text and "McNemar p (Holm)" in text
     assert "| p (Holm) |" not in text and "verdict |" not in text and "| group" not in text
 
 
@@ -80,12 +83,12 @@ def test_missing_predictions_are_said_with_the_reason(machine: Path) -> None:
     records = put_runs(machine, {"cnn": 93.0, "mlp": 90.0})
     (machine / "runs" / f"{records[0].run_id}.safetensors").unlink()
     (sentence,) = pair_verdicts(machine, ("cnn", "mlp"))
-    assert re.search(r"No verdict: answers to single test images are missing \(1 of 6 runs: .* can't be read", sentence)
+    assert re.search(r"No verdict: per-image predictions are missing \(1 of 6 runs: .* can't be read", sentence)
     assert "can't be read" in page(machine)
     store = RecordStore(machine)
     store.labels_path(CHECKSUM).unlink()
     (sentence,) = pair_verdicts(machine, ("cnn", "mlp"))
-    assert "6 of 6 runs: the test labels are missing; python -m benchmarks.labels adds them" in sentence
+    assert "6 of 6 runs: test labels are missing; add them with python -m benchmarks.labels" in sentence
 
 
 def test_predictions_of_something_else_are_not_used(machine: Path) -> None:
@@ -96,8 +99,8 @@ def test_predictions_of_something_else_are_not_used(machine: Path) -> None:
     store.write_predictions(short.run_id, right[:5], np.ones(5, dtype=np.float16))
     answers = read_answers(store, [one, short, make_record(top1_pct=None, status="oom")])
     assert answers.by_run == {}
-    assert answers.missing[one.run_id] == "predictions don't have the accuracy that the record says"
-    assert answers.missing[short.run_id] == "predictions and test labels differ in number"
+    assert answers.missing[one.run_id] == "accuracy of the predictions contradicts the record"
+    assert answers.missing[short.run_id] == "different numbers of predictions and test labels"
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_rows_with_different_budgets_are_not_compared(machine: Path) -> None:
     put_runs(machine, {"lstm": 91.0}, budget="seconds:9", **best)
     assert len([line for line in page(machine).splitlines() if " vs. " in line]) == 1
     (sentence,) = pair_verdicts(machine, ("cnn", "lstm"))
-    assert "had different budgets or test sets, so they can't be compared" in sentence
+    assert "are not comparable: different budgets or test sets" in sentence
 
 
 def test_scores_are_scikit_learns_and_calibration_states_its_bins(machine: Path) -> None:
@@ -168,11 +171,11 @@ def test_time_to_accuracy_counts_the_seeds_that_never_got_there(machine: Path) -
         store.write(make_record(seed=seed, history=history(*curve), cost=cost))
     store.write(make_record(seed=3, history=history(50.0), status="diverged", metrics=None, cost=cost))
     text = page(machine)
-    times = text[text.index("Training seconds:") :]
+    times = text[text.index("Training time, s:") :]
     # to 85%: after 4, 2, 6 and never, the middle two being 4 and 6; to 88%: after 6, never, 6, never
     assert row(times, "mlp")[1:] == ["5.00 (3/4)", "> 6.00 (2/4)"]
     assert "No run reached 90%, 92%, 93%, 94%, 95%." in text
-    assert "PFLOP of training" in text and "Energy" not in text
+    assert "Training compute, PFLOP" in text and "Energy" not in text
 
 
 def test_without_validation_images_there_is_no_time_to_accuracy(machine: Path) -> None:
@@ -183,7 +186,7 @@ def test_without_validation_images_there_is_no_time_to_accuracy(machine: Path) -
 def test_the_front_is_shown_with_its_probability(machine: Path) -> None:
     put_runs(machine, {"cnn": 93.0, "mlp": 90.0})
     text = page(machine)
-    fronts = text[text.index("## Fronts") :]
+    fronts = text[text.index("## Pareto fronts") :]
     assert row(fronts, "cnn")[2:] == ["**100%**"] * 3  # both cost the same
     assert row(fronts, "mlp")[2:] == ["0%"] * 3
 
@@ -226,10 +229,10 @@ def test_published_results_stand_apart_with_what_is_known_against_them(machine: 
     assert len(results) > 20 and all(50 < result.top1_pct < 100 for result in results)
     put_runs(machine, {"cnn": 92.5, "resnet_like": 94.0}, num_seeds=2)
     text = page(machine)
-    before, _, table = text.partition("## What others published")
+    before, _, table = text.partition("# Published results\n\n[Back")
     assert "WRN-28-10" not in before
     wide = row(table, "WRN-28-10 + random erasing")
-    assert wide[5] == "old data release: not the images that are measured here; best epoch picked on the test set"
+    assert wide[5] == "old data release: other images than used here; best epoch selected on the test set"
     assert row(table, "VGG8b")[-1].startswith("cnn: 92.") and row(table, "VGG8b")[-1].endswith("(epochs:5, 2 seeds)")
     assert row(table, "DeepCaps")[-1] == "—"
 

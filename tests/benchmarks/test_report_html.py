@@ -194,7 +194,7 @@ def test_many_runs_have_one_page(tmp_path: Path) -> None:
     write_records(tmp_path / "machine", *records)
     (found,) = made(tmp_path)["sets"]
     assert len(found["rows"]) == 40
-    assert found["gallery"] is None and found["reasons"] == ["120 of 120 runs: no predictions were kept"]
+    assert found["gallery"] is None and found["reasons"] == ["120 of 120 runs: no predictions saved"]
 
 
 @settings(max_examples=40, deadline=None)
@@ -255,14 +255,14 @@ def test_pictures_are_of_the_records_dataset_and_never_fetched(
     with pytest.raises(ValueError, match="is not a dataset"):
         read_test_images("nothing", CHECKSUM)
     data = made(machine)
-    assert data["datasets"][CHECKSUM]["reason"].startswith("Without pictures, since the dataset is not at hand")
+    assert data["datasets"][CHECKSUM]["reason"].startswith("No pictures: the dataset is not available")
     assert data["sets"][0]["gallery"]["num_wrong_for_all"] > 0
 
 
 def test_pictures_are_the_test_images(fashion_mnist: Any) -> None:
     images = read_test_images("fashion_mnist", fashion_mnist.checksum)
     assert np.array_equal(images, fashion_mnist.test.images.squeeze(1).numpy())
-    with pytest.raises(ValueError, match="not the one of the records"):
+    with pytest.raises(ValueError, match="differs from that of the records"):
         read_test_images("fashion_mnist", CHECKSUM)
 
 

@@ -104,7 +104,7 @@ def test_a_page_keeps_machines_and_versions_apart_to_the_last_file(tmp_path: Pat
 def test_a_table_over_equal_machines_says_so(tmp_path: Path) -> None:
     write_records(tmp_path, *run_of({**ZEN3, "host": "0a0a0a0a"}, {**ZEN3, "host": "1b1b1b1b"}, seed=0))
     regenerate(tmp_path, figures=False)
-    said = "The runs were made on 2 equal machines (hosts 0a0a0a0a, 1b1b1b1b)."
+    said = "Runs are from 2 identical machines (hosts 0a0a0a0a, 1b1b1b1b)."
     assert said not in (tmp_path / "README.md").read_text(encoding="utf-8")  # the later one alone is shown
     write_records(tmp_path, *run_of({**ZEN3, "host": "0a0a0a0a"}, seed=1))
     regenerate(tmp_path, figures=False)

@@ -27,6 +27,7 @@ from benchmarks.report.markdown import Material, machine_pages
 from benchmarks.report.pictures import Picture, Pictures
 from benchmarks.report.rows import sections
 from benchmarks.report.text import code_block, contents, escape, shorten, significant, table
+from tests.benchmarks.page_numbers import table_numbers
 from tests.benchmarks.sample_records import (
     make_config,
     make_cost,
@@ -100,6 +101,12 @@ def test_the_page_is_the_one_that_was_read_and_approved() -> None:
     check_snapshot("machine.md", page_of(sweep(), [Problem("notes|1.txt", "not a record: <b>")]))
 
 
+def test_the_numbers_in_tables_are_those_that_were_approved_whatever_the_words() -> None:
+    rows = table_numbers(page_of(sweep()))
+    assert sum(map(len, rows)) > 300
+    check_snapshot("numbers.txt", "".join(f"{' '.join(row)}\n" for row in rows))
+
+
 def test_the_index_is_the_one_that_was_read_and_approved() -> None:
     gpu = make_environment(gpu_name="NVIDIA H100 80GB HBM3", gpu_memory_gib=79.2, gpu_count=8)
     failed = make_record(status="oom", top1_pct=None, environment=make_environment(cpu_model="Slow"))
@@ -131,7 +138,7 @@ def test_rows_stand_by_accuracy_and_rows_without_one_last() -> None:
 def test_only_the_latest_run_of_a_configuration_and_seed_counts() -> None:
     page = page_of(sweep())
     assert cells(page, "lstm")[3] == "88.90 [88.27, 89.50]"
-    assert "; 1 older, of which a later run is shown, not counted" in page
+    assert "; 1 older ones, since repeated, not counted" in page
 
 
 def test_a_good_run_is_not_lost_by_a_later_failure_of_the_same_and_both_are_told() -> None:
@@ -141,7 +148,9 @@ def test_a_good_run_is_not_lost_by_a_later_failure_of_the_same_and_both_are_told
     assert section.rows[0].ok == [good, other] and section.rows[0].replaced == [failed]
     page = page_of([good, failed, other])
     assert cells(page, "mlp")[2] == "2"
-    assert "- mlp, seed 0: failed after a good run made in the same way, which counts. killed from outside" in page
+    assert (
+        "- mlp, seed 0: failed after a successful run with the same run key, which counts. killed from outside" in page
+    )
     changed = make_record(top1_pct=None, status="failed", minutes=9, code_checksum="b")
     (section,) = sections([good, changed, other])
     assert section.rows[0].ok == [other] and "seed 0: failed. " in page_of([good, changed, other])
@@ -196,7 +205,7 @@ def test_throughput_is_the_geometric_mean_and_memory_and_first_step_are_the_wors
     page = page_of([vary(1.0), vary(1.3), vary(9.0)])
     row = dict(zip(cells(page, "model", table=1), cells(page, "mlp", table=1), strict=True))
     assert row["train, img/s"].startswith("2,300 [") and row["first step (compile), s"] == "90.0"
-    assert row["peak memory (before the model), MiB"] == "9,000 (540)"
+    assert row["peak memory (baseline), MiB"] == "9,000 (540)"
 
 
 def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with() -> None:
@@ -207,8 +216,8 @@ def test_what_the_device_can_do_stands_below_the_throughput_it_was_measured_with
     ]
     page = page_of(runs)
     assert (
-        "The most that this device was measured to do (by 2 of 3 runs): matrix products (2,048 x 2,048) "
-        "fp32 0.2 to 0.25, bf16 0.4 to 0.5 TFLOP/s; copying 30.0 GB/s (read + written)."
+        "Measured peaks of this device (from 2 of 3 runs): matrix products (2,048 x 2,048) "
+        "fp32 0.2 to 0.25, bf16 0.4 to 0.5 TFLOP/s; copy 30.0 GB/s (read + written)."
     ) in page
     (section,) = sections(runs)
     row = frames.throughput_frame(section)[0]
@@ -220,7 +229,7 @@ def test_runs_that_did_not_measure_the_device_say_nothing_of_it() -> None:
     empty = make_roofline(fp32=None, copy_gb_per_s=None)
     assert "The most that this device" not in page_of([make_record(roofline=None), make_record(seed=1, roofline=empty)])
     copied = page_of([make_record(roofline=make_roofline(fp32=None))])
-    assert "The most that this device was measured to do: copying 40.5 GB/s (read + written)." in copied
+    assert "Measured peaks of this device: copy 40.5 GB/s (read + written)." in copied
 
 
 def test_cost_and_roofline_are_counts_and_medians_over_runs() -> None:
@@ -249,7 +258,7 @@ def test_what_a_cost_does_not_say_is_a_dash() -> None:
 def test_a_section_of_runs_without_cost_has_no_such_table() -> None:
     assert "Cost and roofline" not in page_of([make_record(cost=None)])
     page = page_of([make_record(cost=None), make_record(make_config("cnn"))])
-    cost = page.partition("### Cost and roofline")[2].partition("Counted, not timed")[0]
+    cost = page.partition("### Cost and roofline")[2].partition("Operations are counted")[0]
     assert "\n| cnn " in cost and "\n| mlp " not in cost
 
 
@@ -272,7 +281,7 @@ def test_a_profile_is_linked_where_there_is_one() -> None:
     names = {"page": "profiles/x.md", "trace": "profiles/x.trace.json.gz"}
     page = page_of([make_record(profile=names), make_record(seed=1)])
     assert re.search(r"\[0\]\(runs/\S+-s0\.json\) \(\[profile\]\(profiles/x\.md\)\), \[1\]\(runs/\S+-s1\.json\)", page)
-    assert "Wall seconds include making a profile." in page
+    assert "Wall time includes profiling." in page
     assert "profile" not in page_of([make_record()])
 
 
@@ -297,8 +306,8 @@ def test_flags_are_footnotes_and_each_stands_once() -> None:
 def test_seconds_of_the_best_track_share_a_table() -> None:
     best: dict[str, Any] = {"track": "best", "num_train": 60000, "num_val": 0}
     page = page_of([make_record(make_config(budget=f"seconds:{n}", **best)) for n in ("0.8", "10")])
-    assert page.count("## Fashion-MNIST, each model's own recipe, seconds of training, 60,000 training images") == 1
-    assert "| seconds:0.8 |" in page.replace("  ", " ") and "Rows of one budget had the same training time" in page
+    assert page.count("## Fashion-MNIST, each model's own recipe, training-time budgets, 60,000 training images") == 1
+    assert "| seconds:0.8 |" in page.replace("  ", " ") and "Rows with equal budgets have equal training time" in page
 
 
 def test_sections_are_sets_of_comparable_conditions_the_main_one_first() -> None:
@@ -320,7 +329,7 @@ def test_sections_are_sets_of_comparable_conditions_the_main_one_first() -> None
         "Fashion-MNIST, equal recipe, 60 seconds, 55,000 training images",
         "Fashion-MNIST, equal recipe, lunches:many, 55,000 training images",
         "Fashion-MNIST, each model's own recipe, 5 epochs, 60,000 training images",
-        "Fashion-MNIST, each net with its tutorial's recipe, 60,000 training images",
+        "Fashion-MNIST, each tutorial's own recipe, 60,000 training images",
         "KMNIST, equal recipe, 5 epochs, 55,000 training images",
     ]
 
@@ -337,7 +346,7 @@ def test_large_sweeps_keep_the_page_below_what_github_shows() -> None:
     records = [make_record(make_config(lr=index / 1000), top1_pct=80 + index / 100) for index in range(150)]
     page = page_of(records)
     assert len(page.encode()) < 500_000
-    assert "Those of 130 more rows are in [confusion.csv](confusion.csv)." in page
+    assert "130 more matrices are in [confusion.csv](confusion.csv)." in page
 
 
 @given(st.text())

@@ -61,7 +61,7 @@ def test_the_page_shows_what_was_chosen_every_trial_and_the_cost(machine: Path) 
     text = page(machine)
     chosen = text.partition("\n## Learning rate and weight decay")[2].partition("\n## ")[0]
     trials = text.partition("\n# All trials")[2]
-    assert "2 trials a model" in chosen and "trained for 25 s and took 60 s" in chosen
+    assert "2 trials per model" in chosen and "25 s of training, 60 s" in chosen
     assert cells(chosen, "mlp")[1:] == ["0.02", "0.05", "90.50", "90.00 to 90.50", "25"]
     assert cells(chosen, "cnn")[1:] == ["—", "—", "—", "2 failed", "0"]
     assert cells(trials, "mlp", "2")[2:] == ["0.02", "0.05", "90.50", "0.2500", "95.00", "12.5", "bf16", "eager", "ok"]

@@ -101,7 +101,7 @@ def test_a_sample_has_as_many_steps_as_it_needs() -> None:
 def test_the_terminal_shows_each_model_and_the_verdict() -> None:
     good = page(make_selfcheck())
     assert [line.split()[0] for line in good.splitlines()[2:4]] == ["mlp", "all"]
-    assert "as it should be" in good
+    assert "as expected" in good
     assert "TOO MANY" in page(make_selfcheck(simulated(20, difference=0.1)))
 
 
@@ -161,7 +161,7 @@ def test_arms_are_axes_and_auto_is_what_runs_with_that_recipe_had(tmp_path: Path
     assert list(found["settings"]["arms"]) == ["mlp bf16 eager", "mlp fp32 eager", "cnn fp32 eager", "cnn bf16 eager"]
     assert {job["config"]["recipe"]["optimizer"] for job in jobs} == {"adamw"}
     assert set(found["between_processes"]["train_floor_pct_by_arm"]) == set(found["settings"]["arms"])
-    assert "mlp bf16 eager" in page(found) and "equals (cpu)" in page(found)
+    assert "mlp bf16 eager" in page(found) and "identical arms (cpu)" in page(found)
 
 
 @pytest.mark.parametrize(("difference", "exit_code"), [(0.0, 0), (0.1, 1)])

@@ -57,7 +57,7 @@ def test_sentences_for_tables() -> None:
     found = make_selfcheck()
     assert between_rows(found, MACHINE) == (
         "Noise floor of this machine (A/A check, 2026-11-24, fp32 eager, n = 1 pair of processes): differences below "
-        "3.1% (mlp) in training and 4.0% (mlp) in inference mean nothing."
+        "3.1% (mlp) in training and 4.0% (mlp) in inference are noise."
     )
     assert "n = 20 comparisons): ratios within " in between_arms(found, MACHINE)
     assert between_rows(None, MACHINE) == between_arms(None, MACHINE) == NOT_MEASURED

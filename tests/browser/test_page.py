@@ -53,7 +53,7 @@ CROSSED = """() => {
 
 
 def cell(page: Page, truth: str, taken_for: str) -> Locator:
-    name = f"{truth} found" if truth == taken_for else f"{truth} taken for {taken_for}"
+    name = f"{truth} classified correctly" if truth == taken_for else f"{truth} taken for {taken_for}"
     return page.locator(f"#confusion button[aria-label$=': {name}']")
 
 
@@ -107,7 +107,7 @@ def test_a_model_that_is_switched_off_leaves_all_plots(page: Page) -> None:
     assert [name for name in drawn(page, "points") if name] == []
     toggles.get_by_role("button", name="All").click()
     assert "mlp" in drawn(page, "points")
-    page.get_by_label("training too").uncheck()
+    page.get_by_label("show training").uncheck()
     assert {name for name in drawn(page, "curves") if name} == {f"{model}, validation" for model in NUM_WRONG}
 
 
@@ -166,7 +166,7 @@ OUTSIDE = """() => {
 
 def test_long_labels_are_cut_where_they_would_leave_the_plot_and_grow_with_it(open_page: Open) -> None:
     page = open_page(width=375)
-    page.get_by_label("Runs that may be compared").select_option(value="1")
+    page.get_by_label("Comparable runs").select_option(value="1")
     label = page.locator("#points .annotation-text").first
     assert page.evaluate(OUTSIDE) == [1, []]
     on_a_phone = label.text_content()
@@ -295,14 +295,14 @@ def test_two_machines_are_compared(page: Page) -> None:
 
 
 def test_another_set_of_another_machine_is_shown_whole(page: Page) -> None:
-    page.get_by_label("Runs that may be compared").select_option(value="2")
+    page.get_by_label("Comparable runs").select_option(value="2")
     assert "processor second" in page.locator("#machine-line").inner_text()
     assert "processor second" in page.locator("#environment").inner_text()
     assert trace(page, "points", "cnn")["x"] == [10_000]
 
 
 def test_text_of_records_is_never_markup(page: Page) -> None:
-    page.get_by_label("Runs that may be compared").select_option(value="1")
+    page.get_by_label("Comparable runs").select_option(value="1")
     assert page.locator("img").count() == 0
     assert first_cells(page)[0] == HOSTILE
     label = page.locator("#points .annotation-text").first
@@ -322,7 +322,7 @@ def test_nothing_is_wrong_by_axe_core(open_page: Open, width: int, scheme: str) 
 
     page = open_page(width=width, color_scheme=scheme, reduced_motion="reduce")
     for place in ("0", "1"):
-        page.get_by_label("Runs that may be compared").select_option(value=place)
+        page.get_by_label("Comparable runs").select_option(value=place)
         page.evaluate("for (const part of document.querySelectorAll('details')) part.open = true")
         found = Axe().run(page, options={"resultTypes": ["violations"]})
         assert found.violations_count == 0, found.generate_report()
@@ -339,7 +339,7 @@ def test_a_phone_scrolls_tables_and_not_the_page(open_page: Open) -> None:
 
 def test_on_a_phone_long_names_leave_room_for_their_numbers(open_page: Open) -> None:
     page = open_page(width=375)
-    page.get_by_label("Runs that may be compared").select_option(value="1")
+    page.get_by_label("Comparable runs").select_option(value="1")
     room = """table => {
       const name = table.querySelector("tbody th").getBoundingClientRect().width;
       return name / table.closest(".scroll").clientWidth;
@@ -364,7 +364,7 @@ def test_without_predictions_the_page_says_so(open_page: Open, tmp_path: Path) -
     write_records(tmp_path / "machine", make_record(make_config("cnn")))
     assert report(tmp_path, html=True) == 0
     page = open_page(tmp_path / "index.html")
-    sentence = "not at hand (1 of 1 runs: no predictions were kept)"
+    sentence = "not available (1 of 1 runs: no predictions saved)"
     assert sentence in page.locator("#mistakes").inner_text()
     assert sentence in page.locator("#confusion").inner_text()
     assert "nothing to compare it with" in page.locator("#compare").inner_text()

@@ -1,1 +1,1 @@
-"""Figures of a machine's page, a file for each kind: from frames and records to matplotlib, and to bytes."""
+"""Figures of a machine's page, one module per kind: frames and records to matplotlib figures and bytes."""

@@ -1,4 +1,4 @@
-"""Test accuracy of each row with its interval."""
+"""Test accuracy by row, with intervals."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ WORDS = {True: "t over seeds (small dots)", False: "binomial over test images"}
 
 
 def accuracy_rows(frame: Frame) -> list[Entry]:
-    """The rows with an accuracy, in the order of the table."""
+    """The rows with an accuracy, in table order."""
     return [row for row in frame if row["test_top1_pct"] is not None]
 
 

@@ -1,4 +1,4 @@
-"""Training throughput by precision and engine, a panel for each model."""
+"""Training throughput by precision and engine, one panel per model."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ COLUMNS = 2
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TimedArm:
-    """An arm as a bar: images per second with its 95% interval (None for few rounds), and times the reference's."""
+    """An arm as a bar: images per second with 95% interval (None for few rounds), and speed-up over the reference."""
 
     name: str
     img_per_s: float
@@ -34,7 +34,7 @@ class TimedArm:
 
 
 def timed_arms(record: ArmsRecord) -> list[TimedArm]:
-    """The arms of a comparison that were timed; none where the reference or the batch size isn't known."""
+    """The timed arms of a comparison; empty if the reference or the batch size is unknown."""
     reference, batch_size = record.arms[0]["samples_step_ms"], record.config["recipe"].get("batch_size")
     if not reference or not isinstance(batch_size, int):
         return []
@@ -42,7 +42,7 @@ def timed_arms(record: ArmsRecord) -> list[TimedArm]:
 
 
 def arms_sketch(comparisons: Sequence[ArmsRecord]) -> list[Sketch]:
-    """The figure of all comparisons; none where nothing was timed."""
+    """The figure of all comparisons; empty if nothing was timed."""
     timed = [record for record in comparisons if timed_arms(record)]
     if not timed:
         return []
@@ -52,7 +52,7 @@ def arms_sketch(comparisons: Sequence[ArmsRecord]) -> list[Sketch]:
 
 
 def arms_figure(comparisons: Sequence[ArmsRecord]) -> Figure:
-    """Bars in each model's colour, with the speed-up over fp32 eager. To be called in `looks`.
+    """Bars in each model's colour, with the speed-up over fp32 eager. Call within `looks`.
 
     Args:
         comparisons: each with at least one of `timed_arms`.
@@ -69,7 +69,7 @@ def arms_figure(comparisons: Sequence[ArmsRecord]) -> Figure:
         _draw(axes, timed_arms(record), model_color(record.model))
         axes.set_title(drawable(label), fontsize=9.0)
         axes.set_xlabel("training, img/s (bars: 95% interval of the median)", fontsize=8.0)
-    titled(figure, "Training throughput by precision and engine; x: times as fast as fp32 eager", _rounds(comparisons))
+    titled(figure, "Training throughput by precision and engine; x: speed-up over fp32 eager", _rounds(comparisons))
     return figure
 
 
@@ -96,7 +96,7 @@ def _draw(axes: Axes, arms: Sequence[TimedArm], color: str) -> None:
     axes.invert_yaxis()
     quiet(axes, "y")
     axes.margins(x=0.16 if all(arm.parity is not False for arm in arms) else 0.4)
-    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # more don't have room for their digits
+    axes.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))  # more labels would overlap
     axes.xaxis.set_major_formatter(lambda value, _: plain_number(value))
 
 
@@ -116,4 +116,4 @@ def _timed(arm: Arm, reference: Sequence[float], batch_size: int) -> TimedArm:
 
 def _rounds(comparisons: Sequence[ArmsRecord]) -> str:
     counts = sorted({len(record.arms[0]["samples_step_ms"]) for record in comparisons})
-    return f"Arms of one model took turns in one process, {' or '.join(map(str, counts))} rounds"
+    return f"Arms of a model interleaved in one process, {' or '.join(map(str, counts))} rounds"

@@ -1,4 +1,4 @@
-"""Throughput over batch sizes."""
+"""Throughput by batch size."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from benchmarks.report.speed import swept_rows
 from fmnist_zoo.plotting.style import new_panels
 
 RING = 12.0
-"""The size of the mark around a knee, in points."""
+"""Size of the ring around a knee, in points."""
 
 
 def batches_figure(section: Section, conditions: str) -> Figure:
-    """Images per second of training and of inference by batch size, the knees in rings. To be called in `looks`.
+    """Images per second in training and inference by batch size, with rings around knees. Call within `looks`.
 
     Args:
         section: with at least one row in `swept_rows`.
-        conditions: of it, in words.
+        conditions: of the section, in words.
     """
     found = swept_rows(section)
     models = {row.label: row.config["model"] for row in section.rows if row.label in found}
@@ -40,7 +40,7 @@ def batches_figure(section: Section, conditions: str) -> Figure:
                 axes.plot(knee, points[knee], "o", color="none", markeredgecolor=looks_of[label].color, markersize=RING)
         axes.set(xscale="log", yscale="log", xlabel="batch size, images")
         axes.set_ylabel(COLUMNS[f"{title}_img_per_s"].axis.replace(" throughput", ""))  # which the title says
-        axes.xaxis.set_major_locator(LogLocator(base=8.0))  # all steps of 4 would be too close to be read
+        axes.xaxis.set_major_locator(LogLocator(base=8.0))  # labels at every power of 4 would overlap
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         for axis in (axes.xaxis, axes.yaxis):
             axis.set_minor_locator(NullLocator())
@@ -52,13 +52,13 @@ def batches_figure(section: Section, conditions: str) -> Figure:
 
 
 def has_rates(section: Section) -> bool:
-    """Whether both training and inference of some row were measured at two batch sizes or more."""
+    """Whether training and inference each have a row measured at two batch sizes or more."""
     swept = swept_rows(section).values()
     return all(any(len(known(sweep[kind])) > 1 for sweep in swept) for kind in ("train", "infer"))
 
 
 def known(points: Sequence[BatchPoint]) -> Mapping[int, float]:
-    """Images per second by batch size, of the sizes that could be had."""
+    """Images per second by batch size, for the sizes that were measured."""
     return {
         point["batch_size"]: rate
         for point in points

@@ -12,7 +12,7 @@ from fmnist_zoo.plotting.style import GRID, drawable, new_figure
 
 
 def classes_figure(frame: Frame, labels: Sequence[str], conditions: str) -> Figure:
-    """A line for each class, a marker on it for each row: its recall. To be called in `looks`.
+    """Recall by class (lines) and row (markers). Call within `looks`.
 
     Args:
         frame: scores by class of a section.
@@ -37,7 +37,7 @@ def classes_figure(frame: Frame, labels: Sequence[str], conditions: str) -> Figu
     quiet(axes, "y")
     sizes = sorted({row["support"] for row in rows})
     axes.set_xlabel(
-        f"test images of the class that are classified right, % (of {' or '.join(f'{n:,}' for n in sizes)})"
+        f"recall: test images of the class classified correctly, % (n = {' or '.join(f'{n:,}' for n in sizes)})"
     )
     legend(figure, [looks_of[label].handle(label, with_line=False) for label in labels])
     titled(figure, "Accuracy by class", conditions)

@@ -1,4 +1,4 @@
-"""Which class is taken for which, and how two rows differ in that."""
+"""Confusion matrices, and the difference between those of two rows."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from benchmarks.report.frames import predicted_column
 from fmnist_zoo.plotting.style import drawable, new_figure
 
 SHADES, DIFFERENCES = "Blues", "PuOr"
-"""Of one hue, and of two that every kind of colour vision tells apart."""
+"""Colour maps: one hue, and two hues safe for colour blindness."""
 LIMIT_PCT = 10.0
-"""Of the scale of differences, at most: points of a class."""
+"""Limit of the colour scale of differences, in points of a class."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True, eq=False)
 class Confusion:
-    """A row's confusion matrix: percent of each true class (rows) that were taken for each class (columns)."""
+    """A row's confusion matrix in percent of the true class: true classes (rows) by predicted classes (columns)."""
 
     label: str
     model: str
@@ -35,7 +35,7 @@ class Confusion:
 
 
 def confusions(frame: Frame) -> dict[str, Confusion]:
-    """By the label of the row, in the order of the table; a class without a test image has zeros."""
+    """Confusion matrices by row label, in table order; a class without test images has zeros."""
     found: dict[str, Confusion] = {}
     for label, rows in by_variant(frame).items():
         names = tuple(str(row["true"]) for row in rows)
@@ -48,7 +48,7 @@ def confusions(frame: Frame) -> dict[str, Confusion]:
 
 
 def confusion_figure(matrix: Confusion, conditions: str) -> Figure:
-    """The matrix as a heat map with its numbers. To be called in `looks`."""
+    """The matrix as an annotated heat map. Call within `looks`."""
     of_runs = f", mean of {matrix.num_runs} seeds" if matrix.num_runs > 1 else ""
     figure, axes = _square(matrix.class_names, f"numbers: % of the true class{of_runs}")
     norm, colors = PowerNorm(0.4, 0, 100, clip=True), mpl.colormaps[SHADES]
@@ -56,14 +56,14 @@ def confusion_figure(matrix: Confusion, conditions: str) -> Figure:
     for (row, column), value in np.ndenumerate(matrix.percent):
         if value > 0:
             _write(axes, row, column, f"{value:.1f}" if value < 99.95 else "100", readable_on(colors(norm(value))))
-    titled(figure, f"{matrix.label}: what test images are taken for", conditions)
+    titled(figure, f"{matrix.label}: confusion matrix on the test images", conditions)
     return figure
 
 
 def difference_figure(first: Confusion, second: Confusion, conditions: str) -> Figure:
-    """The first matrix minus the second, in points; a cell has the colour of the row that it speaks for.
+    """The first matrix minus the second, in points; a cell's colour shows the row that it favours.
 
-    To be called in `looks`.
+    Call within `looks`.
 
     Raises:
         ValueError: their classes differ.
@@ -75,7 +75,7 @@ def difference_figure(first: Confusion, second: Confusion, conditions: str) -> F
     difference = first.percent - second.percent
     better = np.where(np.eye(len(difference), dtype=bool), difference, -difference)
     limit = max(1.0, min(LIMIT_PCT, float(np.abs(difference).max())))
-    explained = "points of the true class; violet: speaks for the first, orange: for the second"
+    explained = "points of the true class; violet: favours the first, orange: the second"
     figure, axes = _square(first.class_names, explained)
     norm, colors = Normalize(-limit, limit, clip=True), mpl.colormaps[DIFFERENCES]
     axes.pcolormesh(better, cmap=DIFFERENCES, norm=norm, edgecolor="white", linewidth=0.5)
@@ -87,7 +87,7 @@ def difference_figure(first: Confusion, second: Confusion, conditions: str) -> F
 
 
 def best_two(matrices: Sequence[Confusion]) -> tuple[Confusion, Confusion] | None:
-    """The best rows of two models, else the best two rows, tested on the same classes; None where there are none."""
+    """The best rows of two models, else the best two rows, tested on the same classes; None if there are none."""
     for of_other_model in (True, False):
         for second in matrices[1:]:
             same_classes = second.class_names == matrices[0].class_names
@@ -97,7 +97,7 @@ def best_two(matrices: Sequence[Confusion]) -> tuple[Confusion, Confusion] | Non
 
 
 def _square(class_names: Sequence[str], explained: str) -> tuple[Figure, Axes]:
-    """Axes for a cell for each pair of classes, the true ones from top to bottom."""
+    """Axes with a cell for each pair of classes, true classes from top to bottom."""
     count = len(class_names)
     side = 1.9 + 0.48 * count
     figure, axes = new_figure(max(6.8, side + 0.6), side)

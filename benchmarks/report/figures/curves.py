@@ -1,4 +1,4 @@
-"""Learning: loss and accuracy from epoch to epoch, and the gap between training and validation."""
+"""Learning curves of loss and accuracy, and the gap between training and validation."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ from benchmarks.report.history import VALUES
 from fmnist_zoo.plotting.style import MUTED, new_panels
 
 Curves = Mapping[str, Sequence[Mapping[str, Any]]]
-"""The epochs of each row, by its label, in the order of the table."""
+"""Epochs by row label, in table order."""
 
 PANELS, GAPS = VALUES[:4], VALUES[4:]
 AXES = {"epoch": "epochs", "elapsed_s": COLUMNS["train_s"].axis}
-"""What a figure has on its horizontal axis, by the name of the column."""
+"""Titles of the horizontal axis by column."""
 FAR_APART = 10
-"""From this ratio of the longest to the shortest training on, seconds are drawn on a logarithmic axis."""
+"""Ratio of longest to shortest training from which the time axis is logarithmic."""
 
 
 def curves_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
-    """The epochs of each row that has two or more: one is no curve."""
+    """The epochs of each row with two or more."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame:
         found.setdefault(row["variant"], []).append(row)
@@ -33,9 +33,9 @@ def curves_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 def learning_figure(curves: Curves, x: str, conditions: str) -> Figure:
-    """Loss and accuracy of training and, where there is one, of validation; the band is from run to run.
+    """Loss and accuracy of training and, if any, validation; bands show the range over runs.
 
-    To be called in `looks`.
+    Call within `looks`.
 
     Args:
         curves: at least one.
@@ -59,9 +59,9 @@ def learning_figure(curves: Curves, x: str, conditions: str) -> Figure:
 
 
 def gap_figure(curves: Curves, conditions: str) -> Figure:
-    """How much better a model does on training images, from epoch to epoch. To be called in `looks`."""
+    """Gap between training and validation by epoch. Call within `looks`."""
     figure, axes = new_panels(10.0, 3.6, columns=2)
-    shown, looks_of = _head(figure, curves, "Gap between training and validation: rising is overfitting", conditions)
+    shown, looks_of = _head(figure, curves, "Gap between training and validation (rising: overfitting)", conditions)
     for panel, column in zip(axes, GAPS, strict=True):
         panel.axhline(0, color=MUTED, linewidth=1.0)
         _draw(panel, shown, looks_of, "epoch", column.key)
@@ -70,17 +70,17 @@ def gap_figure(curves: Curves, conditions: str) -> Figure:
 
 
 def has_gap(curves: Curves) -> bool:
-    """Whether some row was validated."""
+    """Whether any row was validated."""
     return _known(curves, "top1_gap_pct")
 
 
 def has_seconds(curves: Curves) -> bool:
-    """Whether the seconds of all epochs of all rows are known."""
+    """Whether all epochs of all rows have known times."""
     return all(is_drawn(epoch["elapsed_s"]) for epochs in curves.values() for epoch in epochs)
 
 
 def _is_whole(epoch: Mapping[str, Any]) -> bool:
-    """Whether loss and accuracy of training are known, and no number is beyond what may have been measured."""
+    """Whether training loss and accuracy are known, and all numbers are plausible."""
     known = [value for value in (epoch[column.key] for column in VALUES) if value is not None]
     return epoch["train_loss"] is not None and epoch["train_top1_pct"] is not None and all(abs(x) <= 1e9 for x in known)
 
@@ -90,7 +90,7 @@ def _known(curves: Curves, name: str) -> bool:
 
 
 def _head(figure: Figure, curves: Curves, title: str, conditions: str) -> tuple[Curves, Mapping[str, RowLook]]:
-    """Title and legend of a figure; the rows that it shows, and their looks."""
+    """Add title and legend to a figure; returns the rows to draw and their looks."""
     models = {label: epochs[0]["model"] for label, epochs in curves.items()}
     labels, note = chosen(models)
     looks_of = row_looks({label: models[label] for label in labels})
@@ -100,7 +100,7 @@ def _head(figure: Figure, curves: Curves, title: str, conditions: str) -> tuple[
 
 
 def _draw(axes: Axes, curves: Curves, looks_of: Mapping[str, RowLook], x: str, name: str) -> None:
-    """A line for each row, with a band from the lowest to the highest run where there are several."""
+    """A line for each row, with a band from minimum to maximum if there are several runs."""
     shown: list[list[float]] = []
     for label, epochs in curves.items():
         known = [epoch for epoch in epochs if epoch[name] is not None]

@@ -1,4 +1,4 @@
-"""Accuracy against a cost, with the front of the rows that give the most for it."""
+"""Accuracy against a cost, with the Pareto front."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from benchmarks.report.frames import SectionFrames
 from fmnist_zoo.plotting.style import INK, MUTED, model_look, new_figure
 
 COSTS = ("train_s", "num_params")
-"""Those that have a figure, by the key of their column."""
+"""Costs with a figure, by column key."""
 
 
 def priced_rows(part: SectionFrames, fronts: Frame, cost: str) -> list[Entry]:
-    """The rows of a section whose cost is known, and is one, with all of their accuracy and `on_front`, yes or no.
+    """The rows of a section with a known, plausible cost: accuracy columns and `on_front`, yes or no.
 
     Args:
-        part: of the section.
+        part: the section's frames.
         fronts: its frame of fronts.
         cost: one of `COSTS`.
     """
@@ -31,7 +31,7 @@ def priced_rows(part: SectionFrames, fronts: Frame, cost: str) -> list[Entry]:
 
 
 def front_figure(rows: Frame, cost: str, conditions: str) -> Figure:
-    """A point for each row, and the front as a step through those that are on it. To be called in `looks`."""
+    """A point for each row, and the front as a step function. Call within `looks`."""
     figure, axes = new_figure(8.0, 5.0)
     scale_log(axes, "x", [row["mean_cost"] for row in rows])
     axes.set(xlabel=COLUMNS[cost].axis, ylabel=COLUMNS["test_top1_pct"].axis)
@@ -44,7 +44,7 @@ def front_figure(rows: Frame, cost: str, conditions: str) -> Figure:
             x, y, look.marker, color=look.color, markeredgecolor=INK, markeredgewidth=0.6, markersize=7.0, zorder=3
         )
     front = _draw_front(axes, rows)
-    # The others are in the legend.
+    # The legend shows the models of unnamed points.
     named = [row for row in rows if len(rows) <= MOST_LABELS or row["on_front"] == "yes"]
     if len(named) < len(rows):
         legend_of_models(figure, {row["model"]: model_look(row["model"]).marker for row in rows})
@@ -61,7 +61,7 @@ def front_figure(rows: Frame, cost: str, conditions: str) -> Figure:
 
 
 def _draw_front(axes: Axes, rows: Frame) -> list[tuple[float, float]]:
-    """The most accuracy that each cost buys: level from each row of the front to the next; its corners."""
+    """Draw the highest accuracy at each cost as a step function; returns its corners."""
     best = sorted((row["mean_cost"], row["test_top1_pct"]) for row in rows if row["on_front"] == "yes")
     corners: list[tuple[float, float]] = []
     for cost, top1_pct in [*best, (axes.get_xlim()[1], best[-1][1])]:
@@ -71,7 +71,7 @@ def _draw_front(axes: Axes, rows: Frame) -> list[tuple[float, float]]:
 
 
 def _name_front(axes: Axes, end: tuple[float, float], places: LabelArea) -> None:
-    """Above the line, or below it, as far to the right as there is room."""
+    """Label the front above or below its line, as far to the right as possible."""
     width, height = text_size(axes, "front")
     x, y = to_pixels(axes, *end)
     boxes = [

@@ -1,4 +1,4 @@
-"""Where the wall time of a run goes, as stacked bars."""
+"""Wall time of a run by phase, as stacked bars."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ from benchmarks.report.text import significant
 from fmnist_zoo.plotting.style import drawable, new_figure
 
 SHADES = "cividis"
-"""Made for every kind of colour vision (Nunez et al., 2018); no model has one of its colours."""
+"""Colour map safe for colour blindness (Nunez et al., 2018), without any model's colour."""
 
 
 def ledger_rows(section: Section) -> list[Entry]:
-    """The rows of a section whose ledger is whole."""
+    """The rows of a section with a complete ledger."""
     rows = ledger_frame(section)
     return [row for row in rows if all(is_drawn(row[name], above=-1.0) for name in (*PARTS, "wall_s"))]
 
 
 def ledger_figure(rows: Sequence[Mapping[str, Any]], conditions: str) -> Figure:
-    """A bar for each row, its parts in the order of a run. To be called in `looks`.
+    """A bar for each row, with phases in the order of a run. Call within `looks`.
 
     Args:
         rows: of the ledger frame, at least one.
@@ -50,8 +50,8 @@ def ledger_figure(rows: Sequence[Mapping[str, Any]], conditions: str) -> Figure:
     axes.set_ylim(len(shown) - 0.4, -0.6)
     axes.margins(x=0.08)
     quiet(axes, "y")
-    axes.set_xlabel(f"{COLUMNS['wall_s'].axis} (mean over its seeds)")
+    axes.set_xlabel(f"{COLUMNS['wall_s'].axis} (mean over seeds)")
     axes.xaxis.set_major_formatter(lambda value, _: plain_number(value))
     figure.legend(loc="outside lower center", ncols=4, frameon=False, fontsize=8.0, handlelength=1.2)
-    titled(figure, "Where the time goes", conditions, best_rows(len(shown), len(rows)))
+    titled(figure, "Wall time by phase", conditions, best_rows(len(shown), len(rows)))
     return figure

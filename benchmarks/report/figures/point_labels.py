@@ -1,4 +1,4 @@
-"""Labels beside points: each in a free place that is near, none over another label or a point."""
+"""Point labels in nearby free places, without overlaps."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from benchmarks.report.figures.label_placement import FAR, Box, LabelArea, along
 from fmnist_zoo.plotting.style import INK, MUTED, drawable
 
 LABEL_PAD = 2.0
-"""Pixels around a label that stay free."""
+"""Padding around a label, in pixels."""
 SIZE_PT = 8.5
 
 
 def fix_layout(figure: Figure, axes: Axes) -> LabelArea:
-    """The free area of axes that keep their place from now on: a layout would move them from under the labels."""
+    """The free area of axes, after freezing the layout, which would otherwise move the axes away from their labels."""
     figure.draw_without_rendering()
     figure.set_layout_engine("none")
     inside = axes.get_window_extent()
@@ -24,7 +24,7 @@ def fix_layout(figure: Figure, axes: Axes) -> LabelArea:
 
 
 def label_point(axes: Axes, label: str, x: float, y: float, places: LabelArea) -> None:
-    """Write a label, in data coordinates, in the nearest free place, with a thin line where that is farther away."""
+    """Label a point (data coordinates) in the nearest free place, with a leader line if that is far away."""
     text = drawable(label)
     width, height = text_size(axes, text)
     at = to_pixels(axes, x, y)
@@ -39,7 +39,7 @@ def label_point(axes: Axes, label: str, x: float, y: float, places: LabelArea) -
 
 
 def write(axes: Axes, text: str, box: Box | None, color: str) -> None:
-    """A text in its box; nothing where there is no place for it: it stands in the table."""
+    """Write a text into its box; without a box it is omitted, since the table has it."""
     if box is None:
         return
     x, y = axes.transData.inverted().transform((box.left + LABEL_PAD, box.bottom + LABEL_PAD))
@@ -48,7 +48,7 @@ def write(axes: Axes, text: str, box: Box | None, color: str) -> None:
 
 
 def text_size(axes: Axes, text: str) -> tuple[float, float]:
-    """Of a label with its padding, in pixels."""
+    """Size of a label with padding, in pixels."""
     shown = axes.text(1.0, 1.0, text, fontsize=SIZE_PT, va="bottom", ha="left")
     extent = shown.get_window_extent()
     shown.remove()
@@ -56,6 +56,6 @@ def text_size(axes: Axes, text: str) -> tuple[float, float]:
 
 
 def to_pixels(axes: Axes, x: float, y: float) -> tuple[float, float]:
-    """Where a point of the data is on the canvas."""
+    """Canvas coordinates of a data point."""
     across, up = axes.transData.transform((x, y))
     return float(across), float(up)

@@ -1,4 +1,4 @@
-"""Reliability diagram: how often predictions are right that are so and so sure."""
+"""Reliability diagram: accuracy against confidence."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from benchmarks.report.figures.style import legend, plain_number, row_looks, tit
 from fmnist_zoo.plotting.style import MUTED, new_panels
 
 FEWEST = 50
-"""A bin with fewer images says too little to be drawn: chance alone may move its accuracy by 14 points (95%)."""
+"""Fewest images of a drawn bin: with 50, chance alone moves its accuracy by 14 points (95%)."""
 
 
 def reliability_figure(frame: Frame, labels: Sequence[str], conditions: str) -> Figure:
-    """Accuracy over confidence, and below it how many images have which confidence. To be called in `looks`.
+    """Accuracy against confidence, above the distribution of confidence. Call within `looks`.
 
     Args:
-        frame: bins of a section, in percent of 1.
+        frame: bins of a section; confidence and accuracy from 0 to 1.
         labels: of the rows to draw, each with bins in the frame.
         conditions: of the section, in words.
     """
@@ -37,13 +37,13 @@ def reliability_figure(frame: Frame, labels: Sequence[str], conditions: str) -> 
         middles = [50 * (row["confidence_above"] + row["confidence_up_to"]) for row in filled]
         shares = [100 * row["num_images"] / total for row in filled]
         below.plot(middles, shares, **looks_of[label].style(size_pt=3.5))
-    above.set(ylabel="of these classified right, %", xlim=(0, 102), ylim=(0, 102))
-    below.set(yscale="log", xlabel="probability of the predicted class, %", ylabel="share of\ntest images, %")
+    above.set(ylabel="accuracy, %", xlim=(0, 102), ylim=(0, 102))
+    below.set(yscale="log", xlabel="confidence (probability of the predicted class), %", ylabel="share of\nimages, %")
     below.yaxis.set_major_locator(LogLocator())
     below.yaxis.set_minor_locator(NullLocator())
     below.yaxis.set_major_formatter(lambda value, _: plain_number(value))
-    above.text(98, 6, "surer than right", color=MUTED, ha="right", fontsize=8.5)
-    above.text(3, 94, "more often right than sure", color=MUTED, fontsize=8.5)
+    above.text(98, 6, "overconfident", color=MUTED, ha="right", fontsize=8.5)
+    above.text(3, 94, "underconfident", color=MUTED, fontsize=8.5)
     legend(figure, [looks_of[label].handle(label) for label in labels])
-    titled(figure, f"Reliability: bins of equal width, those of {FEWEST} images and more", conditions)
+    titled(figure, f"Reliability: bins of equal width with at least {FEWEST} images", conditions)
     return figure

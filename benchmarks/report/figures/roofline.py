@@ -1,4 +1,4 @@
-"""The roofline: each configuration as a point below the roofs of its device."""
+"""Roofline plot: configurations below the roofs of their device."""
 
 from __future__ import annotations
 
@@ -23,12 +23,12 @@ from fmnist_zoo.plotting.style import INK, MUTED, model_color, new_figure
 LINES = {"fp32": "-", "tf32": "-.", "bf16": "--", "fp16": ":"}
 MARKERS = {"fp32": "o", "tf32": "s", "bf16": "D", "fp16": "^"}
 SIGNS = {"fp32": "\u25cf", "tf32": "\u25a0", "bf16": "\u25c6", "fp16": "\u25b2"}
-"""The markers as characters: a roof's label shows which points are below it."""
+"""The markers as characters, for the labels of the roofs."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Point:
-    """A configuration: what it achieves in training, and at which arithmetic intensity."""
+    """A configuration: achieved training rate and arithmetic intensity."""
 
     label: str
     model: str
@@ -39,18 +39,18 @@ class Point:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Roofs:
-    """What the device was measured to do: products by number format (TFLOP/s), and copying (GB/s)."""
+    """Measured peaks of the device: GEMM by number format (TFLOP/s), and copy bandwidth (GB/s)."""
 
     gemm_tflop_per_s: dict[str, float]
     copy_gb_per_s: float
 
     def ridge(self, gemm: str) -> float:
-        """The intensity from which on a format's products bound, in FLOP per byte; below it copying does."""
+        """Ridge point of a number format, in FLOP/byte: bandwidth-bound below, compute-bound above."""
         return self.gemm_tflop_per_s[gemm] * 1e3 / self.copy_gb_per_s
 
 
 def roofline_points(part: SectionFrames) -> list[Point]:
-    """The rows of which both intensity and achieved rate are known."""
+    """The rows with known intensity and achieved rate."""
     return [
         Point(
             label=row["variant"],
@@ -65,7 +65,7 @@ def roofline_points(part: SectionFrames) -> list[Point]:
 
 
 def roofline_roofs(part: SectionFrames) -> Roofs | None:
-    """The roofs over a section's rows, medians over its runs, of the formats that rows use; None where unknown."""
+    """The roofs for the number formats used by a section's rows, medians over runs; None if unknown."""
     used = {GEMM_OF.get(row["precision"]) for row in part.cost}
     measured = [record.roofline for row in part.section.rows for record in row.ok if record.roofline]
     copying = [rate for roofline in measured if is_drawn(rate := roofline["copy_gb_per_s"])]
@@ -78,7 +78,7 @@ def roofline_roofs(part: SectionFrames) -> Roofs | None:
 
 
 def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> Figure:
-    """Achieved TFLOP/s over arithmetic intensity, both logarithmic. To be called in `looks`."""
+    """Achieved TFLOP/s over arithmetic intensity, both logarithmic. Call within `looks`."""
     figure, axes = new_figure(8.0, 5.0)
     axes.set(xscale="log", yscale="log", xlabel=f"{COLUMNS['train_flop_per_byte'].axis} (at most)")
     axes.set_ylabel(COLUMNS["train_tflop_per_s"].axis)
@@ -102,7 +102,7 @@ def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> F
         )
     lines = _draw_roofs(axes, roofs)
     named = points if len(points) <= MOST_LABELS else []
-    if not named:  # markers stand for formats here
+    if not named:  # markers show number formats, so the legend has colours only
         legend_of_models(figure, dict.fromkeys((point.model for point in points), "o"))
     places = fix_layout(figure, axes)
     places.taken += [around(*to_pixels(axes, point.flop_per_byte, point.tflop_per_s), 6.0) for point in points]
@@ -115,7 +115,7 @@ def roofline_figure(points: Sequence[Point], roofs: Roofs, conditions: str) -> F
 
 
 def _draw_roofs(axes: Axes, roofs: Roofs) -> list[list[tuple[float, float]]]:
-    """The slope that copying allows up to the highest format's ridge, and each format's products from its own on."""
+    """Draw the bandwidth slope up to the highest ridge, and each format's compute roof from its ridge on."""
     left, right = axes.get_xlim()
     highest = max(roofs.gemm_tflop_per_s.values())
     lines = []
@@ -128,10 +128,10 @@ def _draw_roofs(axes: Axes, roofs: Roofs) -> list[list[tuple[float, float]]]:
 
 
 def _label_roofs(axes: Axes, roofs: Roofs, places: LabelArea) -> None:
-    """Each roof's name and rate above or below its line, as far to the right as there is room."""
+    """Label each roof above or below its line, as far to the right as possible."""
     area = places.area
     for name, rate in sorted(roofs.gemm_tflop_per_s.items(), key=lambda item: -item[1]):
-        text = f"{SIGNS[name]} {name} products: {significant(rate)} TFLOP/s"
+        text = f"{SIGNS[name]} {name} GEMM: {significant(rate)} TFLOP/s"
         width, height = text_size(axes, text)
         _, y = to_pixels(axes, 1.0, rate)
         rows = (y + 3, y - 3 - height)
@@ -141,7 +141,7 @@ def _label_roofs(axes: Axes, roofs: Roofs, places: LabelArea) -> None:
             for right in range(int(area.right), int(area.left + width), -8)
         ]
         write(axes, text, places.take_first(boxes), MUTED)
-    text = f"copying: {significant(roofs.copy_gb_per_s)} GB/s"
+    text = f"copy: {significant(roofs.copy_gb_per_s)} GB/s"
     width, height = text_size(axes, text)
     slope = [
         to_pixels(axes, intensity, intensity * roofs.copy_gb_per_s / 1e3)
@@ -153,10 +153,10 @@ def _label_roofs(axes: Axes, roofs: Roofs, places: LabelArea) -> None:
 
 
 def _limits(values: Sequence[float]) -> tuple[float, float]:
-    """With room for labels around the values."""
+    """Axis limits with room for labels."""
     return min(values) / 2.5, max(values) * 3
 
 
 def _spread(low: float, high: float, *, count: int) -> list[float]:
-    """Numbers between two at equal ratios."""
+    """Geometrically spaced numbers from `low` to `high`."""
     return [low * (high / low) ** (place / (count - 1)) for place in range(count)]

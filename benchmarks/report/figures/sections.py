@@ -1,4 +1,4 @@
-"""Which figures a section has: those of which it has what they show."""
+"""Selection of a section's figures, from the data that it has."""
 
 from __future__ import annotations
 
@@ -23,21 +23,21 @@ from benchmarks.report.history import history_frame
 from benchmarks.report.text import file_name
 
 MOST_MODELS = 10
-"""Of a figure of classes, and of sections' confusion matrices: the best row of each, of the best models."""
+"""Models in figures by class, each with its best row."""
 NAMED = 6
-"""Rows that a figure's text for those who can't see it names."""
+"""Rows named in alternative texts."""
 
 
 def section_sketches(
     part: SectionFrames, findings: Mapping[str, Frame], words: str, *, new_models: Collection[str] | None
 ) -> Iterator[Sketch]:
-    """The figures of a section; one that isn't main has those of accuracy, its training time and batch sizes.
+    """The figures of a section: all for a main one, else accuracy, training time and batch sizes.
 
     Args:
         part: the section's frames.
-        findings: its further frames, by the name of their file.
+        findings: its further frames, by file name.
         words: its conditions.
-        new_models: those whose confusion matrices no section before has; None for a section that isn't the main one.
+        new_models: models without a confusion matrix in earlier sections; None if the section isn't a main one.
     """
     costs = [cost for cost in COSTS if cost == "train_s" or new_models is not None]
     yield from _accuracy_sketches(part, findings["fronts.csv"], words, costs)
@@ -77,27 +77,27 @@ def _learning_sketches(part: SectionFrames, targets: Frame, words: str) -> Itera
     curves = curves_of(history_frame(part.section))
     if curves:
         of_rows = _listed(list(curves))
-        # Epochs of different budgets say little beside each other.
+        # Epochs of different budgets are not comparable.
         if not differs([row["budget"] for row in part.accuracy]):
             alt = f"Loss and accuracy by epoch: {of_rows}"
             draw = partial(learning_figure, curves, "epoch", words)
             yield Sketch(kind="learning", name="learning-epochs", alt=alt, draw=draw)
         if has_seconds(curves):
-            alt = f"Loss and accuracy by seconds of training: {of_rows}"
+            alt = f"Loss and accuracy by training time: {of_rows}"
             draw = partial(learning_figure, curves, "elapsed_s", words)
             yield Sketch(kind="learning", name="learning-seconds", alt=alt, draw=draw)
         if has_gap(curves):
             alt = f"Gap between training and validation, in loss and accuracy, by epoch: {of_rows}"
             yield Sketch(kind="learning", name="learning-gap", alt=alt, draw=partial(gap_figure, curves, words))
     if profiles := profiles_of(targets):
-        alt = f"Training seconds until a validation accuracy is reached: {_listed(list(profiles))}"
+        alt = f"Training time to reach a validation accuracy: {_listed(list(profiles))}"
         draw = partial(targets_figure, profiles, words)
         yield Sketch(kind="learning", name="time-to-accuracy", alt=alt, draw=draw)
 
 
 def _cost_sketches(part: SectionFrames, words: str) -> Iterator[Sketch]:
     if rows := ledger_rows(part.section):
-        alt = f"Wall seconds of a run by what they went into: {_listed([row['variant'] for row in rows])}"
+        alt = f"Wall time of a run by phase: {_listed([row['variant'] for row in rows])}"
         yield Sketch(kind="ledger", name="ledger", alt=alt, draw=partial(ledger_figure, rows, words))
     points, roofs = roofline_points(part), roofline_roofs(part)
     if points and roofs is not None:
@@ -108,7 +108,7 @@ def _cost_sketches(part: SectionFrames, words: str) -> Iterator[Sketch]:
 def _class_sketches(
     part: SectionFrames, reliability: Frame, words: str, new_models: Collection[str]
 ) -> Iterator[Sketch]:
-    """Figures of classes: of the best row of each model."""
+    """Figures by class, for the best row of each model."""
     models = {row["variant"]: row["model"] for row in part.per_class}
     labels = best_of_each_model(models)[:MOST_MODELS]
     if not labels:
@@ -120,7 +120,7 @@ def _class_sketches(
     if binned := [label for label in labels if label in by_variant(reliability)]:
         yield Sketch(
             kind="reliability", name="reliability",
-            alt=f"How often predictions are right by how sure they are: {_listed(binned)}",
+            alt=f"Accuracy of predictions by confidence: {_listed(binned)}",
             draw=partial(reliability_figure, reliability, binned, words),
         )  # fmt: skip
     found = confusions(part.confusion)
@@ -144,7 +144,7 @@ def _most_common(matrix: Confusion) -> str:
         return ""
     true, predicted = divmod(int(wrong.argmax()), len(wrong))
     names = matrix.class_names
-    return f"; the most common error: {wrong.max():.1f}% of {names[true]} taken for {names[predicted]}"
+    return f"; most common error: {wrong.max():.1f}% of {names[true]} predicted as {names[predicted]}"
 
 
 def _listed(names: Sequence[str]) -> str:

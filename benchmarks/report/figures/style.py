@@ -1,4 +1,4 @@
-"""What all figures of a report have in common: their rows' looks, titles, legends and scales."""
+"""Common style of a report's figures: row looks, titles, legends and scales."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from fmnist_zoo.plotting.style import INK, drawable, model_look
 
 MOST_ROWS = 40
-"""Of a figure with a line of text for each row: the best ones."""
+"""Limit for figures with a line of text per row, which show the best ones."""
 MOST_LABELS = 15
-"""Of points that are named one by one: with more, a legend has the models."""
+"""Limit for labelled points; with more, a legend of models replaces labels."""
 MOST_CURVES = 8
-"""Of a figure whose rows are lines across each other."""
+"""Limit for figures with overlapping curves."""
 CHARACTERS_PER_INCH = 12.5
-"""Of a title, on average."""
+"""Mean number of title characters per inch."""
 
 LINES: tuple[Any, ...] = ("-", "--", ":", "-.", (0, (6, 1, 1, 1, 1, 1)), (0, (1, 3)))
-"""Tell rows of one model apart."""
+"""Line styles that distinguish rows of the same model."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -32,10 +32,10 @@ class Sketch:
     """A figure to be drawn.
 
     Attributes:
-        kind: what it shows: where the page has it.
-        name: of its files, without suffix, one of its section's own.
-        alt: what it shows, in words, for those who can't see it.
-        draw: makes it, to be called in `looks`.
+        kind: its position on the page.
+        name: file name without suffix, unique within the section.
+        alt: alternative text.
+        draw: draws the figure; call within `looks`.
     """
 
     kind: str
@@ -46,7 +46,7 @@ class Sketch:
 
 @dataclass(frozen=True, slots=True)
 class RowLook:
-    """How a row is drawn: colour and marker are its model's, the line is its own among the rows of that model."""
+    """Appearance of a row: colour and marker of its model, and a line style of its own."""
 
     color: str
     marker: str
@@ -57,7 +57,7 @@ class RowLook:
         return Line2D([], [], label=drawable(label, 34), **self.style(with_line=with_line))
 
     def style(self, *, with_line: bool = True, size_pt: float = 5.0) -> dict[str, Any]:
-        """For matplotlib's `plot`."""
+        """Keyword arguments for matplotlib's `plot`."""
         return {
             "color": self.color,
             "marker": self.marker,
@@ -70,7 +70,7 @@ class RowLook:
 
 
 def row_looks(models: Mapping[str, str]) -> dict[str, RowLook]:
-    """Looks by the label of a row, from the model of each; whatever the order of rows."""
+    """Looks by row label, from the model of each row; independent of the order of rows."""
     of_model: dict[str, list[str]] = defaultdict(list)
     for label in sorted(models):
         of_model[models[label]].append(label)
@@ -83,7 +83,7 @@ def row_looks(models: Mapping[str, str]) -> dict[str, RowLook]:
 
 
 def best_of_each_model(models: Mapping[str, str]) -> list[str]:
-    """The first row of each model, from the model of each row by label, the best first."""
+    """The best row of each model, from models by row label, best row first."""
     first: dict[str, str] = {}
     for label, model in models.items():
         first.setdefault(model, label)
@@ -91,10 +91,10 @@ def best_of_each_model(models: Mapping[str, str]) -> list[str]:
 
 
 def chosen(models: Mapping[str, str]) -> tuple[list[str], str]:
-    """The rows that a figure with lines across each other shows, and what its title says where those are not all.
+    """The rows drawn in a figure of overlapping curves, and a note for its title if rows are omitted.
 
     Args:
-        models: of the rows, by label, the best first.
+        models: by row label, best row first.
     """
     labels = list(models)
     if len(labels) <= MOST_CURVES:
@@ -106,13 +106,13 @@ def chosen(models: Mapping[str, str]) -> tuple[list[str], str]:
 
 
 def titled(figure: Figure, title: str, conditions: str, note: str = "") -> None:
-    """Head a figure with what it shows, and under which conditions that was measured.
+    """Add a title and the conditions of measurement to a figure.
 
     Args:
-        figure: without other title.
-        title: what it shows.
+        figure: without a title.
+        title: of the figure.
         conditions: of its section, in words.
-        note: follows the title, and is never cut.
+        note: suffix of the title that is never truncated.
     """
     room = int(CHARACTERS_PER_INCH * figure.get_figwidth())
     head = f"{drawable(title, room - len(note))}{note}"
@@ -120,12 +120,12 @@ def titled(figure: Figure, title: str, conditions: str, note: str = "") -> None:
 
 
 def best_rows(shown: int, rows: int) -> str:
-    """The note of a title where a figure leaves rows out."""
+    """Note for a title if a figure omits rows."""
     return f" (the best {shown} of {rows} rows)" if shown < rows else ""
 
 
 def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
-    """To the right of all axes, where it covers nothing."""
+    """A legend to the right of all axes."""
     figure.legend(
         handles=handles,
         loc="outside right center",
@@ -137,13 +137,13 @@ def legend(figure: Figure, handles: Sequence[Line2D]) -> None:
 
 
 def legend_of_models(figure: Figure, markers: Mapping[str, str]) -> None:
-    """A legend in place of labels, from the marker of each model in the figure."""
+    """A legend of models in place of labels, from the marker of each model."""
     looks_of = {model: RowLook(model_look(model).color, markers[model], "-") for model in sorted(markers)}
     legend(figure, [look.handle(model, with_line=False) for model, look in looks_of.items()])
 
 
 def scale_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> None:
-    """A logarithmic axis with plain numbers at 1, 2 and 5, a little wider than the values, which are above 0."""
+    """Set a logarithmic axis with plain tick numbers at 1, 2 and 5, a little wider than the (positive) values."""
     axes.set(**{f"{which}scale": "log", f"{which}lim": (min(values) / 1.6, max(values) * 1.6)})
     axis = axes.xaxis if which == "x" else axes.yaxis
     decades = max(values) / min(values)
@@ -153,25 +153,25 @@ def scale_log(axes: Axes, which: Literal["x", "y"], values: Sequence[float]) -> 
 
 
 def plain_number(value: float) -> str:
-    """A tick's number: `0.05`, `20`, `5,000`, `2M`."""
+    """Tick label: `0.05`, `20`, `5,000`, `2M`."""
     if value >= 1e6:
         return f"{value / 1e6:g}M"
     return f"{value:,.0f}" if value >= 1000 else f"{value:g}"
 
 
 def quiet(axes: Axes, axis: Literal["x", "y"]) -> None:
-    """No ticks and no grid along an axis that has names in place of numbers."""
+    """Remove ticks and grid along an axis of names."""
     axes.grid(visible=False, axis=axis)
     axes.tick_params(axis=axis, length=0)
 
 
 def is_drawn(value: float | None, *, above: float = 1e-9) -> TypeGuard[float]:
-    """Whether a number is one that may have been measured: others would squeeze all that were."""
+    """Whether a number is plausible: others would compress the scale."""
     return value is not None and above <= value <= 1e9
 
 
 def readable_on(color: tuple[float, float, float, float]) -> str:
-    """Ink or white, whichever has the higher contrast on a colour (WCAG 2.2, relative luminance)."""
+    """Ink or white, whichever has more contrast on a colour (WCAG 2.2, relative luminance)."""
     red, green, blue = (part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in color[:3])
     luminance = 0.2126 * red + 0.7152 * green + 0.0722 * blue
     ink = 0.016  # of INK itself

@@ -1,4 +1,4 @@
-"""Time to accuracy as a profile: which validation accuracy each row has reached after which time."""
+"""Time to accuracy: validation accuracy reached by each row against training time."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from benchmarks.report.figures.style import RowLook, chosen, is_drawn, legend, r
 from fmnist_zoo.plotting.style import INK, MUTED, new_figure
 
 Profiles = Mapping[str, Sequence[Mapping[str, Any]]]
-"""The targets of each row, the lowest first, by its label, in the order of the table."""
+"""Targets of each row in ascending order, by row label, in table order."""
 
 
 def profiles_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
-    """The targets of each row, up to the first that its median run missed; none of rows of unknown times."""
+    """The targets of each row, up to the first missed by its median run; without rows of unknown time."""
     found: dict[str, list[dict[str, Any]]] = {}
     for row in frame:
         profile = found.setdefault(row["variant"], [])
@@ -27,14 +27,14 @@ def profiles_of(frame: Any) -> dict[str, list[dict[str, Any]]]:
 
 
 def time_of(row: Mapping[str, Any]) -> Any:
-    """The median seconds until a target is reached, or what they are known to be above; None where neither is known."""
+    """Median seconds to a target, or their lower bound; None if both are unknown."""
     return row["median_train_s"] or row["more_than_train_s"]
 
 
 def targets_figure(profiles: Profiles, conditions: str) -> Figure:
-    """Targets over the median time to reach them; an arrow where it is only known to be longer.
+    """Targets against the median time to reach them, with an arrow for lower bounds.
 
-    To be called in `looks`.
+    Call within `looks`.
     """
     models = {label: profile[0]["model"] for label, profile in profiles.items()}
     labels, note = chosen(models)
@@ -48,11 +48,11 @@ def targets_figure(profiles: Profiles, conditions: str) -> Figure:
     targets = sorted({row["target_val_top1_pct"] for profile in shown.values() for row in profile})
     axes.set_yticks(targets, [f"{target:g}" for target in targets])
     axes.margins(y=0.12)
-    axes.set(xlabel="training time until the first epoch that reaches it, s (median run)")
+    axes.set(xlabel="training time to the first epoch that reaches the target, s (median over runs)")
     axes.set_ylabel("target: validation top-1, %")
     handles = [looks_of[label].handle(label) for label in shown]
     censored = RowLook("white", ">", ":").handle("")
-    censored.set_label("not reached when training\nended: it takes longer")
+    censored.set_label("not reached by the end\nof training: lower bound")
     censored.set_color(MUTED)
     censored.set_markerfacecolor("white")
     legend(figure, [*handles, censored])
@@ -61,13 +61,13 @@ def targets_figure(profiles: Profiles, conditions: str) -> Figure:
 
 
 def _draw(axes: Axes, profile: Sequence[Mapping[str, Any]], look: RowLook) -> None:
-    """The targets that the median run reached as a line, from there to the first that it missed a dotted one."""
+    """A line through the targets reached by the median run, dotted up to the first one missed."""
     reached = [(row["median_train_s"], row["target_val_top1_pct"]) for row in profile if row["median_train_s"]]
     if reached:
         axes.plot(*zip(*reached, strict=True), **look.style(), zorder=3)
     last = profile[-1]
     if last["median_train_s"] is None:
-        # What was spent at the end may be less than the median time to a lower target: no higher one comes sooner.
+        # The end of training may come before the median time to a lower target, which a higher one can't undercut.
         bound = max([last["more_than_train_s"], *(seconds for seconds, _ in reached[-1:])])
         end = (bound, last["target_val_top1_pct"])
         axes.plot(*zip(*[*reached[-1:], end], strict=True), ":", color=look.color, linewidth=1.2, zorder=2)

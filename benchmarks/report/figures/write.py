@@ -1,4 +1,4 @@
-"""The figures of a machine's folder: drawn one after the other, and written as SVG and PNG."""
+"""Figures of a machine's folder, written as SVG and PNG."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def write_figures(
     comparisons: Sequence[ArmsRecord],
     before: Iterable[str] = (),
 ) -> Pictures:
-    """Draw all figures of a machine's pages, and remove those of the pages before that are no more.
+    """Draw all figures of a machine's pages, and remove obsolete ones of the previous report.
 
     Args:
         folder: of the machine.
         parts: the frames of each section.
-        findings: what follows from them.
+        findings: of the sections.
         comparisons: of arms, one for each set of arms.
-        before: the pages of the last report.
+        before: the pages of the previous report.
     """
     by_section = {}
     for part, prefix, sketches in sketched(parts, findings):
@@ -50,7 +50,7 @@ def write_figures(
 
 
 def pair_bytes(section: Section, pair: tuple[str, str]) -> dict[str, bytes] | None:
-    """The difference of two rows' confusion matrices as files by suffix; None where the section lacks one of them."""
+    """The difference of two rows' confusion matrices as files by suffix; None if the section lacks one of them."""
     rows = [find_row(section, name) for name in pair]
     found = confusions(confusion_frame(section))
     first, second = (found.get(row.label) if row is not None else None for row in rows)
@@ -63,10 +63,10 @@ def pair_bytes(section: Section, pair: tuple[str, str]) -> dict[str, bytes] | No
 def sketched(
     parts: Sequence[SectionFrames], findings: PageFindings
 ) -> Iterator[tuple[SectionFrames, str, Iterator[Sketch]]]:
-    """Each section with the beginning of its files' names and its figures, which are not yet drawn.
+    """Each section with its file name prefix and its figures, not yet drawn.
 
-    Of each dataset and track the section with the most models is the main one, with all figures, of several the first;
-    a model's confusion matrix is in the first main section that has the model.
+    The first section with the most models of each dataset and track is the main one and has all figures; a model's
+    confusion matrix is in the first main section with that model.
     """
     main: dict[tuple[str, str], Conditions] = {}
     for part in sorted(parts, key=lambda part: -len(_models(part))):
@@ -95,7 +95,7 @@ def _write(folder: Path, prefix: str, sketch: Sketch) -> Picture:
 
 
 def _remove_others(folder: Path, before: Iterable[str], paths: set[str]) -> None:
-    """Figures that the last report shows and the next one doesn't; what others put into the folder is left alone."""
+    """Remove figures of the previous report that the new one lacks; other files in the folder are kept."""
     for name in re.findall(rf"\]\(({FIGURES}/[0-9A-Za-z_.-]+)\.svg\)", "\n".join(before)):
         if f"{name}.svg" not in paths:
             for suffix in ("svg", "png"):

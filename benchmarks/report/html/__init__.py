@@ -1,1 +1,1 @@
-"""A page to explore results in a browser: one file that holds all it needs and asks no network for anything."""
+"""An interactive page of results: one self-contained HTML file that needs no network."""

@@ -1,4 +1,4 @@
-"""All that the page shows, as one JSON value."""
+"""Content of the HTML page as one JSON value."""
 
 from __future__ import annotations
 
@@ -38,19 +38,19 @@ SYMBOLS = {
     "o": "circle", "s": "square", "^": "triangle-up", "D": "diamond", "v": "triangle-down", "P": "cross", "X": "x",
     "*": "star", "h": "hexagon", "<": "triangle-left", ">": "triangle-right", "p": "pentagon", "d": "diamond-tall",
 }  # fmt: skip
-"""Plotly's names of matplotlib's markers; style.css has a shape for each."""
+"""Plotly's names for matplotlib's markers; style.css has a shape for each."""
 
 Found = Mapping[Path, tuple[Sequence[RunRecord], Sequence[Problem]]]
 
 
 @dataclass(slots=True)
 class Content:
-    """What the page holds.
+    """Content of the page.
 
     Attributes:
-        data: all but predictions and pictures; what of them is there is said in `data["sets"]`.
-        errors: for each set and row what its runs get wrong, or None; the most wanted first.
-        mistakes: of sets by dataset, name and checksum.
+        data: everything but predictions and pictures; `data["sets"]` says which of these are included.
+        errors: packed errors for each set and row, or None; in order of priority.
+        mistakes: of sets by dataset name and checksum.
     """
 
     data: dict[str, Any]
@@ -59,7 +59,7 @@ class Content:
 
 
 def page_content(found: Found) -> Content:
-    """What the records of machines' folders have to show: every machine with records, every set of comparable runs."""
+    """Content from the records of machine folders: every machine with records, every set of comparable runs."""
     lists = {"ledger_parts": LEDGER_PARTS, "costs": COSTS, "rates": RATES, "accuracy": COLUMNS["test_top1_pct"].axis}
     content = Content({"machines": [], "sets": [], "sweeps": [], "datasets": {}, **lists})
     for folder, (records, problems) in found.items():
@@ -69,7 +69,7 @@ def page_content(found: Found) -> Content:
 
 
 def _add_machine(content: Content, folder: Path, records: Sequence[RunRecord], problems: Sequence[Problem]) -> None:
-    """A machine with all of its sets."""
+    """Add a machine with all of its sets."""
     shown = sections(records)
     counted = [record for section in shown for row in section.rows for record in row.records]
     store, place = RecordStore(folder), len(content.data["machines"])
@@ -78,7 +78,7 @@ def _add_machine(content: Content, folder: Path, records: Sequence[RunRecord], p
     machine = machine_content(folder.name, counted, [*problems, *([fault] if fault else [])])
     is_one = len({section.machine for section in shown}) == 1
     floor = noise.between_rows(checked if is_one else None, shown[0].machine)
-    words = html.unescape(floor).replace("`", "")  # the page is no Markdown
+    words = html.unescape(floor).replace("`", "")  # Markdown to plain text
     content.data["machines"].append({**machine, "noise": words})
     for section in shown:
         title = html.unescape(conditions_text(section.conditions))
@@ -133,13 +133,13 @@ def _set_content(part: SectionFrames, mistakes: Mistakes) -> dict[str, Any]:
 
 
 def _look(model: str) -> dict[str, str]:
-    """What a model is known by in the figures, and so here."""
+    """Colour and symbol of a model, as in the figures."""
     look = model_look(model)
     return {"color": look.color, "symbol": SYMBOLS[look.marker]}
 
 
 def _classes(section: Section) -> list[str]:
-    """The classes of the first row that has some; rows with others have no matrix."""
+    """The classes of the first row that has any; rows with other classes get no matrix."""
     return next((names for row in section.rows if (names := class_names(row))), [])
 
 

@@ -1,4 +1,4 @@
-"""What the plots of a set show: a point and learning curves for each row, and where its time went."""
+"""Plot data of a set: for each row a point, learning curves and the ledger."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ COSTS = [
     [key, COLUMNS[key].axis, "~g" if COLUMNS[key].unit == "s" else "~s"]
     for key in ("train_img_per_s", "infer_img_per_s", "train_s", "num_params")
 ]
-"""What accuracy is drawn against: key, title of the axis, and Plotly's format of its ticks."""
+"""Costs to plot accuracy against: key, axis title, and Plotly's tick format."""
 
 
 def points(part: SectionFrames) -> list[dict[str, Any]]:
-    """For each row its accuracy with the interval, what that costs, and against which costs it is on the front."""
+    """For each row its accuracy with interval, its costs, and the costs for which it is on the Pareto front."""
     accuracy, throughput = part.accuracy, part.throughput
     found: list[dict[str, Any]] = [
         {
@@ -54,9 +54,9 @@ def points(part: SectionFrames) -> list[dict[str, Any]]:
 
 
 def learning_curves(row: Row) -> dict[str, Any] | None:
-    """Means over a row's runs by epoch, with the least and the greatest; None where no run kept its history.
+    """Mean, minimum and maximum over a row's runs by epoch; None if no run has a history.
 
-    Runs of one budget in seconds end in different epochs: the curves end with the first of them.
+    Runs with a time budget may end in different epochs: curves end with the shortest.
     """
     histories = [record.history for record in row.ok if record.history]
     if not histories:
@@ -72,7 +72,7 @@ def learning_curves(row: Row) -> dict[str, Any] | None:
 
 
 def _band(by_epoch: Sequence[Sequence[EpochStats]], name: Curve) -> dict[str, list[float | None]] | None:
-    """Mean, least and greatest of one number by epoch; None where no epoch has it."""
+    """Mean, minimum and maximum of one quantity by epoch; None if no epoch has it."""
     values = [[value for epoch in epochs if (value := epoch[name]) is not None] for epochs in by_epoch]
     if not any(values):
         return None
@@ -84,5 +84,5 @@ def _band(by_epoch: Sequence[Sequence[EpochStats]], name: Curve) -> dict[str, li
 
 
 def ledger(row: Row) -> list[float | None] | None:
-    """Seconds by part (`LEDGER_PARTS`), mean over the runs that count; None where there are none."""
+    """Seconds by phase (`LEDGER_PARTS`), means over successful runs; None if there are none."""
     return [Over(fmean, f"ledger.{name}")(row) for name in LEDGER_PARTS] if row.ok else None

@@ -1,4 +1,4 @@
-"""Where the numbers of a machine come from, as the page lists them."""
+"""Provenance of a machine's numbers, for the HTML page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ PARTS = ("hardware", "software", "details")
 
 
 def machine_content(name: str, records: Sequence[RunRecord], problems: Sequence[Problem]) -> dict[str, Any]:
-    """A machine: what it is, what was run on it when and by which commands.
+    """A machine: hardware, software, data, and the runs with their dates and commands.
 
     Args:
         name: of its folder.
-        records: of the runs that its tables show, at least one.
-        problems: files that can't be read as records.
+        records: of the runs shown in its tables, at least one.
+        problems: unreadable files.
     """
     latest = max(records, key=lambda record: record.started_at)
     return {
@@ -38,7 +38,7 @@ def machine_content(name: str, records: Sequence[RunRecord], problems: Sequence[
 
 
 def _facts(records: Sequence[RunRecord], get: Callable[[RunRecord], Any]) -> list[list[Any]]:
-    """Each known field with its values, the most frequent first, and in how many runs each was found."""
+    """Each known field with its values and their numbers of runs, most frequent first."""
     parts: list[Mapping[str, Any]] = [dict(found) for record in records if (found := get(record))]
     names = dict.fromkeys(name for part in parts for name in part)
     facts = []

@@ -1,4 +1,4 @@
-"""Which test images each row of a set gets wrong, packed small, and those that say most of all rows together."""
+"""Misclassified test images of each row, packed for the HTML page, and the gallery over all rows of a set."""
 
 from __future__ import annotations
 
@@ -20,18 +20,18 @@ MOST_SHOWN = 60
 """Images in each part of the gallery."""
 
 PACKED = np.dtype([("image", "<u2"), ("predicted", "u1"), ("runs", "u1"), ("confidence_pct", "u1")])
-"""One image that runs of a row take for one wrong class: how many of them, and how sure they are on average."""
+"""One image and wrong class: the number of runs that predict it, and their mean confidence."""
 MOST_IMAGES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
 class Mistakes:
-    """What a set's runs get wrong.
+    """Mistakes of a set's runs.
 
     Attributes:
-        votes: of the runs whose predictions could be used; None where there are none.
+        votes: of runs with usable predictions; None if there are none.
         checksum: of the dataset that they were tested on.
-        reasons: why predictions of runs are not here.
+        reasons: why predictions of runs are missing.
     """
 
     votes: Votes | None
@@ -40,7 +40,7 @@ class Mistakes:
 
 
 def section_mistakes(section: Section, store: RecordStore, answers: Answers) -> Mistakes:
-    """The votes of those runs of a section whose predictions are sound and of the same test images."""
+    """Votes of the runs of a section that have valid predictions on the same test images."""
     runs = [record for row in section.rows for record in row.ok]
     reasons = answers.reasons(runs)
     usable = [run for run in runs if run.run_id in answers.by_run and run.dataset]
@@ -63,7 +63,7 @@ def section_mistakes(section: Section, store: RecordStore, answers: Answers) -> 
 
 
 def packed_errors(votes: Votes, voter: Voter) -> str:
-    """What a row's runs get wrong, an entry of `PACKED` for each image and wrong class, as base64."""
+    """Errors of a row's runs as base64, an entry of `PACKED` for each image and wrong class."""
     runs, images = np.nonzero(voter.predicted != votes.labels)
     size = len(votes.class_names)
     keys, places = np.unique(images * size + voter.predicted[runs, images], return_inverse=True)
@@ -77,7 +77,7 @@ def packed_errors(votes: Votes, voter: Voter) -> str:
 
 
 def gallery(votes: Votes) -> dict[str, Any]:
-    """The images that every run gets wrong, and those on which architectures disagree most, each with its votes."""
+    """Images misclassified by every run, and those with the most disagreement between architectures, with votes."""
     wrong, disputed = votes.wrong_for_all(), votes.most_disputed() if len(votes.models) > 1 else np.array([], np.int64)
     return {
         "num_images": len(votes.labels),
@@ -94,10 +94,9 @@ def _told(votes: Votes, image: int, values: NDArray[np.float64]) -> dict[str, An
 
 
 def ranking(found: Sequence[Votes]) -> NDArray[np.int64]:
-    """Test images in the order in which their pictures are worth having, all of them.
+    """All test images by priority of their pictures.
 
-    First those of galleries, then four of each class that most runs get right, then by the share of runs that are
-    wrong.
+    Gallery images come first, then the four easiest of each class, then the rest by descending share of wrong runs.
 
     Args:
         found: votes of sets on the same test images, at least one.

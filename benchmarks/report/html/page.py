@@ -1,4 +1,4 @@
-"""The page as one HTML file: template, styles, scripts and content put together, safe for any text in a record."""
+"""The page as one HTML file of template, styles, scripts and content, safe for any text in a record."""
 
 from __future__ import annotations
 
@@ -24,23 +24,23 @@ FILE = "index.html"
 MARK = '<!-- Made from the records by "python -m benchmarks.report DIR --html": changes made by hand are lost. -->'
 LIMIT_BYTES = 8_000_000
 PICTURES_BYTES = 2_000_000
-"""Of pictures of test images, at most."""
+"""Limit for pictures of test images."""
 RESERVE_BYTES = 20_000
-"""For what is not counted apart: names of fields, commas."""
+"""Allowance for JSON overhead: field names and commas."""
 SCRIPTS = ("dom", "theme", "plot", "tables", "points", "curves", "ledger", "pictures", "confusion", "gallery")
 LAST_SCRIPTS = ("compare", "environment", "main")
 INSTALL = "--html needs Plotly: pip install 'fmnist-zoo[html]', or pip install plotly"
 
 
 def write_page(directory: Path, found: Found) -> Path:
-    """Write the page of machines' records into a folder; the file.
+    """Write the page for the records of some machines; returns its path.
 
     Args:
-        directory: where to.
+        directory: destination folder.
         found: records and unreadable files by machine folder.
 
     Raises:
-        ValueError: Plotly is not installed, an index.html there is somebody else's, or the page would be too large.
+        ValueError: Plotly is not installed, an index.html there was not generated, or the page would be too large.
     """
     path = directory / FILE
     check_file(path)
@@ -49,7 +49,7 @@ def write_page(directory: Path, found: Found) -> Path:
 
 
 def check_file(path: Path) -> None:
-    """ValueError where the page would replace a file that was written by somebody else."""
+    """ValueError if the page would overwrite a file that was not generated."""
     if path.exists() and path.stat().st_size:
         with path.open(encoding="utf-8", errors="replace") as stream:
             if MARK not in stream.read(400):
@@ -59,10 +59,10 @@ def check_file(path: Path) -> None:
 
 
 def plotly_script() -> str:
-    """Plotly's JavaScript, as its package brings it.
+    """Plotly's JavaScript from the installed package.
 
     Raises:
-        ValueError: the package is not installed; says what helps.
+        ValueError: the package is not installed; the message says how to install it.
     """
     try:
         from plotly.offline import get_plotlyjs
@@ -74,21 +74,21 @@ def plotly_script() -> str:
 def html_page(content: Content, plotly: str) -> bytes:
     """The page as UTF-8.
 
-    Predictions of rows and pictures are left out from where the page would grow too large; the page says so.
+    Predictions and pictures beyond the size limit are omitted; the page says so.
 
     Args:
-        content: what it shows.
-        plotly: the script that draws plots.
+        content: of the page.
+        plotly: Plotly's JavaScript.
 
     Raises:
-        ValueError: it would be larger than `LIMIT_BYTES` without any prediction or picture.
+        ValueError: it would be larger than `LIMIT_BYTES` even without predictions and pictures.
     """
     own = "\n".join(_static(f"{name}.js") for name in (*SCRIPTS, *LAST_SCRIPTS))
     free = LIMIT_BYTES - RESERVE_BYTES - len(_filled(plotly, own, embedded(content.data)))
     if free < 0:
         raise ValueError(
-            f"the page would be larger than {LIMIT_BYTES:,} bytes by {-free:,}; give the folder of one machine, or "
-            "move older runs elsewhere"
+            f"the page would exceed {LIMIT_BYTES:,} bytes by {-free:,}; give the folder of one machine, or move older "
+            "runs elsewhere"
         )
     errors, free = _fitting(content.errors, free)
     for entry, found in zip(content.data["sets"], errors, strict=True):
@@ -98,7 +98,7 @@ def html_page(content: Content, plotly: str) -> bytes:
 
 
 def embedded(value: Any) -> str:
-    """JSON that is safe inside a script element: ASCII, and without a character that could end or open markup."""
+    """JSON that is safe inside a script element: ASCII without characters of markup."""
     text = json.dumps(plain(_rounded(value)), separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -117,7 +117,7 @@ def _filled(plotly: str, own: str, data: str) -> bytes:
 
 
 def _hash(script: str) -> str:
-    """What a content security policy allows a script by."""
+    """The hash that allows a script in a content security policy."""
     return f"'sha256-{base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()}'"
 
 
@@ -126,7 +126,7 @@ def _static(name: str) -> str:
 
 
 def _fitting(errors: Sequence[Sequence[str | None]], free: int) -> tuple[list[list[str | None]], int]:
-    """Errors of as many rows as there is room for, in the order of the page, and the room that is left."""
+    """Errors of as many rows as fit, in page order, and the bytes left."""
     fitting: list[list[str | None]] = []
     for found in errors:
         fitting.append([])
@@ -138,22 +138,22 @@ def _fitting(errors: Sequence[Sequence[str | None]], free: int) -> tuple[list[li
 
 
 def _add_pictures(content: Content, free: int) -> None:
-    """Pictures of each dataset in the room that there is, alike for all, or why there are none."""
+    """Add pictures of each dataset within an equal share of the free bytes, or the reason why there are none."""
     for (name, checksum), found in content.mistakes.items():
         entry = content.data["datasets"][checksum]
         try:
             images = read_test_images(name, checksum)
         except (DataError, ValueError) as error:
-            entry["reason"] = f"Without pictures, since the dataset is not at hand: {' '.join(str(error).split())}"
+            entry["reason"] = f"No pictures: the dataset is not available ({' '.join(str(error).split())})."
             continue
         order = ranking([one.votes for one in found if one.votes])
         entry["atlas"] = atlas(images, order, limit_bytes=free // len(content.mistakes))
         if entry["atlas"] is None:
-            entry["reason"] = "Without pictures, since the page would grow too large."
+            entry["reason"] = "No pictures: the page would be too large."
 
 
 def _rounded(value: Any) -> Any:
-    """Six significant digits, which any version of scipy gives alike."""
+    """Numbers to six significant digits, which any version of scipy reproduces."""
     if isinstance(value, (float, np.floating)):
         return float(f"{value:.6g}")
     if isinstance(value, np.integer):

@@ -1,4 +1,4 @@
-"""Pictures of test images for the page: read from this machine alone, and put together in one small file."""
+"""Pictures of test images for the page, read from local files only and packed into one PNG sheet."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ from fmnist_zoo.data.sources import Files, fetch, read_folder
 COLUMNS = 64
 SIDE = 28
 INDEX_BYTES = 6
-"""Of an index in JSON, with its comma."""
+"""Size of an index in JSON, including its comma."""
 
 
 def read_test_images(name: str, checksum: str) -> NDArray[np.uint8]:
-    """The test images `(n, 28, 28)` of a dataset whose files are on this machine; nothing is fetched.
+    """The test images `(n, 28, 28)` of a local dataset; nothing is downloaded.
 
     Raises:
-        ValueError: there is no dataset of that name, or the one here is another than the records'.
-        DataError: the files aren't here.
+        ValueError: the dataset is unknown, or its checksum isn't that of the records.
+        DataError: the files aren't on this machine.
     """
     spec = find_spec(name)
     folder = os.environ.get("FMNIST_ZOO_DATA")
@@ -46,19 +46,19 @@ def read_test_images(name: str, checksum: str) -> NDArray[np.uint8]:
             sources.append(folder_source(package, origin="debian-package", label=spec.debian.package))
         files = fetch(spec, cache, sources)
     if _checksum(files, [file.name for file in spec.files]) != checksum:
-        raise ValueError(f"{name} on this machine is not the one of the records (checksum {checksum[:12]})")
+        raise ValueError(f"{name} on this machine differs from that of the records (checksum {checksum[:12]})")
     return files.contents[spec.files[2]].values
 
 
 def atlas(images: NDArray[np.uint8], order: NDArray[np.int64], *, limit_bytes: int) -> dict[str, Any] | None:
-    """As many pictures as fit into `limit_bytes` of text, the first of `order` first; None where not one row does.
+    """A sheet of as many pictures as fit into `limit_bytes`; None if not even one row fits.
 
     Args:
         images: grey values from 0 (background) to 255 `(n, 28, 28)`.
-        order: their indices, the most wanted first.
-        limit_bytes: of the base64 text and the list of indices.
+        order: indices by priority.
+        limit_bytes: for the base64 text and the list of indices.
     """
-    count = min(len(order), limit_bytes // 200)  # no picture takes less
+    count = min(len(order), limit_bytes // 200)  # 200 bytes: less than any picture takes
     while count >= COLUMNS:
         text = base64.b64encode(_png(images[order[:count]])).decode()
         size = len(text) + INDEX_BYTES * count
@@ -80,6 +80,6 @@ def _png(images: NDArray[np.uint8]) -> bytes:
 
 
 def _checksum(files: Files, names: Sequence[str]) -> str:
-    """The dataset's identity, as records have it: SHA-256 over the MD5s of the four files in their order."""
+    """The dataset's checksum, as in records: SHA-256 over the MD5s of the four files in order."""
     md5s = {file.name: content.md5 for file, content in files.contents.items()}
     return hashlib.sha256("\n".join(md5s[name] for name in names).encode()).hexdigest()

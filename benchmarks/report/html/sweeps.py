@@ -1,4 +1,4 @@
-"""What the page compares: the runs of a set, of all days or of one, in few numbers a row."""
+"""Data for the comparison of two sweeps: the runs of a set, of all days or of one, with a few numbers per row."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from benchmarks.report.values import rate_texts
 COMPARED = ("test_top1_pct", "test_top1_low_pct", "test_top1_high_pct", "num_seeds")
 SPEEDS = ("train_img_per_s", "infer_img_per_s", "train_s", "wall_s", "peak_mem_mib")
 RATES = [[key, COLUMNS[key].called.replace(" throughput", ""), COLUMNS[key].unit] for key in SPEEDS[:3]]
-"""Of them, those that the page shows side by side: key, name and unit."""
+"""Rates shown side by side: key, name and unit."""
 
 
 def sweeps(section: Section, title: str) -> list[dict[str, Any]]:
-    """The latest runs of a section, and where runs are of several days those of each, replaced ones included.
+    """The latest runs of a section and, if there are several days, the runs of each day, including replaced ones.
 
     Args:
         section: of one machine.
@@ -41,7 +41,7 @@ def _of_day(row: Row, day: str) -> Row:
 
 
 def _rows(section: Section, rows: Sequence[Row]) -> list[dict[str, Any]]:
-    """Each row that has a run which counts, by what is compared."""
+    """The compared numbers of each row with a successful run."""
     part = Section(section.conditions, [row for row in rows if row.ok])
     accuracy, speed = accuracy_frame(part), throughput_frame(part)
     return [

@@ -1,4 +1,4 @@
-"""The tables of a set as the page sorts and filters them: texts for people, and the numbers that they are sorted by."""
+"""The sortable tables of a set: formatted texts, and the values to sort by."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from benchmarks.report.text import MISSING
 
 
 def section_tables(part: SectionFrames) -> list[dict[str, Any]]:
-    """Accuracy, throughput and cost of a section; the last one only where work was counted."""
-    accuracy_caption = "Test accuracy is that of the last epoch, averaged over seeds, with its 95% interval."
+    """Tables of accuracy, throughput and, if operations were counted, cost of a section."""
+    accuracy_caption = "Last-epoch test accuracy, mean over seeds, with its 95% interval."
     if any(row["group"] for row in part.accuracy):
-        accuracy_caption += " Rows that share a letter can't be told apart."
+        accuracy_caption += " Rows with a common letter are not significantly different."
     captions = (accuracy_caption, html.unescape(throughput_caption(part.section)), COST_CAPTION)
     return [
         table_content(name, frame, columns, caption)
@@ -26,7 +26,7 @@ def section_tables(part: SectionFrames) -> list[dict[str, Any]]:
 
 
 def table_content(name: str, rows: Frame, columns: Sequence[Column], caption: str) -> dict[str, Any]:
-    """A table: columns of which something is known, and for each row its texts and what they are sorted by."""
+    """A table without empty columns: headings, and texts and sort keys by row."""
     texts = {column.key: [column.cell(row) for row in rows] for column in in_tables(columns, rows)}
     shown = [column for column in in_tables(columns, rows) if set(texts[column.key]) != {MISSING}]
     return {

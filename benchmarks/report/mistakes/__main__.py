@@ -1,4 +1,4 @@
-"""`python -m benchmarks.mistakes DIR`: what models confuse, from the predictions that runs keep.
+"""`python -m benchmarks.mistakes DIR`: confusions and common mistakes of models, from saved predictions.
 
 Exit code: 0, or 2 for wrong arguments and folders without runs.
 """
@@ -36,11 +36,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def mistakes(options: MistakesConfig) -> str:
-    """Draw what is asked for, and return all there is to say.
+    """Draw the requested figures and return the text report.
 
     Raises:
-        ValueError: an argument names nothing that can be used.
-        DataError: the dataset can't be had.
+        ValueError: an argument is invalid, or there are no predictions.
+        DataError: the dataset is unavailable.
         OSError: the figures can't be written.
     """
     from benchmarks.records.store import RecordStore
@@ -70,17 +70,17 @@ def mistakes(options: MistakesConfig) -> str:
 
 
 def class_label(name: str, class_names: Sequence[str]) -> int:
-    """The class with this name, in whatever case; ValueError, naming the nearest, where there is none."""
+    """The index of a class by name, ignoring case; ValueError with the nearest name if there is none."""
     from fmnist_zoo.spec import nearest
 
     labels = {known.lower(): label for label, known in enumerate(class_names)}
     if name.lower() not in labels:
-        raise ValueError(f"--class {name!r} is none of {', '.join(class_names)}{nearest(name, class_names)}")
+        raise ValueError(f"--class {name!r} is not one of {', '.join(class_names)}{nearest(name, class_names)}")
     return labels[name.lower()]
 
 
 def machine_folder(directory: Path) -> Path:
-    """The machine's folder that is meant, of several that with the last run; ValueError where there is none."""
+    """The machine folder itself, or the one with the latest run in a results folder; ValueError if there is none."""
     from benchmarks.records.store import RecordStore
     from benchmarks.report.files import machine_folders
 
@@ -88,12 +88,12 @@ def machine_folder(directory: Path) -> Path:
         return directory
     found = machine_folders(directory)
     if not found:
-        raise ValueError(f"{directory} holds no runs; give the folder of one machine (with runs/*.json in it)")
+        raise ValueError(f"{directory} holds no runs; give the folder of one machine (with runs/*.json)")
     return max(found, key=lambda folder: [path.name for path in RecordStore(folder).paths()][-1:])
 
 
 def chosen_section(folder: Path, number: int) -> Section:
-    """The section of a machine's tables with this number, counted from 1."""
+    """The section of a machine's page with this number, from 1."""
     from benchmarks.records.store import RecordStore
     from benchmarks.report.rows import sections
 
@@ -101,7 +101,7 @@ def chosen_section(folder: Path, number: int) -> Section:
     if not found:
         raise ValueError(f"{folder} holds no readable record")
     if not 1 <= number <= len(found):
-        raise ValueError(f"--section {number} must be from 1 to {len(found)}, as {folder / 'README.md'} has them")
+        raise ValueError(f"--section {number} must be from 1 to {len(found)}, as numbered in {folder / 'README.md'}")
     return found[number - 1]
 
 

@@ -1,4 +1,4 @@
-"""Sheets of test images that models get right, wrong, or are not of one mind about."""
+"""Contact sheets of test images that models classify correctly, wrongly or differently."""
 
 from __future__ import annotations
 
@@ -16,20 +16,20 @@ from fmnist_zoo.plotting.image_grid import Tile, picture_sheet
 from fmnist_zoo.plotting.style import looks, saved
 
 RIGHT, WRONG = "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe & Ito (2008), told apart by all; the words say the same."""
+"""Blue and vermilion of Okabe & Ito (2008), safe for colour blindness; labels repeat the information."""
 MOST_TILES = 40
 MOST_OF_CLASS = 120
 """Tiles on the sheet of one class's errors."""
 
 
 def write_sheets(votes: Votes, images: NDArray[np.uint8], label: int | None, folder: Path) -> list[Path]:
-    """Draw all sheets that have a picture to show; the files, as SVG and PNG.
+    """Draw all non-empty sheets as SVG and PNG; returns the files.
 
     Args:
         votes: of comparable runs.
         images: the test images `(n, 28, 28)`.
-        label: a class of which to show all errors.
-        folder: made where it is missing.
+        label: a class whose errors are shown in full.
+        folder: destination, created if missing.
     """
     written = []
     with looks():
@@ -41,39 +41,39 @@ def write_sheets(votes: Votes, images: NDArray[np.uint8], label: int | None, fol
 
 
 def _sheets(votes: Votes, images: NDArray[np.uint8], label: int | None) -> Iterator[tuple[str, Figure]]:
-    """Name and figure of each sheet, one after the other: only one is in memory."""
+    """Name and figure of each sheet, one in memory at a time."""
     found = votes.wrong_for_all()
     if len(found):
-        title = f"Wrong in every run ({len(found)} test images), the surest first: label, then what runs take it for"
+        title = f"Wrong in every run ({len(found)} test images), most confident first: label, then votes of the runs"
         yield "wrong-for-all", picture_sheet([_voted(votes, images, image) for image in found[:MOST_TILES]], title)
     disputed = votes.most_disputed()
     if len(votes.models) > 1 and len(disputed):
-        title = "The architectures disagree most: label, then the three classes that most runs name, with their number"
+        title = "Most disagreement between architectures: label, then the top three classes with numbers of runs"
         yield "disputed", picture_sheet([_voted(votes, images, image) for image in disputed[:MOST_TILES]], title)
     for voter in votes.voters:
         name = _file_name(voter.label)
         wrong, right = wrong_of(votes, voter), right_of(votes, voter)
         if len(wrong):
-            title = f"{voter.label}: wrong and sure of it; label, then the predicted class and its probability"
+            title = f"{voter.label}: most confident errors; label, then the predicted class and its probability"
             yield f"wrong-{name}", picture_sheet([_said(votes, images, voter, image) for image in wrong], title)
         if len(right):
-            title = f"{voter.label}: right; label, then the predicted class and its probability"
+            title = f"{voter.label}: correct; label, then the predicted class and its probability"
             yield f"right-{name}", picture_sheet([_said(votes, images, voter, image) for image in right], title)
     if label is not None and len(errors := votes.errors_of(label)):
         name = votes.class_names[label]
-        title = f"Errors of {name}: {min(len(errors), MOST_OF_CLASS)} of {len(errors)}, wrong in most runs first"
+        title = f"Errors of {name}: {min(len(errors), MOST_OF_CLASS)} of {len(errors)}, by number of wrong runs"
         sheet = picture_sheet([_voted(votes, images, image) for image in errors[:MOST_OF_CLASS]], title)
         yield f"errors-{_file_name(name)}", sheet
 
 
 def wrong_of(votes: Votes, voter: Voter) -> NDArray[np.int64]:
-    """The images that a voter's first run gets wrong and is surest of, the surest first."""
+    """The most confident errors of a voter's first run."""
     wrong = np.flatnonzero(voter.predicted[0] != votes.labels)
     return wrong[np.argsort(-voter.confidence[0, wrong], kind="stable")][:MOST_TILES]
 
 
 def right_of(votes: Votes, voter: Voter) -> NDArray[np.int64]:
-    """The first images of each class that a voter's first run gets right, class after class."""
+    """The first correct images of each class in a voter's first run, class by class."""
     right = voter.predicted[0] == votes.labels
     a_class = MOST_TILES // len(votes.class_names)
     return np.concatenate(
@@ -86,7 +86,7 @@ def _file_name(text: str) -> str:
 
 
 def _said(votes: Votes, images: NDArray[np.uint8], voter: Voter, image: int) -> Tile:
-    """An image with its label and what a voter's first run says."""
+    """An image with its label and the prediction of a voter's first run."""
     predicted = int(voter.predicted[0, image])
     said = f"{votes.class_names[predicted]} {100 * voter.confidence[0, image]:.0f}%"
     color = RIGHT if predicted == votes.labels[image] else WRONG
@@ -94,6 +94,6 @@ def _said(votes: Votes, images: NDArray[np.uint8], voter: Voter, image: int) -> 
 
 
 def _voted(votes: Votes, images: NDArray[np.uint8], image: int) -> Tile:
-    """An image with index and label, and the classes that the runs name: the three most named, or what there is."""
+    """An image with index, label and up to three classes with the most votes."""
     lines = [f"{votes.class_names[label]} {count}" for label, count in votes.named(image)[:3]]
     return Tile(pixels=images[image], lines=(f"#{image}", votes.class_names[votes.labels[image]], *lines))

@@ -10,21 +10,21 @@ from tabulate import tabulate
 from benchmarks.report.mistakes.votes import Votes
 
 MOST_ROWS = 20
-"""Of a table that has the most telling images; the errors of one class are shown whole."""
+"""Limit for tables of selected images; the errors of one class are shown in full."""
 
 
 def all_text(votes: Votes, title: str, label: int | None) -> str:
-    """Everything there is to say.
+    """The whole text report.
 
     Args:
         votes: of comparable runs.
-        title: what they have in common.
-        label: a class of which to show all errors.
+        title: their machine and conditions.
+        label: a class whose errors are shown in full.
     """
     blocks = [
         f"{title}: {len(votes.voters)} rows, {votes.num_runs} runs, {len(votes.labels):,} test images",
         voter_table(votes),
-        f"most common confusions, images in a run (mean over rows)\n\n{confusion_table(votes)}",
+        f"most common confusions, images per run (mean over rows)\n\n{confusion_table(votes)}",
         wrong_for_all_text(votes),
     ]
     if len(votes.models) > 1:
@@ -35,7 +35,7 @@ def all_text(votes: Votes, title: str, label: int | None) -> str:
 
 
 def voter_table(votes: Votes) -> str:
-    """A row for each voter: accuracy, best and worst class, what it confuses most."""
+    """A row for each voter: accuracy, best and worst class, most common confusion."""
     names = votes.class_names
     rows = []
     for voter in votes.voters:
@@ -57,7 +57,7 @@ def voter_table(votes: Votes) -> str:
 
 
 def confusion_table(votes: Votes) -> str:
-    """The most common confusions over all voters, and how often each architecture makes them."""
+    """The most common confusions over all voters, with their frequency by architecture."""
     names = votes.class_names
     matrices = [votes.mean_confusion_matrix(votes.voters_of(model)) for model in votes.models]
     rows = [
@@ -69,19 +69,19 @@ def confusion_table(votes: Votes) -> str:
         ]
         for one in votes.confusions(votes.voters)[: MOST_ROWS // 2]
     ]
-    headers = ["true class", "taken for", "all", *votes.models]
+    headers = ["true class", "predicted class", "all", *votes.models]
     align = ("left", "left", *["right"] * (1 + len(matrices)))
     return tabulate(rows, headers, disable_numparse=True, colalign=align if rows else None)
 
 
 def wrong_for_all_text(votes: Votes) -> str:
-    """How many images every run gets wrong, and those of which the runs are surest."""
+    """The images misclassified by every run: their number, and the most confident ones."""
     images = votes.wrong_for_all()
     num_same = np.count_nonzero(votes.entropy_bits[images] == 0)
     text = (
         f"wrong in every run: {len(images)} of {len(votes.labels):,} test images "
-        f"({100 * len(images) / len(votes.labels):.2f}%); {num_same} of them are taken for the same class by all, "
-        "which makes the label itself a suspect"
+        f"({100 * len(images) / len(votes.labels):.2f}%); on {num_same} of them all runs predict the same class, so "
+        "the label may be wrong"
     )
     rows = [
         [
@@ -92,15 +92,15 @@ def wrong_for_all_text(votes: Votes) -> str:
         ]
         for image in images[:MOST_ROWS].tolist()
     ]
-    return _with_table(text, rows, ["test image", "label", "taken for (runs)", "confidence, mean"], len(images))
+    return _with_table(text, rows, ["test image", "label", "predicted (runs)", "mean confidence"], len(images))
 
 
 def disputed_text(votes: Votes) -> str:
-    """The images on which the architectures disagree most."""
+    """The images with the most disagreement between architectures."""
     images = votes.most_disputed()
     text = (
         f"runs disagree on {len(images):,} test images ({100 * len(images) / len(votes.labels):.2f}%); "
-        "the architectures most on these"
+        "most disagreement between architectures first"
     )
     rows = [
         [
@@ -111,16 +111,16 @@ def disputed_text(votes: Votes) -> str:
         ]
         for image in images[:MOST_ROWS].tolist()
     ]
-    return _with_table(text, rows, ["test image", "label", "taken for (runs)", "entropy of votes, bit"], len(images))
+    return _with_table(text, rows, ["test image", "label", "predicted (runs)", "entropy of votes, bit"], len(images))
 
 
 def class_text(votes: Votes, label: int) -> str:
-    """All images of a class that some run gets wrong, with what each architecture takes them for."""
+    """All images of a class that any run misclassifies, with the wrong predictions by architecture."""
     images = votes.errors_of(label)
     name, total = votes.class_names[label], int((votes.labels == label).sum())
     text = (
-        f"errors of {name}: {len(images)} of its {total:,} test images are wrong in some run; below each architecture "
-        "what it takes them for, with the highest probability, nothing where it is right"
+        f"errors of {name}: {len(images)} of its {total:,} test images are misclassified by at least one run; columns: "
+        "wrong predictions of each architecture with the highest probability, empty if correct"
     )
     rows = [
         [
@@ -134,12 +134,12 @@ def class_text(votes: Votes, label: int) -> str:
 
 
 def named_text(votes: Votes, image: int) -> str:
-    """The classes that runs name for an image with the number of runs, the most named first."""
+    """Predicted classes of an image with numbers of runs, most frequent first."""
     return ", ".join(f"{votes.class_names[label]} {count}" for label, count in votes.named(image))
 
 
 def _said(votes: Votes, model: str, image: int) -> str:
-    """The wrong classes for which an architecture's runs take an image, with the confidence of the surest run."""
+    """Wrong predictions of an architecture for an image, with the highest confidence over its runs."""
     said: dict[int, float] = {}
     for voter in votes.voters_of(model):
         for label, confidence in zip(
@@ -151,7 +151,7 @@ def _said(votes: Votes, model: str, image: int) -> str:
 
 
 def _with_table(text: str, rows: Sequence[Sequence[str]], headers: Sequence[str], total: int) -> str:
-    """A sentence with its table below, and how many rows were left out."""
+    """A sentence, its table, and the number of omitted rows."""
     if not rows:
         return text
     table = tabulate(rows, headers, disable_numparse=True)

@@ -1,1 +1,1 @@
-"""Where the time of a training step went, as a page."""
+"""A page with the time breakdown of a training step."""

@@ -1,7 +1,7 @@
-"""From the events of a profiler's trace to where the time of training steps went: pure computing.
+"""Time breakdown of training steps from the events of a profiler trace.
 
-The events are those of the Chrome trace format as torch's profiler writes it: complete ones (`ph` X) with `cat`,
-`name`, `pid`, `tid`, and `ts` and `dur` in microseconds.
+Events are in the Chrome trace format of torch's profiler: complete events (`ph` X) with `cat`, `name`, `pid`, `tid`,
+and `ts` and `dur` in microseconds.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ Event = Mapping[str, Any]
 Interval = tuple[float, float]
 
 ON_GPU = ("kernel", "gpu_memcpy", "gpu_memset")
-"""Categories of what occupies a GPU."""
+"""Event categories that occupy a GPU."""
 
 OTHER = "other"
 KINDS: dict[str, re.Pattern[str]] = {
@@ -39,12 +39,12 @@ KINDS: dict[str, re.Pattern[str]] = {
         r"|::is\w+$|argmax|bitwise|::(round|floor|ceil|max|min|abs|all|any|reciprocal|rsqrt)_?$",
     }.items()
 }
-"""Kinds of operation by their names, the first that fits."""
+"""Kinds of operation by pattern of their names; the first match counts."""
 
 
 @dataclass(frozen=True, slots=True)
 class Operation:
-    """All calls of one operation: how many, and the seconds spent in it and not in another that it called."""
+    """All calls of one operation: their number, and self time (without nested operations)."""
 
     name: str
     kind: str
@@ -54,12 +54,12 @@ class Operation:
 
 @dataclass(frozen=True, slots=True)
 class Breakdown:
-    """Where a span of time went.
+    """Time breakdown of a span.
 
     Attributes:
-        span_s: wall time of all profiled steps, the wait for the device at its end included.
-        idle_s: of which no operation ran: on a GPU no kernel or copy, on a CPU nothing inside any operator.
-        operations: the longest first; on a GPU the time of their kernels there.
+        span_s: wall time of all profiled steps, including the final wait for the device.
+        idle_s: time without any operation: no kernel or copy on a GPU, no operator on a CPU.
+        operations: by descending self time; on a GPU, the time of their kernels.
     """
 
     span_s: float
@@ -68,26 +68,26 @@ class Breakdown:
 
     @property
     def idle_share(self) -> float:
-        """Share of the span, between 0 and 1."""
+        """Idle share of the span, between 0 and 1."""
         return self.idle_s / self.span_s
 
 
 def break_down(events: Iterable[Event], span_name: str, *, on_gpu: bool) -> Breakdown:
-    """Tell where the time of an annotated span went, on the GPU or on the CPU.
+    """Break down the time of an annotated span on the GPU or the CPU.
 
     Args:
         events: of a trace.
-        span_name: the annotation that the profiled steps lie in; it begins and ends with the device idle.
-        on_gpu: count what ran on a GPU, under the name of the operator that launched it where one of torch's own did,
-            else under the kernel's; if not, count operators on the CPU.
+        span_name: annotation around the profiled steps; it begins and ends with an idle device.
+        on_gpu: count kernels and copies, named after the torch operator that launched them or else the kernel; if
+            false, count operators on the CPU.
 
     Raises:
-        ValueError: the trace has no such span, or nothing that ran in it.
+        ValueError: the trace doesn't have exactly one such span, or nothing ran in it.
     """
     complete = [event for event in events if event.get("ph") == "X" and "dur" in event]
     spans = [event for event in complete if event["name"] == span_name and event.get("cat") == "user_annotation"]
     if len(spans) != 1:
-        raise ValueError(f"the trace has {len(spans)} spans named {span_name!r}, not one")
+        raise ValueError(f"the trace has {len(spans)} spans named {span_name!r} instead of one")
     start, end = _interval(spans[0])
     operators = [event for event in complete if event.get("cat") == "cpu_op"]
     if on_gpu:
@@ -103,7 +103,7 @@ def break_down(events: Iterable[Event], span_name: str, *, on_gpu: bool) -> Brea
 
 
 def covered(intervals: Iterable[Interval], start: float, end: float) -> float:
-    """How much of `start` to `end` lies in at least one of the intervals; these may overlap and come in any order."""
+    """Length of the union of the intervals within `start` to `end`; they may overlap and be unsorted."""
     total, reached = 0.0, start
     for begin, stop in sorted(intervals):
         left, right = max(begin, reached), min(stop, end)
@@ -114,13 +114,13 @@ def covered(intervals: Iterable[Interval], start: float, end: float) -> float:
 
 
 def self_times(events: Sequence[Event]) -> Iterator[tuple[str, float]]:
-    """Each event's name and the microseconds that it spent outside the events within it, on the same thread."""
+    """Name and self time in microseconds of each event, without events nested in it on the same thread."""
     threads: dict[tuple[Any, Any], list[Event]] = defaultdict(list)
     for event in events:
         threads[event["pid"], event["tid"]].append(event)
     for thread in threads.values():
         own: list[tuple[str, float]] = []
-        open_events: list[tuple[float, int]] = []  # where each that is still open ends, and its place in `own`
+        open_events: list[tuple[float, int]] = []  # end of each open event, and its place in `own`
         for event in sorted(thread, key=lambda event: (event["ts"], -event["dur"])):
             begin, end = _interval(event)
             while open_events and open_events[-1][0] <= begin:
@@ -130,22 +130,22 @@ def self_times(events: Sequence[Event]) -> Iterator[tuple[str, float]]:
                 own[open_events[-1][1]] = name, left - event["dur"]
             open_events.append((end, len(own)))
             own.append((event["name"], event["dur"]))
-        yield from ((name, max(0.0, left)) for name, left in own)  # clocks round: a part may seem longer than the whole
+        yield from ((name, max(0.0, left)) for name, left in own)  # rounding may make a part longer than the whole
 
 
 def gpu_times(ran: Iterable[Event], operators: Iterable[Event]) -> Iterator[tuple[str, float]]:
-    """For each kernel or copy its microseconds, and the operator that launched it or its own name."""
+    """Each kernel or copy: the operator that launched it, else its own name, and microseconds."""
     names = {
         event["args"]["External id"]: event["name"] for event in operators if "External id" in event.get("args", {})
     }
     for event in ran:
         launched_by = names.get(event.get("args", {}).get("External id"), "")
-        # A region of compiled code or a replayed graph launches many: there the kernel's name says more.
+        # A compiled region or replayed graph launches many kernels, whose names say more.
         yield launched_by if launched_by.startswith("aten::") else event["name"], event["dur"]
 
 
 def summed(times: Iterable[tuple[str, float]]) -> list[Operation]:
-    """Names and microseconds added up by name, the longest first."""
+    """Times summed by name, longest first."""
     totals: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
     for name, microseconds in times:
         before, calls = totals[name]
@@ -155,7 +155,7 @@ def summed(times: Iterable[tuple[str, float]]) -> list[Operation]:
 
 
 def by_kind(operations: Iterable[Operation]) -> list[tuple[str, float, int]]:
-    """Kind, seconds and calls of all operations of each kind, the longest first."""
+    """Seconds and calls by kind of operation, longest first."""
     totals: dict[str, tuple[float, int]] = defaultdict(lambda: (0.0, 0))
     for operation in operations:
         seconds, calls = totals[operation.kind]
@@ -164,7 +164,7 @@ def by_kind(operations: Iterable[Operation]) -> list[tuple[str, float, int]]:
 
 
 def kind_of(name: str) -> str:
-    """The kind of an operator or kernel by its name; `other` where none fits."""
+    """The kind of an operator or kernel by its name, else `other`."""
     return next((kind for kind, pattern in KINDS.items() if pattern.search(name)), OTHER)
 
 

@@ -1,4 +1,4 @@
-"""The page of a profile: where the time of a training step goes, and the bound that the device sets to it."""
+"""The profile page: time breakdown and roofline bound of a training step."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ OPERATIONS_SHOWN = 25
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ProfiledSteps:
-    """What was profiled.
+    """The profiled steps.
 
     Attributes:
-        run_id: of the run after which it was.
-        model: its name.
+        run_id: run after which the profile was made.
+        model: name of the model.
         where: device type, `cpu` or `cuda`.
         precision: of the passes.
-        engine: that ran them.
-        batch_size: images a step.
-        num_steps: how many steps the breakdown is of.
-        steps_per_epoch: how many an epoch has.
-        num_trace_steps: how many the trace beside the page holds.
+        engine: of the passes.
+        batch_size: images per step.
+        num_steps: steps in the breakdown.
+        steps_per_epoch: steps in an epoch.
+        num_trace_steps: steps in the trace file.
     """
 
     run_id: str
@@ -39,11 +39,11 @@ class ProfiledSteps:
 
 
 def profile_page(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> str:
-    """The page as markdown."""
+    """The page as Markdown."""
     blocks = [
-        f"# Where a training step of {escape(steps.model)} spends its time",
+        f"# Profile of a training step: {escape(steps.model)}",
         _about(steps, breakdown, bound),
-        "## Against what the device can do",
+        "## Roofline bound",
         bound_table(steps, bound),
         _counted(bound),
         "## By kind of operation",
@@ -56,27 +56,27 @@ def profile_page(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> st
 
 
 def bound_table(steps: ProfiledSteps, bound: Bound) -> str:
-    """FLOPs, bytes, and the least time that each allows, beside the time that a step takes."""
-    gemm = f"matrix products of this device in {escape(GEMM_OF[steps.precision])}"
+    """FLOPs and bytes of a step, the minimum time that each implies, and the measured time."""
+    gemm = f"peak of matrix products in {escape(GEMM_OF[steps.precision])}"
     rows = [
-        ["computed in a step, GFLOP", significant(scaled(bound.flops, 1e-9))],
-        ["a step without the profiler, ms", significant(_ms(bound.step_s))],
+        ["compute per step, GFLOP", significant(scaled(bound.flops, 1e-9))],
+        ["step time without profiler, ms", significant(_ms(bound.step_s))],
         ["achieved, TFLOP/s", significant(bound.achieved_tflop_per_s)],
         [f"{gemm}, TFLOP/s", significant(bound.gemm_tflop_per_s)],
-        ["achieved of that, %", significant(bound.mfu_pct)],
-        ["least possible time by that rate, ms", significant(_ms(bound.least_gemm_s))],
-        ["moved in a step at least, MB", significant(scaled(bound.total_bytes, 1e-6))],
-        ["copying of this device, GB/s (read + written)", significant(bound.copy_gb_per_s)],
-        ["least possible time by that rate, ms", significant(_ms(bound.least_copy_s))],
+        ["MFU (achieved / peak), %", significant(bound.mfu_pct)],
+        ["minimum step time at that peak, ms", significant(_ms(bound.least_gemm_s))],
+        ["minimum traffic per step, MB", significant(scaled(bound.total_bytes, 1e-6))],
+        ["copy bandwidth, GB/s (read + written)", significant(bound.copy_gb_per_s)],
+        ["minimum step time at that bandwidth, ms", significant(_ms(bound.least_copy_s))],
         ["arithmetic intensity, FLOP/byte", significant(bound.flop_per_byte)],
-        ["the most that both rates allow, TFLOP/s", significant(bound.bound_tflop_per_s)],
-        ["achieved of that, %", significant(bound.bound_pct)],
+        ["roofline bound, TFLOP/s", significant(bound.bound_tflop_per_s)],
+        ["achieved of roofline bound, %", significant(bound.bound_pct)],
     ]
     return table(["", "value"], rows)
 
 
 def kind_table(steps: ProfiledSteps, breakdown: Breakdown) -> str:
-    """Self time, its share of the span and calls by kind of operation, with the gap as a row of its own."""
+    """Self time, share of the span and calls by kind of operation, with a row for idle time."""
     rows = [
         [escape(kind), *_amounts(steps, breakdown, seconds, calls)]
         for kind, seconds, calls in by_kind(breakdown.operations)
@@ -86,7 +86,7 @@ def kind_table(steps: ProfiledSteps, breakdown: Breakdown) -> str:
 
 
 def operation_table(steps: ProfiledSteps, breakdown: Breakdown) -> str:
-    """The same by operation: the longest ones, and all others together."""
+    """The same by operation: the longest ones, and the sum of the others."""
     shown, rest = breakdown.operations[:OPERATIONS_SHOWN], breakdown.operations[OPERATIONS_SHOWN:]
     rows = [
         [
@@ -104,16 +104,16 @@ def operation_table(steps: ProfiledSteps, breakdown: Breakdown) -> str:
 
 def _about(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> str:
     extent = (
-        f"one epoch of {steps.num_steps:,} steps, the drawing of its order included"
+        f"one epoch of {steps.num_steps:,} steps, including its shuffle"
         if steps.num_steps == steps.steps_per_epoch
-        else f"{steps.num_steps:,} of an epoch's {steps.steps_per_epoch:,} steps, the drawing of its order left out"
+        else f"{steps.num_steps:,} of an epoch's {steps.steps_per_epoch:,} steps, excluding its shuffle"
     )
     slower = (
-        f" Under the profiler a step took {significant(_ms(breakdown.span_s / steps.num_steps))} ms, without it "
-        f"{significant(_ms(bound.step_s))} ms: what is called often looks dearer than it is."
+        f" A step took {significant(_ms(breakdown.span_s / steps.num_steps))} ms with the profiler and "
+        f"{significant(_ms(bound.step_s))} ms without: frequently called operations are overestimated."
     )
     return (
-        f"Profiled after [the run](../runs/{steps.run_id}.json) was trained, tested and measured: {extent}; "
+        f"Profiled after training, testing and measuring [the run](../runs/{steps.run_id}.json): {extent}; "
         f"{escape(steps.where)}, {escape(steps.precision)}, {escape(steps.engine)}, batches of {steps.batch_size:,}."
         f"{slower} [A trace of {steps.num_trace_steps} steps]({steps.run_id}.trace.json.gz) opens in "
         "[Perfetto](https://ui.perfetto.dev) and in Chrome (chrome://tracing)."
@@ -121,14 +121,14 @@ def _about(steps: ProfiledSteps, breakdown: Breakdown, bound: Bound) -> str:
 
 
 def _counted(bound: Bound) -> str:
-    """What the bound counts, so that nobody takes it for more than it is."""
+    """What the bound counts and what it omits."""
     moved = (bound.moved_bytes or {}).items()
     parts = "; ".join(f"{escape(what)} {significant(size / 1e6)} MB" for what, size in moved)
     return (
-        "GFLOP are those of matrix products, convolutions, recurrent layers and attention, forward and backward (1 "
-        "multiply-accumulate = 2); element-wise work isn't counted. "
-        f"Bytes: {parts or MISSING}. Gradients of activations, and casts of weights within the passes, are not "
-        "counted, and what stays in a cache need not be moved at all: this is the least for tensors that do not."
+        "FLOPs of matrix products, convolutions, recurrent layers and attention, forward and backward (1 "
+        "multiply-accumulate = 2); element-wise operations are not counted. "
+        f"Bytes: {parts or MISSING}. Activation gradients and weight casts within the passes are not counted; tensors "
+        "that stay in a cache may move less."
     )
 
 
@@ -139,18 +139,18 @@ def _gap_name(steps: ProfiledSteps) -> str:
 def _gap_text(steps: ProfiledSteps) -> str:
     if steps.where == "cuda":
         return (
-            "Times are those of kernels, copies and fills on the GPU, under the operator that launched them. The "
-            "launch gap is the share of the span in which none of them runs, from the union of their intervals; "
-            "kernels that run at once count each, so that shares may add up to more than 100%."
+            "Times of kernels, copies and fills on the GPU, by the operator that launched them. The launch gap is the "
+            "share of the span in which none of them runs (from the union of their intervals); concurrent kernels all "
+            "count, so shares may add up to more than 100%."
         )
     return (
-        "Times are those inside an operator and outside the operators that it calls. The rest of the span is in no "
-        "operator: the Python of the step, and the framework between operators. The engine of autograd is in `other`."
+        "Self times of operators, without the operators that they call. The rest of the span is outside any operator: "
+        "Python, and the framework between operators. The autograd engine is in `other`."
     )
 
 
 def _headers(steps: ProfiledSteps) -> list[str]:
-    return ["GPU time, ms a step" if steps.where == "cuda" else "self time, ms a step", "share, %", "calls a step"]
+    return ["GPU time, ms/step" if steps.where == "cuda" else "self time, ms/step", "share, %", "calls/step"]
 
 
 def _amounts(steps: ProfiledSteps, breakdown: Breakdown, seconds: float, calls: int) -> list[str]:

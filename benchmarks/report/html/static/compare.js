@@ -4,7 +4,7 @@ const RATES = DATA.rates;
 function renderCompare() {
   const box = byId("compare-body");
   if (DATA.sweeps.length < 2) {
-    box.replaceChildren(el("p", { class: "hint" }, "There is one sweep: nothing to compare it with."));
+    box.replaceChildren(el("p", { class: "hint" }, "There is only one sweep, so nothing to compare."));
     return;
   }
   compareState.after = nearestSweep();
@@ -66,10 +66,10 @@ function comparison(before, after) {
     };
   });
   const num = before.rows.length + after.rows.length - 2 * pairs.length;
-  const left = num ? ` ${count(num, "row")} of A or B have no counterpart.` : "";
+  const left = num ? ` ${count(num, "row")} of A or B without a counterpart.` : "";
   const noise = [...new Set([before.machine, after.machine])].map((machine) => `${DATA.machines[machine].name}: ${DATA.machines[machine].noise}`).join(" ");
   return [
     sortableTable("B compared with A", columns, rows).container,
-    el("p", { class: "hint" }, `Means over the seeds of each side.${left} Intervals that overlap leave open which is better; python -m benchmarks.compare judges runs pair by pair. ${noise}`),
+    el("p", { class: "hint" }, `Means over the seeds of each side.${left} Overlapping intervals don't decide which is better; python -m benchmarks.compare tests runs in pairs. ${noise}`),
   ];
 }

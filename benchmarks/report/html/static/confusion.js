@@ -4,7 +4,7 @@ function renderConfusion(set) {
   const rows = set.rows.map((row, at) => ({ ...row, at })).filter((row) => row.confusion);
   const box = byId("confusion-body");
   if (!rows.length) {
-    box.replaceChildren(el("p", { class: "hint" }, "No run of these was tested."));
+    box.replaceChildren(el("p", { class: "hint" }, "None of these runs was tested."));
     return;
   }
   if (!rows.some((row) => row.label === confusionState.label)) confusionState.label = rows[0].label;
@@ -16,7 +16,7 @@ function renderConfusion(set) {
   });
   box.replaceChildren(
     el("div", { class: "controls" }, pick),
-    el("p", { class: "hint" }, "Test images by true class (rows) and predicted class (columns). Choose a cell to see its images: click, or move with the arrow keys and press Enter."),
+    el("p", { class: "hint" }, "Test images by true class (rows) and predicted class (columns). Click a cell to see its images, or use the arrow keys and Enter."),
     area,
   );
   show();
@@ -24,13 +24,13 @@ function renderConfusion(set) {
 
 function showMatrix(area, set, row) {
   const { counts, num_runs: numRuns } = row.confusion;
-  const panel = el("div", { class: "card panel", role: "region", tabindex: "0", "aria-label": "Images of the chosen cell" });
+  const panel = el("div", { class: "card panel", role: "region", tabindex: "0", "aria-label": "Images of the selected cell" });
   const [worst, places] = worstCell(counts);
   const buttons = counts.map((line, truth) => line.map((number, predicted) => cell(number, truth, predicted)));
 
   function cell(number, truth, predicted) {
     const isRight = truth === predicted;
-    const what = isRight ? `${set.classes[truth]} found` : `${set.classes[truth]} taken for ${set.classes[predicted]}`;
+    const what = isRight ? `${set.classes[truth]} classified correctly` : `${set.classes[truth]} taken for ${set.classes[predicted]}`;
     const button = el("button", {
       type: "button", tabindex: "-1", "aria-pressed": "false", "aria-label": `${fixed(number)}: ${what}`,
       onclick: () => choose(truth, predicted), onkeydown: (event) => move(event, truth, predicted),
@@ -85,18 +85,18 @@ function worstCell(counts) {
 
 function showCell(panel, set, row, truth, predicted) {
   const isRight = truth === predicted;
-  const title = isRight ? `${set.classes[truth]}, found` : `${set.classes[truth]} taken for ${set.classes[predicted]}`;
+  const title = isRight ? `${set.classes[truth]}, classified correctly` : `${set.classes[truth]} taken for ${set.classes[predicted]}`;
   const number = row.confusion.counts[truth][predicted];
   const data = dataset(set.dataset), packed = set.errors[row.at];
   const lines = [`${count(number, "time")} in ${count(row.confusion.num_runs, "run")}.`];
   let tiles = [];
-  if (!number) lines.push("There is nothing to show.");
+  if (!number) lines.push("No images.");
   else if (!packed) lines.push(...missingReasons(set, row));
   else {
     const found = isRight ? rightImages(data, unpacked(packed), truth) : wrongImages(data, unpacked(packed), truth, predicted);
     tiles = found.filter((one) => data.places.has(one.image)).map((one) => tile(data, one, row, title));
     if (!data.atlas) lines.push(data.reason);
-    else if (isRight) lines.push(`${count(tiles.length, "image")} that every run gets right, of those whose pictures are on this page.`);
+    else if (isRight) lines.push(`${count(tiles.length, "image")} classified correctly by every run, among the pictures on this page.`);
     else lines.push(`${count(found.length, "test image")}${tiles.length < found.length ? `, ${fixed(tiles.length)} of them with a picture on this page` : ""}.`);
   }
   panel.replaceChildren(el("h3", {}, title), el("p", { class: "hint", role: "status" }, lines.join(" ")), ...(tiles.length ? pictureList(tiles) : []));
@@ -104,8 +104,8 @@ function showCell(panel, set, row, truth, predicted) {
 }
 
 function missingReasons(set, row) {
-  if (row.num_voting) return ["Its images are left out, since the page would grow too large."];
-  return [`The predictions are not at hand${set.reasons.length ? ` (${set.reasons.join("; ")})` : ""}.`];
+  if (row.num_voting) return ["Images omitted: the page would be too large."];
+  return [`Predictions not available${set.reasons.length ? ` (${set.reasons.join("; ")})` : ""}.`];
 }
 
 /** Those that most runs take for that class first, then those of which they are surest. */

@@ -5,7 +5,7 @@ const BY_TITLES = { epoch: "epochs", elapsed_s: "seconds of training" };
 function renderCurves(set, isShown) {
   const box = byId("curves");
   if (!set.rows.some((row) => row.curves)) {
-    box.replaceChildren(el("h3", {}, "Learning curves"), el("p", { class: "hint" }, "No run of these kept its history."));
+    box.replaceChildren(el("h3", {}, "Learning curves"), el("p", { class: "hint" }, "None of these runs has a history."));
     return;
   }
   const chart = el("div", { class: "chart", role: "img" });
@@ -19,12 +19,12 @@ function renderCurves(set, isShown) {
     choice("by", Object.entries(BY_TITLES), curveState.by, set_("by")),
   ];
   const validated = set.rows.some((row) => row.curves?.val_top1_pct || row.curves?.val_loss);
-  if (validated) controls.push(checkbox("training too", curveState.train, set_("train")));
+  if (validated) controls.push(checkbox("show training", curveState.train, set_("train")));
   const several = set.rows.some((row) => row.curves?.num_runs > 1);
-  const lines = validated ? "Thick: validation; thin: training. " : "Training only: these runs were not validated. ";
+  const lines = validated ? "Thick: validation; thin: training. " : "Training only: these runs have no validation. ";
   box.replaceChildren(
     el("h3", {}, "Learning curves"), el("div", { class: "controls" }, controls), chart,
-    el("p", { class: "hint" }, `${lines}${several ? "Means over seeds; bands reach from the least to the greatest." : "One run each."}`),
+    el("p", { class: "hint" }, `${lines}${several ? "Means over seeds; bands from minimum to maximum." : "One run each."}`),
   );
   redraw();
 }

@@ -6,9 +6,9 @@ function renderEnvironment(set) {
   byId("environment-body").replaceChildren(
     el("p", { class: "hint" }, `All runs of ${machine.name}: ${count(machine.num_runs, "run")}, ${fixed(machine.num_ok)} of them ok, ${machine.dates} (UTC). ${machine.noise}`),
     el("div", { class: "pair" }, facts.filter(Boolean), factCard("Data", machine.data, machine.num_runs)),
-    el("h3", { class: "more" }, "Made by"),
+    el("h3", { class: "more" }, "Commands"),
     el("pre", { tabindex: "0", role: "region", "aria-label": "Commands" }, machine.commands.join("\n")),
-    ...[foldout(`Files that were skipped (${machine.problems.length})`, machine.problems.length ? el("ul", { class: "list" }, machine.problems.map(([name, reason]) => el("li", {}, el("b", {}, name), ` ${reason}`))) : null)].filter(Boolean),
+    ...[foldout(`Skipped files (${machine.problems.length})`, machine.problems.length ? el("ul", { class: "list" }, machine.problems.map(([name, reason]) => el("li", {}, el("b", {}, name), ` ${reason}`))) : null)].filter(Boolean),
   );
 }
 

@@ -1,5 +1,5 @@
 const PART_TITLES = {
-  import_s: "import", data_s: "data", build_s: "build", probe_s: "choosing precision", first_step_s: "first step (compile)",
+  import_s: "import", data_s: "data", build_s: "build", probe_s: "selecting precision", first_step_s: "first step (compile)",
   train_s: "training", eval_s: "evaluation", measure_s: "measuring", profile_s: "profile", write_s: "writing", other_s: "other",
 };
 // Tol (2021), qualitative "muted", with training in the blue of the page.
@@ -12,7 +12,7 @@ function renderLedger(set, isShown) {
   const box = byId("ledger-body");
   const rows = set.rows.map((row, at) => ({ ...row, at })).filter((row) => row.ledger && row.ledger.some((value) => value !== null));
   if (!rows.length) {
-    box.replaceChildren(el("p", { class: "hint" }, "No run of these ended well."));
+    box.replaceChildren(el("p", { class: "hint" }, "None of these runs succeeded."));
     return;
   }
   const parts = DATA.ledger_parts.map((name, at) => ({ name, at })).filter(({ at }) => rows.some((row) => row.ledger[at]));
@@ -31,8 +31,8 @@ function renderLedger(set, isShown) {
     })),
   );
   box.replaceChildren(
-    el("div", { class: "card" }, key, chart, el("p", { class: "hint" }, "Seconds of a run, mean over seeds, of the models chosen above. Compilation is in no throughput.")),
-    foldout("The same as a table", table.container),
+    el("div", { class: "card" }, key, chart, el("p", { class: "hint" }, "Seconds per run, mean over seeds, of the models selected above. Throughput excludes compilation.")),
+    foldout("As a table", table.container),
   );
   const traces = parts.map(({ name, at }) => ({
     type: "bar", orientation: "h", y: shown.map((row) => plotText(row.label)), x: shown.map((row) => row.ledger[at] ?? 0), marker: { color: shownColor(PART_COLORS[name]) },

@@ -51,7 +51,7 @@ function renderTiles(set) {
   if (good !== null) tiles.push(tile(`${fixed(set.points[good].top1_pct, 2)}%`, `best test accuracy: ${set.rows[good].label}`));
   if (fast !== null) tiles.push(tile(`${set.points[fast].texts.train_img_per_s} img/s`, `fastest in training: ${set.rows[fast].label}`));
   if (quick !== null) tiles.push(tile(`${set.points[quick].texts.infer_img_per_s} img/s`, `fastest in inference: ${set.rows[quick].label}`));
-  if (set.gallery) tiles.push(tile(count(set.gallery.num_wrong_for_all, "image"), `wrong in each of ${count(set.gallery.num_runs, "run")}, of ${fixed(set.gallery.num_images)}`));
+  if (set.gallery) tiles.push(tile(count(set.gallery.num_wrong_for_all, "image"), `wrong in all ${count(set.gallery.num_runs, "run")}, of ${fixed(set.gallery.num_images)}`));
   byId("tiles").replaceChildren(...tiles);
 }
 

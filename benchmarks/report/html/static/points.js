@@ -5,7 +5,7 @@ function renderPoints(set, isShown) {
   const known = COSTS.filter(([cost]) => set.points.some((point) => point[cost] !== null && point.top1_pct !== null));
   const box = byId("points");
   if (!known.length) {
-    box.replaceChildren(el("h3", {}, "Accuracy and its cost"), el("p", { class: "hint" }, "No run of these was tested and timed."));
+    box.replaceChildren(el("h3", {}, "Accuracy against cost"), el("p", { class: "hint" }, "None of these runs was tested and timed."));
     return;
   }
   if (!known.some(([cost]) => cost === pointState.cost)) pointState.cost = known[0][0];
@@ -16,7 +16,7 @@ function renderPoints(set, isShown) {
   });
   box.replaceChildren(
     el("h3", {}, "Test accuracy"), el("div", { class: "controls" }, pick), chart,
-    el("p", { class: "hint" }, "Bars: 95% intervals. Line: the rows that no other of all of them beats in both. The same numbers are in the tables below."),
+    el("p", { class: "hint" }, "Bars: 95% intervals. Line: Pareto front of all rows. The tables below have the numbers."),
   );
   drawPoints(chart, set, isShown);
 }

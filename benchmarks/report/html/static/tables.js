@@ -106,8 +106,8 @@ function renderTables(set) {
       el("span", {}, el("label", { for: id }, "Filter rows"), input), status),
     ...panels,
     ...[
-      foldout("What to know of single rows", set.notes.length ? el("ul", { class: "list" }, set.notes.map(([label, text]) => el("li", {}, el("b", {}, label), ` ${text}`))) : null),
-      foldout(`Runs that did not end well (${set.failures.length})`, set.failures.length ? el("ul", { class: "list" }, set.failures.map(failureLine)) : null),
+      foldout("Flags by row", set.notes.length ? el("ul", { class: "list" }, set.notes.map(([label, text]) => el("li", {}, el("b", {}, label), ` ${text}`))) : null),
+      foldout(`Failed runs (${set.failures.length})`, set.failures.length ? el("ul", { class: "list" }, set.failures.map(failureLine)) : null),
     ].filter(Boolean),
   );
   choose(current());

@@ -121,6 +121,6 @@ function rightImages(data, errors, truth) {
 }
 
 function tile(data, one, row, what) {
-  const lines = one.runs === undefined ? [] : [row.num_voting > 1 ? `${one.runs} of ${row.num_voting} runs` : null, `${one.confidence_pct}% sure`].filter(Boolean);
+  const lines = one.runs === undefined ? [] : [row.num_voting > 1 ? `${one.runs} of ${row.num_voting} runs` : null, `${one.confidence_pct}% confidence`].filter(Boolean);
   return { canvas: () => picture(data, one.image, `Test image ${one.image}: ${what}`), title: `#${one.image}`, lines };
 }

@@ -63,9 +63,9 @@ def test_the_readme_is_short_and_begins_with_the_results_and_the_two_commands() 
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) <= 120
     assert [line.partition(" &&")[0] for line in code_lines("README.md")][:2] == ["python3 -m venv .venv"] * 2
-    assert text.index("<!-- headline") < text.index("python3 -m venv") < text.index("## What you can ask it")
+    assert text.index("<!-- headline") < text.index("python3 -m venv") < text.index("## What it can answer")
     assert text.count("![") == 1
-    questions = text.partition("## What you can ask it")[2].partition("\n## ")[0]
+    questions = text.partition("## What it can answer")[2].partition("\n## ")[0]
     assert 5 < sum(line.startswith("| ") for line in questions.splitlines()) - 1 <= 15
 
 
@@ -150,8 +150,8 @@ def test_the_seconds_are_what_was_measured() -> None:
 
 
 def test_the_other_frameworks_speeds_are_what_was_measured() -> None:
-    """Both tables beside other frameworks: speed in steady state, and the seconds of all epochs with compilation."""
-    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8").partition("## Beside other frameworks")[2]
+    """Both tables of other frameworks: speed in steady state, and the seconds of all epochs with compilation."""
+    text = (ROOT / "docs" / "speed.md").read_text(encoding="utf-8").partition("## Compared with other frameworks")[2]
     rows = re.findall(r"^\| (.+?) \| ([\d.]+) \| ([\d.]+) \|$", text.partition("\n## ")[0], re.MULTILINE)
     peers = json.loads((ROOT / "results" / "amd-epyc-2-cores-unrecorded" / "peers.json").read_text(encoding="utf-8"))
     small, large = (comparison["arms"] for comparison in peers["comparisons"])

@@ -110,7 +110,8 @@ def test_a_model_is_described_layer_by_layer(capsys: pytest.CaptureFixture[str])
     assert code == 0
     lines = [" ".join(line.split()) for line in output.splitlines()]
     assert "stages.1.0 Conv2d 64 x 7 x 7 18,432 903,168 7 x 7" in lines
-    assert "total 278,890 6,306,176" in lines
+    assert "total 278,890 6,306,176" in lines and "tensor shape mean std min max" in lines
+    assert "per image: 6.306 million MACs forward, 37.72 million FLOPs forward and backward (1 MAC = 2 FLOPs)" in lines
     assert "head.bias 10" in " ".join(output.split()) and "first values" not in output
 
 

@@ -34,8 +34,8 @@ def compare(
     Args:
         old: Reference: a results folder, or that of one machine.
         new: Results to check against it.
-        fail_on: Largest acceptable losses: points of test top-1, and percent of images per second. Also gated where
-            named: latency=10%, memory=10%, first_step=50%.
+        fail_on: Largest acceptable losses: points of test top-1 and percent of images per second. Adding latency=10%,
+            memory=10% or first_step=50% checks these, too.
         strict: Fail unless every row is held.
         allow: Compare although configs differ, matching rows by label.
 

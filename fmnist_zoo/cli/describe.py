@@ -77,7 +77,7 @@ def weight_table(statistics: Sequence[WeightStatistics], *, with_values: bool) -
         ]
         for one in statistics
     ]
-    headers = ["tensor", "shape", "mean", "std", "least", "greatest", *(["first values"] if with_values else [])]
+    headers = ["tensor", "shape", "mean", "std", "min", "max", *(["first values"] if with_values else [])]
     align = ("left", "left", *["right"] * 4, *(["left"] if with_values else []))
     return tabulate(rows, headers, disable_numparse=True, colalign=align)
 
@@ -110,8 +110,8 @@ def _text(name: str, model: nn.Module, changes: Mapping[str, str], *, with_value
         possible = ", ".join(f"{one}={format_option(values[one])}" for one in kinds if one != "num_classes")
     options = "".join(f" {option}={format_option(value)}" for option, value in changes.items())
     work = (
-        f"for one image: {cost.forward_flops / 2e6:,.4g} million MACs forward; forward and backward "
-        f"{cost.training_flops / 1e6:,.4g} million FLOPs (1 MAC = 2 FLOPs)"
+        f"per image: {cost.forward_flops / 2e6:,.4g} million MACs forward, "
+        f"{cost.training_flops / 1e6:,.4g} million FLOPs forward and backward (1 MAC = 2 FLOPs)"
     )
     lines = [
         f"{name}{options}: {'by default ' if changes else ''}{spec.summary}",

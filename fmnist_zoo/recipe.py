@@ -30,7 +30,7 @@ class Budget:
         if self.kind not in get_args(BudgetKind):
             raise ValueError(f"budget kind {self.kind!r} is unknown; use one of {', '.join(get_args(BudgetKind))}")
         if not (math.isfinite(self.amount) and self.amount > 0):
-            raise ValueError(f"budget {self.kind}:{self.amount} must be a positive number")
+            raise ValueError(f"budget {self}: the amount must be a positive number, as in {self.kind}:5")
         if self.kind == "epochs" and self.amount != int(self.amount):
             raise ValueError(f"budget epochs:{self.amount} must be a whole number of epochs")
 

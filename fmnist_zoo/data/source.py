@@ -59,4 +59,4 @@ def read_from_folder(folder: Path, file: IdxFile) -> tuple[str, bytes]:
             continue
         except (OSError, ValueError) as error:
             raise DataFileError(str(path), "a regular file that can be read", str(error)) from error
-    raise MissingFileError(str(folder / file.name), "this file or its .gz", "no such file")
+    raise MissingFileError(str(folder / file.name), "this file or its .gz (all four are needed)", "no such file")

@@ -47,7 +47,11 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {
         TEST_LABELS,
         "labels from 0 to 9, found label 10",
     ),
-    "missing": (lambda tiny: {f"{TEST_LABELS}.gz": None}, TEST_LABELS, "this file or its .gz, found no such file"),
+    "missing": (
+        lambda tiny: {f"{TEST_LABELS}.gz": None},
+        TEST_LABELS,
+        "this file or its .gz (all four are needed), found no such file",
+    ),
 }
 
 

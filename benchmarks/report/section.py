@@ -28,9 +28,8 @@ TRACKS = {
 
 THROUGHPUT_CAPTION = (
     "Images per second in steady state: geometric mean over runs [95% interval of the mean], and the 95% prediction "
-    'interval of one more run; the drift between runs is in both. "Within it" is the 95% interval of a single run\'s '
-    "samples, which says nothing of another run. "
-    "First step and memory: the highest over runs; seconds: means over runs."
+    'interval of one more run; both include the drift between runs. "Within it" is the 95% interval of a single run\'s '
+    "samples, which doesn't cover other runs. First step and memory: highest over runs; seconds: means over runs."
 )
 COST_CAPTION = (
     "Operations are counted, not timed (1 MAC = 2 FLOPs); medians over runs. MFU and roofline bound are relative to "

@@ -60,7 +60,7 @@ Test accuracy, best first ({CONDITIONS}):
  the 95% interval of the mean over seeds.
   vit is not significantly different from cnn.
 
-Flags (reasons to trust results less, and remedies):
+Flags (caveats and advice):
   few_samples in 2 of 9 runs: Measure again.
   warning in 1 of 9 runs: a library is old
 
@@ -87,7 +87,7 @@ def test_one_seed_each_has_no_verdict_and_its_interval_says_of_what_it_is() -> N
 def test_answers_that_are_missing_leave_no_verdict_and_say_so(tmp_path: Path) -> None:
     records = put_runs(tmp_path, {"mlp": 80.0, "cnn": 91.0})
     said = ending(records, tmp_path / "elsewhere")
-    assert "Not all pairs of rows could be compared (6 of 6 runs: the test labels are missing" in said
+    assert "Not all pairs of rows could be compared (6 of 6 runs: test labels are missing" in said
 
 
 def test_one_row_has_nobody_to_be_compared_with() -> None:

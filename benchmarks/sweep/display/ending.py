@@ -30,7 +30,7 @@ def ending_lines(sweep: Display, event: Mapping[str, Any], width: int | None = N
         blocks.append([line for sentence in chance for line in _wrapped(visible(sentence), width)])
     if flags := event["flags"]:
         told = [f"{flag['kind']} in {flag['num_runs']} of {len(records)} runs: {flag['text']}" for flag in flags]
-        title = "Flags (reasons to trust results less, and remedies):"
+        title = "Flags (caveats and advice):"
         blocks.append([*_wrapped(title, width), *_indented(told, width)])
     blocks += [tables(sweep)] if records else []
     return [line for block in blocks for line in ("", *block)][1:]

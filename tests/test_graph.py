@@ -155,7 +155,7 @@ def test_a_scaler_that_waits_for_the_device_is_not_captured_and_training_goes_on
     )
     step._loss = step._eager_loss
     loader = TrainLoader(small.train, batch_size=100, augmentation=Augmentation(), seed=0)
-    with pytest.warns(UserWarning, match="gradient scaler of fp16 asks the device"):
+    with pytest.warns(UserWarning, match="gradient scaler waits for the device"):
         step.warm_up(loader.chunks(0, 2))
     assert step.engine == "eager"
     logits = train_epoch(step, loader, 0, done=0, total=20)[0]

@@ -156,7 +156,7 @@ def test_once_finishes_the_run_at_hand_and_reports(plugin: Path, tmp_path: Path,
     sweep = Sweep(plugin, tmp_path / "out", cache)
     sweep.wait_for_run()
     sweep.send(signal.SIGINT)
-    sweep.says("the run at hand is finished first")
+    sweep.says("stopping after the current run")
     sweep.go()
     assert sweep.end() == INTERRUPTED
     records, page = records_of(tmp_path / "out")
@@ -170,7 +170,7 @@ def test_twice_ends_it_at_once_and_loses_nothing_that_was_finished(plugin: Path,
     sweep.go()
     sweep.wait_for_run()  # of seed 1
     sweep.send(signal.SIGTERM)
-    sweep.says("the run at hand is finished first")
+    sweep.says("stopping after the current run")
     sweep.send(signal.SIGHUP)
     assert sweep.end() == INTERRUPTED
     records, page = records_of(tmp_path / "out")
@@ -188,7 +188,7 @@ def test_however_it_ends_no_worker_is_left_waiting_for_its_turn(
     assert len(workers) == 2  # one has done its first seed
     if not kill:
         sweep.send(signal.SIGINT)
-        sweep.says("the run at hand is finished first")
+        sweep.says("stopping after the current run")
     sweep.send(signal.SIGKILL if kill else signal.SIGINT)
     assert sweep.end() == (-signal.SIGKILL if kill else INTERRUPTED)
     records, _ = records_of(tmp_path / "out")

@@ -78,7 +78,7 @@ def test_an_epoch_with_few_steps_is_profiled_as_a_whole(small: Dataset, tmp_path
     )
     page = (tmp_path / names["page"]).read_text(encoding="utf-8")
     assert "one epoch of 20 steps" in page
-    assert re.search(r"a step without the profiler, ms +\| +10\.0 ", page)
+    assert re.search(r"step time without profiler, ms +\| +10\.0 ", page)
 
 
 def test_a_long_epoch_is_profiled_in_part(small: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

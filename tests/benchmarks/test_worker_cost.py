@@ -27,4 +27,4 @@ def test_the_cost_is_the_difference_of_each_round() -> None:
     variant, seed = page({"in process": here, "worker": there}).splitlines()[2:4]
     assert "3.00 [2.00, 4.00]" in variant and "8.00 [7.00, 9.00]" in variant and "5.00 [4.00, 6.00]" in variant
     assert seed.rstrip().endswith("0.00 [-0.50, 0.50]")
-    assert "3 rounds" in page({"in process": here, "worker": there})
+    assert "3 interleaved rounds" in page({"in process": here, "worker": there})

@@ -97,7 +97,7 @@ def test_the_command_says_all_and_draws(
     monkeypatch.setattr("fmnist_zoo.cli.data.load_dataset", lambda name, root: dataclasses.replace(small, test=test))
     text = data_text(DataConfig(figures=folder))
     assert "1,001" in text and "1 x 28 x 28" in text and small.checksum in text and small.origin in text
-    assert "1 are the same in every pixel, 0 have another label" in text
+    assert "1 are identical to it, 0 have a different label" in text
     counts = torch.bincount(small.train.labels, minlength=10).tolist()
     for name, count in zip(small.class_names, counts, strict=True):
         assert any(line.split()[-2] == str(count) for line in text.splitlines() if f"  {name} " in line)

@@ -26,6 +26,8 @@ END_S = 10.0
 """Wait for a process that closed its pipe to exit: on a busy machine its last output takes a while."""
 STACK_S = 1.0
 """Wait for a hanging process to dump its stack."""
+LINE_BYTES = 2**26
+"""Longest answer. What a model prints in its place, without an end of line, isn't kept."""
 PARK_S = 60.0
 """Time limit for a worker to free memory, which takes a fraction of a second."""
 
@@ -100,7 +102,8 @@ class Worker:
         self._environment = {**environment(num_threads), **(variables or {}), MARK: self._mark}
         self._log = WorkerLog()
         self._process: subprocess.Popen[bytes] | None = None
-        self._unread = b""
+        self._unread = bytearray()
+        self._token: str | None = None
         self._interrupts = interrupts
         self._kills_before: int | None = None
         self.import_s: float | None = None
@@ -124,8 +127,10 @@ class Worker:
         try:
             process = self._started(deadline)
             assert process.stdin is not None
+            self._token = secrets.token_hex(8)  # an answer has it: a model may print what looks like one
+            request = {"token": self._token, "job": job}
             with contextlib.suppress(BrokenPipeError):  # its death is noticed while waiting for the answer
-                process.stdin.write(json.dumps(job).encode() + b"\n")
+                process.stdin.write(json.dumps(request).encode() + b"\n")
                 process.stdin.flush()
             while (event := self._next_event(deadline)) is not None:
                 if event.pop("event") == "done":
@@ -183,16 +188,23 @@ class Worker:
         while (line := self._next_line(deadline)) is not None:
             with contextlib.suppress(ValueError, RecursionError):
                 event = json.loads(line)
-                if isinstance(event, dict) and isinstance(event.get("event"), str):
+                is_event = isinstance(event, dict) and isinstance(event.get("event"), str)
+                if is_event and event.pop("token", None) == self._token:
                     return event
-            self._log.add(line + b"\n")
+            if line:
+                self._log.add(line + b"\n")
         return None
 
     def _next_line(self, deadline: float | None) -> bytes | None:
         assert self._process is not None and self._process.stdout is not None
         pipe = self._process.stdout.fileno()
         watched = [pipe] if self._interrupts is None else [pipe, self._interrupts.fileno()]
-        while b"\n" not in self._unread:
+        searched = 0
+        while (end := self._unread.find(b"\n", searched)) < 0:
+            if len(self._unread) > LINE_BYTES:
+                self._log.add(bytes(self._unread))
+                self._unread.clear()
+            searched = len(self._unread)
             left_s = LOOK_S if deadline is None else min(LOOK_S, deadline - time.monotonic())
             if left_s <= 0:
                 raise _OverdueError
@@ -206,7 +218,8 @@ class Worker:
                 self._unread += chunk
             elif not ready and self._process.poll() is not None:
                 return None
-        line, _, self._unread = self._unread.partition(b"\n")
+        line = bytes(self._unread[:end])
+        del self._unread[: end + 1]
         return line
 
     def _overdue(self, timeout_s: float | None) -> str:

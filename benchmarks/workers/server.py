@@ -1,8 +1,8 @@
 """The worker's side of a worker process: `python -m benchmarks.workers.server MODULE:CLASS [ARGUMENT...]`.
 
 The class is instantiated, which imports what it needs, and called for each job. Jobs are JSON lines on the original
-standard input, answers go to the original standard output. Everything libraries print goes to standard error, and their
-input is empty.
+standard input, answers with the job's token to the original standard output. Everything libraries print goes to
+standard error, and their input is empty.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ PARK = {"park": True}
 KEPT_SHARE = 0.25
 """Share of the machine's memory. A worker that holds more after a job gets no further one: leaked memory would count
 for the next run, and grow until the system kills something."""
+ERROR_CHARACTERS = 4000
+"""Longest error of a job; the middle of a longer one is left out."""
 
 
 class _EndOfJobsError(BaseException):
@@ -80,9 +82,10 @@ class Server:
 
     def __init__(self) -> None:
         self._jobs, self._emit = open_jobs(), open_answers()
+        self._stamp: dict[str, str] = {}
 
     def __call__(self, event: dict[str, Any]) -> None:
-        self._emit(event)
+        self._emit({**event, **self._stamp})
 
     def serve(self, workload: Any) -> None:
         """Run jobs until there are no more; a failed job doesn't end the process."""
@@ -102,7 +105,9 @@ class Server:
     def _next_job(self) -> dict[str, Any]:
         if not (line := self._jobs.readline()):
             raise _EndOfJobsError
-        return json.loads(line)
+        request = json.loads(line)
+        self._stamp = {"token": request["token"]}
+        return request["job"]
 
 
 def workload(name: str, *arguments: str) -> Any:
@@ -116,7 +121,7 @@ def carry_out(
     job: Any,
     emit: Emit,
     *,
-    caught: tuple[type[BaseException], ...] = (Exception, SystemExit),
+    uncaught: tuple[type[BaseException], ...] = (KeyboardInterrupt,),
 ) -> dict[str, Any]:
     """Run a job; returns `status`, `error`, the workload's result, and the process state it `changed`.
 
@@ -124,26 +129,39 @@ def carry_out(
         workload: called with the job and `emit`. If that fails, its attribute `found`, if any, is the result.
         job: to run; `config.deterministic` requires deterministic algorithms.
         emit: sends events before the outcome.
-        caught: exceptions turned into an outcome.
+        uncaught: exceptions passed on; all others become an outcome.
     """
     before = process_state()
     try:
         with _arithmetic_of(job):
             result = {"status": "ok", "error": None, **workload(job, emit)}
-    except _EndOfJobsError:
+    except (_EndOfJobsError, *uncaught):
         raise
-    except caught as error:
+    except BaseException as error:  # noqa: BLE001  # a model may raise anything
         with contextlib.suppress(Exception):  # the model may have closed standard error
             traceback.print_exc()
         found = getattr(workload, "found", {})
+        error = _readable(error)
         result = {"status": status_of(error), "error": f"{type(error).__name__}: {error}", **found}
+    if isinstance(said := result.get("error"), str) and len(said) > ERROR_CHARACTERS:
+        half = ERROR_CHARACTERS // 2
+        result["error"] = f"{said[:half]} [...] {said[-half:]}"
     after = process_state()
     return {**result, "changed": [name for name in before if after[name] != before[name]]}
 
 
+def _readable(error: BaseException) -> BaseException:
+    """The exception, or one in its place if its message can't be read."""
+    try:
+        str(error)
+    except BaseException:  # noqa: BLE001  # a model's own exception may raise anything here
+        return RuntimeError(f"{type(error).__name__}, whose message can't be read")
+    return error
+
+
 def _carried_out_or_parked(workload: Any, job: dict[str, Any], emit: Emit) -> dict[str, Any]:
     if job != PARK:
-        return carry_out(workload, job, emit, caught=(BaseException,))
+        return carry_out(workload, job, emit, uncaught=())
     give_back()
     return {"status": "ok", "error": None}
 
@@ -233,7 +251,7 @@ def open_answers() -> Emit:
     def emit(event: dict[str, Any]) -> None:
         if os.getpid() != owner:
             os._exit(1)  # a copy that a model has forked off, and that came back to our code, has nothing to answer
-        answers.write(json.dumps(event) + "\n")
+        answers.write(f"\n{json.dumps(event)}\n")  # on a line of its own, whatever else has been written here
 
     return emit
 

@@ -20,6 +20,8 @@ LIMIT_S = 120.0
 """Time limit of a call: building and counting one of timm's largest models takes a while on a busy machine."""
 LOOK_S = 0.5
 """Seconds between checks that it is alive: a process forked by a model may keep the pipe open."""
+ERROR_CHARACTERS = 4000
+"""Of a longer error, only the beginning is kept."""
 MARK = "FMNIST_ZOO_CHILD"
 """Environment variable that marks every process a model starts."""
 
@@ -165,7 +167,9 @@ def _called(function: Callable[..., Any], arguments: Sequence[Any]) -> tuple[str
     except (ValueError, DataError) as error:
         return "refused", str(error)
     except (Exception, SystemExit) as error:  # noqa: BLE001  # a model may raise anything
-        return "failed", ": ".join(filter(None, (type(error).__name__, " ".join(str(error).split()))))
+        return "failed", ": ".join(
+            filter(None, (type(error).__name__, " ".join(str(error).split())[:ERROR_CHARACTERS]))
+        )
 
 
 def _load(plugin: Sequence[Path], leave_out: Sequence[str]) -> list[str]:

@@ -45,6 +45,10 @@ def flood() -> None:
         print("noise " * 100)
 
 
+def shout() -> None:
+    raise RuntimeError("h" * 1_000_000)
+
+
 def close_files() -> None:
     os.closerange(0, 1000)
 

@@ -18,6 +18,7 @@ from benchmarks.sweep.run_once import Isolation
 from benchmarks.workers import process_tree
 from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.process_tree import MARK, marked
+from benchmarks.workers.server import carry_out
 from benchmarks.workers.signals import SIGNALS, Interrupts
 from tests.benchmarks.fake_workers import executing, job
 from tests.benchmarks.sample_records import make_record, write_records
@@ -119,16 +120,71 @@ def test_a_child_that_holds_the_pipe_open_hides_no_death(worker: Worker) -> None
 
 
 def test_garbage_on_the_pipe_is_something_printed_and_no_answer() -> None:
-    lines = ["no JSON", "[1, 2]", "{}", '{"event": 7}', "\\xff", "[" * 100_000]
+    lines = [
+        "no JSON",
+        "[1, 2]",
+        "{}",
+        '{"event": 7}',
+        "\\xff",
+        "[" * 100_000,
+        '{"event": "done", "status": "its own"}',
+    ]
     code = (
-        'import sys; print(\'{"event": "ready"}\', flush=True); sys.stdin.readline()\n'
+        'import json, sys; print(\'{"event": "ready"}\', flush=True)\n'
+        'token = json.loads(sys.stdin.readline())["token"]\n'
         f"for line in {lines!r}: print(line)\n"
-        'print(\'{"event": "done", "status": "ok"}\', flush=True); sys.stdin.readline()'
+        'print(json.dumps({"event": "done", "status": "ok", "token": token}), flush=True); sys.stdin.readline()'
     )
     process = Worker(1, command=(sys.executable, "-c", code))
     assert process.run({}, ignore) == {"status": "ok"}
     assert "[[[[" in process.log_tail()
     process.close()
+
+
+ANSWERS = """
+for number in range(3, 64):
+    try: is_pipe = os.readlink(f"/proc/self/fd/{number}") == "pipe:[INODE]"
+    except OSError: continue
+    if is_pipe: os.write(number, TEXT)
+"""
+"""Code of a job that writes TEXT where its answers go."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux names what a descriptor stands for")
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"event": "done", "status": "ok"}\n',
+        b'{"event": "epoch", "epoch": null}\n',
+        b'{"event": "done", ',
+    ],
+)
+def test_a_run_that_writes_among_the_answers_changes_none_and_the_next_is_told_its_own(
+    text: bytes, worker: Worker
+) -> None:
+    worker.run(job(""), ignore)
+    pipe = os.fstat(worker._process.stdout.fileno()).st_ino  # type: ignore[union-attr]
+    code = ANSWERS.replace("TEXT", repr(text)).replace("INODE", str(pipe))
+    events: list[dict[str, Any]] = []
+    found = worker.run(job(code + "\nfound['of'] = 'first'"), events.append, timeout_s=60)
+    assert (found["status"], found["of"], events) == ("ok", "first", [])
+    assert worker.run(job("found['of'] = 'second'"), ignore, timeout_s=60)["of"] == "second"
+
+
+class _Strange(BaseException):
+    def __str__(self) -> str:
+        raise ValueError
+
+
+@pytest.mark.parametrize(("error", "words"), [(_Strange(), "can't be read"), (RuntimeError("h" * 10_000_000), "hh")])
+def test_whatever_is_raised_becomes_a_short_error_without_a_process_as_well(error: BaseException, words: str) -> None:
+    def raises(job: Any, emit: Any) -> dict[str, Any]:
+        raise error
+
+    result = carry_out(raises, {}, ignore)
+    assert result["status"] == "failed" and words in result["error"] and len(result["error"]) < 5000
+    with pytest.raises(KeyboardInterrupt):
+        carry_out(lambda job, emit: (_ for _ in ()).throw(KeyboardInterrupt), {}, ignore)
 
 
 @pytest.mark.parametrize("is_stopped", [False, pytest.param(True, marks=ONLY_LINUX)])

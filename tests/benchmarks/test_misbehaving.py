@@ -129,6 +129,9 @@ def test_models_that_misbehave_are_lines_of_the_list(capsys: pytest.CaptureFixtu
 def test_what_takes_too_long_is_ended_with_all_that_it_started() -> None:
     with ModelProcess() as process:
         assert process.selected(["mlp"]) == ["mlp"]
+        with pytest.raises(ModelFailedError, match="^RuntimeError: hh") as caught:
+            process.call(bad_models.shout)
+        assert len(str(caught.value)) < 5000
         process.limit_s = 0.5
         with pytest.raises(ModelFailedError, match=r"timed out after 0\.5 s"):
             process.call(bad_models.hang)

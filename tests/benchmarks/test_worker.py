@@ -272,4 +272,4 @@ def test_events_are_one_json_object_a_line() -> None:
         timeout=100,
         check=True,
     )
-    assert [json.loads(line) for line in result.stdout.splitlines()] == [{"event": "ready"}]
+    assert [json.loads(line) for line in result.stdout.split("\n") if line] == [{"event": "ready"}]

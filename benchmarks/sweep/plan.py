@@ -224,12 +224,20 @@ class Planner(ExitStack):
     def _ask(
         self, job: dict[str, Any], home: str, on_event: Callable[[dict[str, Any]], None] = lambda event: None
     ) -> dict[str, Any]:
-        """Answer of the worker for `home`, or its failure, which doesn't affect the next job."""
-        found = self._workers[home].run(job, on_event, timeout_s=self._limit_s)
+        """Answer of the worker for `home`, or its failure, which doesn't affect the next job.
+
+        A failure counts only in a new process: an earlier model may have left a used one broken without a sign.
+        """
+        slot = self._workers[home]
+        is_new = not slot.is_taken
+        found = slot.run(job, on_event, timeout_s=self._limit_s)
+        if found["status"] != "ok" and not is_new:
+            slot.clear()
+            found = slot.run(job, on_event, timeout_s=self._limit_s)
         if "refused" in found:
             raise ValueError(found["refused"])
         if found["status"] != "ok":
-            self._workers[home].clear()
+            slot.clear()
         return found
 
 

@@ -1,13 +1,17 @@
 """From options to variants: axes, labels, tracks, and everything that must be refused before a run starts."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from benchmarks.sweep.config import EQUAL, RunConfig
-from benchmarks.sweep.plan import Plan, make_plan
+from benchmarks.sweep.display import Display
+from benchmarks.sweep.plan import WORKLOAD, Plan, Planner, make_plan
+from benchmarks.workers.client import OnEvent
+from benchmarks.workers.slot import InProcess
 from fmnist_zoo.registry import get_spec
 
 
@@ -194,3 +198,24 @@ def test_a_model_that_is_broken_is_a_failure_of_its_own(tmp_path: Path) -> None:
         assert variant.num_params is None and variant.code is not None and variant.plugins == (str(plugin),)
     assert good.failure is None and good.num_params == 235_914 and good.plugins == ()
     assert timm.failure is not None and "can't be built and run: TypeError" in timm.failure["error"]
+
+
+class Spoiled(InProcess):
+    """A worker that the first model it tries leaves broken."""
+
+    def __init__(self) -> None:
+        super().__init__(WORKLOAD)
+        self.num_jobs = 0
+
+    def run(self, job: Mapping[str, Any], on_event: OnEvent, *, timeout_s: float | None = None) -> dict[str, Any]:
+        self.num_jobs += 1
+        if self.num_jobs > 1:
+            return {"status": "failed", "error": "spoiled"}
+        return super().run(job, on_event, timeout_s=timeout_s)
+
+
+def test_a_model_fails_only_in_a_process_that_no_other_model_has_used() -> None:
+    options = RunConfig(models=("mlp", "tutorial_mlp_128_64", "cnn_s"), device="cpu")
+    with Planner(options, Display(), Spoiled) as planner:
+        plan = planner.tried(planner.expanded())
+    assert [(one.label, one.failure) for one in plan.variants] == [(name, None) for name in options.models]

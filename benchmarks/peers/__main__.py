@@ -34,13 +34,13 @@ MODEL = "tutorial_mlp_128_64"
 FIGURES = "peers.json"
 FRAMEWORKS = ("torch", "torchvision", "lightning", "keras", "jax", "jaxlib")
 VARIABLES = ("GLIBC_", "JAX_", "KERAS_", "MALLOC_", "MKL_", "OMP_", "XLA_")
-"""How the environment variables begin that may decide how fast an arm is, and are written down."""
+"""Prefixes of the recorded environment variables, which may affect an arm's speed."""
 
 EXAMPLES = ("", "--arms jax fmnist_zoo --batch-size 64")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line. Exit code: 0, 1 when an arm died, 2 for what can't be carried out."""
+    """Run the command line. Exit code: 0, 1 if an arm died, 2 for invalid input."""
     options = parse(PeersConfig, arguments, "benchmarks.peers", examples=EXAMPLES).options
     from fmnist_zoo.data import DataError
 
@@ -55,11 +55,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def compare(options: PeersConfig) -> dict[str, Any]:
-    """Train all arms, write what was measured, and return it.
+    """Train all arms, write the measurements and return them.
 
     Raises:
-        ValueError: an option makes no sense, the device isn't there, or nothing can be written to `out`.
-        DataError: the images can't be had.
+        ValueError: invalid option, unavailable device, or `out` not writable.
+        DataError: no images available.
     """
     import torch
 
@@ -82,7 +82,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
             arms = compare_at(batch_size, options, Path(inputs), device, val)
             found["comparisons"].append({"batch_size": batch_size, "arms": arms})
             write(folder, found)
-    found["measured_at"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"  # only what is whole has it
+    found["measured_at"] = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"  # only in complete results
     write(folder, found)
     return found
 
@@ -90,7 +90,7 @@ def compare(options: PeersConfig) -> dict[str, Any]:
 def compare_at(
     batch_size: int, options: PeersConfig, inputs: Path, device: str, val: Split
 ) -> dict[str, dict[str, Any]]:
-    """The figures of every arm at one batch size, in the order of the options."""
+    """Figures of each arm at one batch size, in the order of the options."""
     names = list(dict.fromkeys(options.arms))
     processes = {
         name: ArmProcess(
@@ -120,7 +120,7 @@ def compare_at(
 
 
 def arm_record(name: ArmName, turns: Turns | None, reference: list[ArmEpoch], options: PeersConfig) -> dict[str, Any]:
-    """What peers.json says of an arm; `turns` is None for one that isn't installed."""
+    """Entry of an arm in peers.json; `turns` is None if it isn't installed."""
     arm = ARMS[name]
     if turns is None:
         status, error = "not installed", not_installed(arm.missing())
@@ -138,7 +138,7 @@ def arm_record(name: ArmName, turns: Turns | None, reference: list[ArmEpoch], op
 
 
 def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) -> dict[str, Any]:
-    """What is the same for all arms."""
+    """Fields common to all arms."""
     from benchmarks.measure.machine_details import environment_of
 
     variables = {**environment(), **framework_environment(device)}
@@ -161,7 +161,7 @@ def preamble(options: PeersConfig, device: str, num_train: int, num_val: int) ->
 
 
 def version(distribution: str) -> str | None:
-    """The version of an installed package; None where it isn't installed."""
+    """Version of a package; None if it isn't installed."""
     try:
         return importlib.metadata.version(distribution)
     except importlib.metadata.PackageNotFoundError:
@@ -177,11 +177,11 @@ def write(folder: Path, found: Mapping[str, Any]) -> None:
 
 
 def measured_at(machine_dir: Path) -> str | None:
-    """When a machine's comparison was measured (UTC, as records write it); None where there is none that is whole."""
+    """Time of a machine's comparison (UTC, format as in records); None without a complete one."""
     try:
         return str(read_json(machine_dir / FIGURES, dict[str, Any])["measured_at"])
     except (OSError, ValueError, KeyError):
-        return None  # there is none that could be read: it will be measured and written
+        return None  # none readable: it will be measured and written
 
 
 if __name__ == "__main__":

@@ -37,7 +37,7 @@ class PeersConfig:
 
 
 def check(options: PeersConfig, num_train: int) -> None:
-    """ValueError where an option makes no sense."""
+    """Raise ValueError for an invalid option."""
     if options.epochs < 1:
         raise ValueError(f"--epochs {options.epochs} must be at least 1")
     if options.num_workers < 0:

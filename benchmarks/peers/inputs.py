@@ -1,4 +1,4 @@
-"""The files that all arms read: the same images, labels and initial weights for each."""
+"""Input files of all arms: the same images, labels and initial weights for each."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def write_inputs(folder: Path, train: Split, val: Split, model: nn.Module) -> No
 
     Args:
         folder: exists.
-        train: images to train on.
-        val: images to validate on; their labels stay here.
+        train: training images.
+        val: validation images, written without labels.
         model: alternates weights and biases in its state, from the input on.
     """
     images, labels = train.images.squeeze(1).numpy(), train.labels.numpy()
@@ -34,7 +34,7 @@ def write_inputs(folder: Path, train: Split, val: Split, model: nn.Module) -> No
     for prefix, count in {
         "train": len(labels),
         "t10k": 1,
-    }.items():  # torchvision asks for the test files and reads none
+    }.items():  # torchvision checks for test files but reads none
         write_idx(raw / f"{prefix}-images-idx3-ubyte", images[:count])
         write_idx(raw / f"{prefix}-labels-idx1-ubyte", labels[:count].astype(np.uint8))
 

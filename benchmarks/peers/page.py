@@ -1,4 +1,4 @@
-"""The comparison as a markdown page: a table for each batch size, how each arm trains, and where it was measured."""
+"""Comparison as a markdown page: a table per batch size, training of each arm, hardware and software."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ TITLE = "# The same net in other frameworks, the usual training loop and fmnist_
 
 
 def page(found: Mapping[str, Any]) -> str:
-    """The page of a comparison, from the figures in peers.json alone."""
+    """Page of a comparison, from peers.json alone."""
     tables = [
         f"## Batch {comparison['batch_size']}\n\n{table(comparison, found['target_val_top1_pct'])}"
         for comparison in found["comparisons"]
@@ -21,7 +21,7 @@ def page(found: Mapping[str, Any]) -> str:
 
 
 def table(comparison: Mapping[str, Any], target_pct: float) -> str:
-    """One row an arm; a dash where nothing was measured, and below the table why an arm has no figures."""
+    """One row per arm, a dash for missing values; below, why an arm has no figures."""
     from tabulate import tabulate
 
     headers = [
@@ -43,7 +43,7 @@ def table(comparison: Mapping[str, Any], target_pct: float) -> str:
 
 
 def not_installed(missing: list[str]) -> str:
-    """What to say of an arm that lacks modules."""
+    """Text for an arm that lacks modules."""
     return f"not measured: {' and '.join(missing)} not installed; `{INSTALL}` installs all arms"
 
 

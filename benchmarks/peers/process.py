@@ -1,4 +1,4 @@
-"""The parent's side of an arm: a process of its own, asked for one epoch at a time."""
+"""Parent's side of an arm: a process of its own, asked for one epoch at a time."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from benchmarks.workers.slot import Slot
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmEpoch:
-    """What an arm reported of one epoch. `epoch_s` of the first includes set-up and compiling, not imports."""
+    """One epoch of an arm. `epoch_s` of the first includes set-up and compilation, not imports."""
 
     epoch_s: float
     num_images: int
@@ -27,13 +27,13 @@ class ArmEpoch:
 
 
 class ArmProcess:
-    """An arm in a process of its own, which is started when the first epoch is asked for.
+    """Arm in a process of its own, started on the first call of `epoch`.
 
-    It gets the environment that the runner gives its workers, the same for every arm.
+    Its environment is that of the runner's workers, the same for every arm.
 
     Args:
-        task: what it trains.
-        val_labels: `(n,)`, of the images by which its predictions are scored.
+        task: its training.
+        val_labels: `(n,)`, labels for scoring its predictions.
         num_threads: see `Worker`.
     """
 
@@ -43,10 +43,10 @@ class ArmProcess:
         self._slot = Slot(lambda: Worker(num_threads, command=command))
 
     def epoch(self) -> ArmEpoch:
-        """Have it train one epoch.
+        """Train one epoch.
 
         Raises:
-            JobError: it failed or ended instead; the message has the last lines of its process.
+            JobError: it failed or exited; the message has its last lines of output.
         """
         result = self._slot.need(asdict(self._task))
         found = {field.name: result[field.name] for field in fields(ArmEpoch) if field.name in result}

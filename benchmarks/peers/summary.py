@@ -1,6 +1,6 @@
-"""What follows from the epochs of the arms: speeds, ratios by round, and the time to an accuracy. Missing is None.
+"""Figures from the epochs of the arms: speeds, ratios by round, and time to accuracy. Missing is None.
 
-And how much code a user would write.
+Also lines of user code.
 """
 
 from __future__ import annotations
@@ -15,11 +15,11 @@ from benchmarks.peers.process import ArmEpoch
 
 
 def figures(epochs: Sequence[ArmEpoch], reference: Sequence[ArmEpoch], target_pct: float) -> dict[str, Any]:
-    """The figures of an arm.
+    """Figures of an arm.
 
     Args:
-        epochs: of the arm, one a round; the first one has set-up and compiling in it.
-        reference: those of the arm that it is compared with; empty where there is none.
+        epochs: of the arm, one per round; the first includes set-up and compilation.
+        reference: epochs of the reference arm; empty if there is none.
         target_pct: validation top-1, in percent.
     """
     last = epochs[-1] if epochs else None
@@ -45,7 +45,7 @@ def speeds(epochs: Sequence[ArmEpoch]) -> list[float]:
 
 
 def ratio(epochs: Sequence[ArmEpoch], reference: Sequence[ArmEpoch]) -> dict[str, float] | None:
-    """How many times as fast the reference is: median, lowest and highest over the rounds after the first."""
+    """Speed-up of the reference: median, minimum and maximum over rounds, without the first."""
     found = [ours / theirs for ours, theirs in zip(speeds(reference), speeds(epochs), strict=False)]
     if not found:
         return None
@@ -60,10 +60,10 @@ def time_to_target(epochs: Sequence[ArmEpoch], target_pct: float) -> float | Non
 
 
 def code_lines(source: str, names: Iterable[str]) -> int:
-    """Lines of these top-level functions and classes of a module that are neither blank, nor comment, nor docstring.
+    """Lines of top-level functions and classes of a module, without blanks, comments and docstrings.
 
     Raises:
-        ValueError: the module has no function or class of a name.
+        ValueError: no function or class has one of the names.
     """
     lines = source.splitlines()
     found = {node.name: node for node in ast.parse(source).body if isinstance(node, ast.FunctionDef | ast.ClassDef)}

@@ -1,4 +1,4 @@
-"""What an arm is told to do, and the files with images and initial weights that it reads. No framework is imported."""
+"""Task of an arm, with its files of images and initial weights. Imports no framework."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ if TYPE_CHECKING:
 LR = 1e-3
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
-"""From pixels `(n, 28, 28)` to logits `(n, 10)`, with the weights as they are now."""
+"""Pixels `(n, 28, 28)` to logits `(n, 10)`, with the current weights."""
 Pause = Callable[[float, int, Predict], None]
-"""Called by an arm at the end of each epoch, with its mean training loss (nats), the number of images it trained on and
-a way to predict. Returns when the next epoch may begin; nothing that happens in between is timed."""
+"""Called by an arm after each epoch with the mean training loss (nats), the number of training images and a prediction
+function. Returns when the next epoch may begin; the time in between isn't measured."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Task:
-    """One training for one arm. All arms get the same one, but for `arm`, `precision` and `engine`."""
+    """Training of one arm, the same for all arms except `arm`, `precision` and `engine`."""
 
     arm: str
-    """A key of `benchmarks.peers.arms.ARMS`."""
+    """Key of `benchmarks.peers.arms.ARMS`."""
     folder: str
-    """Where images, labels and initial weights lie, and where the logits on the validation images go."""
+    """Folder with images, labels and initial weights; validation logits are written to it."""
     batch_size: int
     epochs: int
     device: str = "cpu"
-    """Of torch; JAX takes its default device."""
+    """For torch; JAX uses its default device."""
     num_workers: int = 2
-    """Of the arms with a DataLoader."""
+    """For arms with a DataLoader."""
     lr: float = LR
     seed: int = 0
-    """Of the data's order; the initial weights are given."""
+    """For the data order; initial weights are given."""
     precision: Precision = "fp32"
     """Of fmnist_zoo; the others train in fp32."""
     engine: Engine = "eager"
@@ -60,12 +60,12 @@ class Task:
 
     @property
     def idx_root(self) -> Path:
-        """A folder that torchvision's FashionMNIST accepts as its root, with the training images."""
+        """Root folder for torchvision's FashionMNIST, with the training images."""
         return Path(self.folder) / "torchvision"
 
     @property
     def logits_path(self) -> Path:
-        """Logits `(n, 10)` of the validation images after the last epoch so far."""
+        """File of validation logits `(n, 10)` after the latest epoch."""
         return Path(self.folder) / f"{self.arm}-logits.npy"
 
     def _load(self, name: str) -> NDArray[Any]:

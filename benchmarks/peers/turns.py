@@ -1,4 +1,4 @@
-"""Interleaving: an epoch of each arm in turn, so that what else the machine does falls on all of them alike."""
+"""Interleaving: one epoch of each arm in turn, so that other load affects all arms alike."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ Name = TypeVar("Name", bound=str)
 
 @dataclass(kw_only=True, slots=True)
 class Turns:
-    """The epochs of an arm, one a round, and how it died if it did."""
+    """Epochs of an arm, one per round, and its error if it died."""
 
     epochs: list[ArmEpoch] = field(default_factory=list)
     error: str | None = None
 
 
 def take_turns(arms: Mapping[Name, Callable[[], ArmEpoch]], num_rounds: int) -> dict[Name, Turns]:
-    """Ask each arm for an epoch in turn. An arm that dies is left out from then on; the others go on."""
+    """Ask each arm for an epoch in turn. An arm that dies is dropped; the others continue."""
     found = {name: Turns() for name in arms}
     for order in orders(list(arms), num_rounds):
         for name in order:

@@ -1,7 +1,7 @@
-"""What a worker does for the comparison: it trains one arm, an epoch each time it is asked.
+"""Worker side of the comparison: trains one arm, one epoch per request.
 
-The clock of the first epoch begins when the modules are imported: reading the files, building the model, compiling and
-starting workers are in it.
+The first epoch is timed from the end of the imports: it includes reading files, building the model, compilation and
+starting workers.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ if TYPE_CHECKING:
 
 
 def framework_environment(device: str) -> dict[str, str]:
-    """What must be in the environment before JAX and Keras are imported."""
+    """Environment variables to set before importing JAX and Keras."""
     found = {
         "KERAS_BACKEND": "jax",
-        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else one arm would take most of a GPU's memory from the others
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",  # else one arm would take most of the GPU memory
     }
     if device == "cpu":
         found["JAX_PLATFORMS"] = "cpu"
@@ -34,10 +34,10 @@ def framework_environment(device: str) -> dict[str, str]:
 
 
 class Peer:
-    """Trains an arm, and answers after each epoch.
+    """Trains an arm and answers after each epoch.
 
     Args:
-        arm: a key of `ARMS`.
+        arm: key of `ARMS`.
         device: of torch.
     """
 
@@ -48,7 +48,7 @@ class Peer:
         self._module = importlib.import_module(f"benchmarks.peers.arms.{self._arm.module}")
 
     def __call__(self, job: dict[str, Any], server: Server) -> dict[str, Any]:
-        """Train as the task in a job says; the jobs that follow ask for an epoch more each."""
+        """Train the task of a job; each further job asks for one more epoch."""
         task = Task(**job)
         synchronize, device = device_of(self._arm, task.device)
         started = time.perf_counter()
@@ -74,11 +74,11 @@ class Peer:
 
 
 def device_of(arm: Arm, device: str) -> tuple[Callable[[], None], Callable[[], str]]:
-    """How to wait until an arm's device is done, and how to learn which device that is."""
+    """Functions that synchronize an arm's device and return its name."""
     if arm.framework == "jax":
         import jax
 
-        return lambda: None, lambda: str(jax.default_backend())  # losses that are read are those of finished steps
+        return lambda: None, lambda: str(jax.default_backend())  # reading a loss waits for its step
     import torch
 
     from fmnist_zoo.training.device import synchronizer

@@ -1,1 +1,1 @@
-"""Types of records, and their reading and writing."""
+"""Types of records; reading and writing them."""

@@ -17,11 +17,11 @@ from fmnist_zoo.files import write_atomically
 
 ARMS_VERSION = 1
 REFERENCE = {"precision": "fp32", "engine": "eager"}
-"""What every arm is compared with, also where the sweep doesn't run it."""
+"""Reference of every arm, even if the sweep doesn't run it."""
 
 
 class Parity(TypedDict):
-    """Errors of one training step relative to an fp64 reference, and whether they lie within the limits."""
+    """Errors of one training step relative to an fp64 reference, and whether they are within limits."""
 
     logits_rms: float | None
     logits_max: float | None
@@ -33,17 +33,17 @@ class Parity(TypedDict):
 
 
 class FirstStep(TypedDict):
-    """What compiling, capturing and warming up took in a process of its own."""
+    """Cost of compilation, capture and warm-up in a process of its own."""
 
     first_step_s: float
     compilation: Compilation
 
 
 class Arm(TypedDict):
-    """One precision and engine. `config_key` is that of its own runs; `error` says why nothing else is known.
+    """One precision and engine. `config_key` is that of its runs; `error` explains missing values.
 
-    `samples_step_ms` has a sample for each round, milliseconds a step. `cold` begins with an empty compiler cache,
-    `warm` with what `cold` has left there; None where nothing is compiled.
+    `samples_step_ms` has one sample per round, in ms per step. `cold` starts with an empty compiler cache, `warm`
+    with the cache left by `cold`; None if nothing is compiled.
     """
 
     precision: str
@@ -67,7 +67,7 @@ class ArmsRecord:
         started_at: UTC, `2026-11-21T21:00:00Z`.
         config: of the reference arm, fp32 and eager.
         arms: the reference first.
-        steps_per_epoch: of the training that the arms are taken from.
+        steps_per_epoch: of the training that is timed.
         load: of the machine while the arms were timed.
     """
 
@@ -89,21 +89,21 @@ class ArmsRecord:
 
     @property
     def key(self) -> str:
-        """Identity of the comparison, the same in every sweep."""
+        """Identity of the comparison, equal across sweeps."""
         return comparison_key([arm["config_key"] for arm in self.arms])
 
 
 def comparison_key(config_keys: Sequence[str]) -> str:
-    """The SHA-256 (hex) of the identities of a comparison's arms."""
+    """SHA-256 (hex) of the identities of a comparison's arms."""
     return hashlib.sha256(json.dumps(list(config_keys)).encode()).hexdigest()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ArmGroup:
-    """The arms of one model and recipe, by their configurations; the reference first.
+    """Arms of one model and recipe, by configuration; the reference first.
 
     Attributes:
-        configs: that differ in precision and engine alone.
+        configs: differ only in precision and engine.
         family: of the model.
     """
 
@@ -112,17 +112,17 @@ class ArmGroup:
 
     @property
     def keys(self) -> tuple[str, ...]:
-        """The identities of the configurations."""
+        """Identities of the configurations."""
         return tuple(config_key(config) for config in self.configs)
 
     @property
     def key(self) -> str:
-        """Identity of the comparison, the same in every sweep."""
+        """Identity of the comparison, equal across sweeps."""
         return comparison_key(self.keys)
 
 
 def arm_groups(variants: Sequence[tuple[Config, str]]) -> list[ArmGroup]:
-    """The comparisons of a sweep: wherever two or more variants differ in precision and engine alone, by name.
+    """Comparisons of a sweep, by name: groups of variants that differ only in precision and engine.
 
     Args:
         variants: configuration and family of each.
@@ -147,7 +147,7 @@ def _reference_first(configs: Sequence[Config]) -> tuple[Config, ...]:
 
 
 class ArmsStore:
-    """The comparisons of one machine."""
+    """Comparisons of one machine."""
 
     def __init__(self, machine_dir: Path) -> None:
         self.folder = machine_dir / "arms"
@@ -156,8 +156,8 @@ class ArmsStore:
         """Write a comparison.
 
         Raises:
-            ValueError: it doesn't fit the schema, so that it couldn't be read again.
-            WriteError: it can't be written; the one that was there before still is.
+            ValueError: it doesn't fit the schema and would be unreadable.
+            WriteError: it can't be written; an earlier one is kept.
         """
         content = plain(dataclasses.asdict(record))
         try:
@@ -172,7 +172,7 @@ class ArmsStore:
         return path
 
     def read_all(self) -> tuple[list[ArmsRecord], list[Problem]]:
-        """Every comparison, oldest first, and every file that is none, with the reason."""
+        """All comparisons, oldest first, and each unreadable file with the reason."""
         records: list[ArmsRecord] = []
         problems: list[Problem] = []
         for path in self.paths():
@@ -183,7 +183,7 @@ class ArmsStore:
         return records, problems
 
     def paths(self) -> list[Path]:
-        """The visible files of the folder, by name; none where there is no folder."""
+        """Visible files of the folder, by name; none without a folder."""
         return visible_files(self.folder)
 
 
@@ -194,7 +194,7 @@ def _read(path: Path) -> ArmsRecord:
 
 
 def _comparison(record: ArmsRecord, name: str) -> ArmsRecord:
-    """A comparison that was read under a name; ValueError where it contradicts itself or the name."""
+    """Check a comparison read from a file `name`; ValueError if it contradicts itself or the name."""
     if fault := _fault(record):
         raise ValueError(fault)
     if record.comparison_id != name:
@@ -203,7 +203,7 @@ def _comparison(record: ArmsRecord, name: str) -> ArmsRecord:
 
 
 def _fault(record: ArmsRecord) -> str | None:
-    """What a comparison says wrongly of itself; None where it is one."""
+    """Inconsistency in a comparison; None if it is valid."""
     if not record.arms:
         return "there is no arm"
     num_rounds = len(record.arms[0]["samples_step_ms"])

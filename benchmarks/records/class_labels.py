@@ -1,7 +1,6 @@
-"""Test labels beside the records of a machine, so that a report can judge predictions without the dataset.
+"""Test labels beside the records of a machine, so that a report can score predictions without the dataset.
 
-Runs keep them by themselves. `python -m benchmarks.labels DIR` adds them to folders whose runs were made before they
-did.
+Runs save them. `python -m benchmarks.labels DIR` adds them to folders of older runs.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Files of JSON that may hold anything: read as what they should be, or named with the reason."""
+"""JSON files with unknown content: parsed as the expected type, or reported with the reason."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from fmnist_zoo.files import read_regular
 T = TypeVar("T")
 
 JSON_LIMIT_BYTES: Final = 1 << 26
-"""A record is a thousandth of it: more isn't ours, and might not fit into memory."""
+"""Records have a thousandth; larger files aren't ours and may not fit in memory."""
 _PHRASES = (
     (re.compile("Object missing required field `(.*)`"), r"has no \1"),
     (re.compile("Expected `(.*)`, got `(.*)`"), r"is \2, not \1"),
@@ -28,14 +28,14 @@ _PHRASES = (
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """A file that is not a readable record, and why."""
+    """Unreadable file, with the reason."""
 
     name: str
     reason: str
 
 
 def visible_files(folder: Path) -> list[Path]:
-    """What lies in a folder, by name, but for hidden names; nothing where there is no folder.
+    """Entries of a folder by name, without hidden ones; empty if there is no folder.
 
     Raises:
         OSError: the folder can't be read.
@@ -46,28 +46,28 @@ def visible_files(folder: Path) -> list[Path]:
 
 
 def read_json(path: Path, kind: type[T]) -> T:
-    """What a file of JSON holds, of a type: see `decode`.
+    """Read a JSON file as a type: see `decode`.
 
     Raises:
         OSError: it can't be read.
-        ValueError: it isn't a regular file, too long, or holds something else.
+        ValueError: not a regular file, too long, or of another type.
     """
     return decode(read_regular(path, JSON_LIMIT_BYTES), kind)
 
 
 def read_versioned(path: Path, kind: type[T], version: int) -> T:
-    """The same for a dataclass with a `schema_version`: see `decode_versioned`."""
+    """Read a dataclass with a `schema_version`: see `decode_versioned`."""
     return decode_versioned(read_regular(path, JSON_LIMIT_BYTES), kind, version)
 
 
 def decode(text: bytes, kind: type[T]) -> T:
-    """JSON as a value of a type that msgspec knows: TypedDicts, dataclasses and plain types.
+    """Decode JSON as a type that msgspec knows: TypedDicts, dataclasses and plain types.
 
-    An integer is a float too, a boolean is neither, and numbers are finite. Keys that a TypedDict doesn't name are
-    passed over: a part may grow without a new schema version.
+    An integer is a float too, a boolean is neither, and numbers are finite. Unknown keys of a TypedDict are
+    ignored: a part may grow without a new schema version.
 
     Raises:
-        ValueError: it is no JSON, nested too deeply, or of another type; the message says where, as `$.history[3].lr`.
+        ValueError: not JSON, nested too deeply, or of another type; the message says where, as `$.history[3].lr`.
     """
     try:
         return _decoder(kind).decode(text)
@@ -80,12 +80,12 @@ def decode(text: bytes, kind: type[T]) -> T:
 
 
 def decode_versioned(text: bytes, kind: type[T], version: int) -> T:
-    """JSON as a dataclass that has a `schema_version`, all of its fields but those that may be None, and no others.
+    """Decode JSON as a dataclass with `schema_version`: all fields without default None, and no others.
 
-    A field whose default is None may be missing, and is None then: what is measured anew needs no new version.
+    A missing field with default None is None: a new measurement needs no new version.
 
     Raises:
-        ValueError: as `decode`; also where the version is another one.
+        ValueError: as `decode`; also for another version.
     """
     its_version = decode(text, _Versioned)["schema_version"]
     if its_version != version:
@@ -110,7 +110,7 @@ def _decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
 
 
 def _sentence(message: str) -> str:
-    """What is wrong and where, of msgspec's `WHAT - at `WHERE``."""
+    """Error and location, from msgspec's `WHAT - at `WHERE``."""
     what, _, where = message.partition(" - at `")
     for pattern, phrase in _PHRASES:
         if found := pattern.fullmatch(what):

@@ -1,4 +1,4 @@
-"""Machine identity, by which results are filed, compared and resumed, and the folder of a machine."""
+"""Machine identity, for filing, comparing and resuming results, and the folder of a machine."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ from benchmarks.records.schema import Environment
 from fmnist_zoo.files import check_writable, write_atomically
 
 FILE = "machine.json"
-"""In a machine's folder: whose it is, also before the first record is there."""
+"""In a machine's folder: its owner, written before the first record."""
 TELLING_ISA = ("amx_tile", "avx512_bf16", "avx512f", "avx2", "sme", "sve2", "sve", "asimd")
-"""Of the instruction sets that records have, the one that says most comes first."""
+"""Recorded instruction sets, the most telling first."""
 
 
 class _Located(TypedDict):
@@ -31,16 +31,16 @@ class _Located(TypedDict):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Machine:
-    """What decides how fast a machine computes, as far as a record says so; None is unknown, and equals only None.
+    """Hardware that decides a machine's speed, as recorded; None is unknown, and equals only None.
 
     Fields have the names and units of `Hardware` and `Details` in `benchmarks.records.schema`.
 
     Attributes:
-        cpu_model: the processor's marketing name, which several may share.
-        isa: None in records of before instruction sets were recorded.
-        memory_gib: the nearest power of two.
-        gpu_name: None where none was used.
-        gpu_memory_gib: the next whole number: drivers keep a part of it for themselves, which changes.
+        cpu_model: marketing name, which several processors may share.
+        isa: None in records older than this field.
+        memory_gib: nearest power of two.
+        gpu_name: None if none was used.
+        gpu_memory_gib: rounded up: drivers reserve a varying part of it.
     """
 
     cpu_model: str
@@ -63,7 +63,7 @@ class Machine:
 
     @classmethod
     def of(cls, environment: Environment) -> Machine:
-        """The machine of a record."""
+        """Machine of a record."""
         hardware, details = environment["hardware"], environment["details"]
         memory, gpu_memory = hardware["memory_gib"] or 0.0, hardware["gpu_memory_gib"]
         told: dict[str, Any] = {
@@ -78,22 +78,22 @@ class Machine:
 
     @property
     def key(self) -> str:
-        """SHA-256 (hex) of all of it."""
+        """SHA-256 (hex) of all fields."""
         return hashlib.sha256(json.dumps(dataclasses.asdict(self), sort_keys=True).encode()).hexdigest()
 
     @property
     def kind(self) -> str | None:
-        """The microarchitecture, else the instruction set that says most; None where neither is known."""
+        """Microarchitecture, else the most telling instruction set; None if neither is known."""
         return self.microarchitecture or next((name for name in TELLING_ISA if name in (self.isa or ())), None)
 
     @property
     def num_cores(self) -> int | None:
-        """Cores that the process may use, else those of the machine."""
+        """Cores available to the process, else those of the machine."""
         return self.cores_used or self.physical_cores or self.logical_cores
 
     @property
     def title(self) -> str:
-        """In a few words: the GPU where one was used, else processor and cores."""
+        """Short title: the GPU if one was used, else processor and cores."""
         if self.gpu_name:
             return self.gpu_name
         kind = f" ({self.kind})" if self.kind else ""
@@ -103,9 +103,9 @@ class Machine:
 
     @property
     def names(self) -> tuple[str, ...]:
-        """Names for its folder: `amd-epyc-zen3-2-cores`, or with more in it where another machine has that one.
+        """Folder names: `amd-epyc-zen3-2-cores`, and longer ones in case another machine has it.
 
-        The last has a part of `key`, and so is its own.
+        The last includes part of `key` and is unique.
         """
         if self.gpu_name:
             name = _slug(self.gpu_name) or "gpu"
@@ -118,7 +118,7 @@ class Machine:
 
     @property
     def _cpu_name(self) -> str:
-        # "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz": the marks and the clock say nothing that the model doesn't
+        # "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz": marks and clock add nothing to the model
         model = _slug(re.sub(r"\((r|tm|c)\)|@.*|\b(cpu|processor|\d+-core)\b", " ", self.cpu_model.lower())) or "cpu"
         kind = _slug(self.kind or "")
         parts = [model, *([kind] if kind and kind not in model.split("-") else [])]
@@ -128,20 +128,20 @@ class Machine:
 
 
 def of_any_host(environment: Environment) -> Environment:
-    """The same on whichever of equal machines: for the key of what they may share."""
+    """The environment without the host: for keys that equal machines share."""
     details = environment["details"]
     return environment if details is None else {**environment, "details": {**details, "host": None}}
 
 
 def machine_folder(out_dir: Path, machine: Machine) -> Path:
-    """The folder of a machine's results, made where there is none yet: a folder belongs to one machine for good.
+    """Folder of a machine's results, created if missing: a folder belongs to one machine for good.
 
     Args:
         out_dir: the results folder, `--out`.
-        machine: whose it is.
+        machine: its owner.
 
     Raises:
-        ValueError: nothing can be written there.
+        ValueError: the folder isn't writable.
         WriteError: likewise.
     """
     check_writable(out_dir, "--out", out_dir)
@@ -155,7 +155,7 @@ def machine_folder(out_dir: Path, machine: Machine) -> Path:
 
 
 def owner_of(folder: Path) -> Machine | None:
-    """Whose folder it is, by its `machine.json`, else by the first record in it; None where neither can be read."""
+    """Owner of a folder, from `machine.json`, else from its first record; None if neither is readable."""
     with contextlib.suppress(OSError, ValueError):
         return read_json(folder / FILE, Machine)
     records = (sorted(folder.glob(pattern)) for pattern in ("runs/*.json", "arms/*.json", "selfcheck.json"))
@@ -166,11 +166,11 @@ def owner_of(folder: Path) -> Machine | None:
 
 
 def _claim(folder: Path, machine: Machine) -> None:
-    """Make a folder that says whose it is; one that another process has just made, or that isn't empty, stays."""
+    """Create a folder with its owner; keep one just made by another process or not empty."""
     temporary = folder.parent / f".{secrets.token_hex(8)}.tmp"
     try:
         write_atomically(temporary / FILE, (json.dumps(dataclasses.asdict(machine), indent=1) + "\n").encode())
-        temporary.rename(folder)  # all at once, and never in the place of one that isn't empty
+        temporary.rename(folder)  # atomic, and never replaces a non-empty one
     except OSError:
         if not folder.exists():
             raise

@@ -1,4 +1,4 @@
-"""Which runs were in one process, and which did the same work, so that their speeds differ by the machine's drift."""
+"""Runs grouped by process, and by equal work, so that their speeds differ only by drift."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from typing import Any
 from benchmarks.records.record import RunRecord
 
 STEP_WORK = ("batch_size", "input_scaling", "loss", "optimizer", "augmentation", "ema_decay", "clip_grad_norm")
-"""The fields of a recipe that change what a training step does; the others change numbers alone."""
+"""Recipe fields that change the work of a training step; the others change only values."""
 
 Arm = tuple[Hashable, ...]
-"""A model in a precision and engine, with the work of one recipe's step."""
+"""Model, precision and engine, with the step work of a recipe."""
 
 
 def processes(records: Sequence[RunRecord]) -> dict[str, str]:
-    """The process of each run, by run id, called by the id of its first run.
+    """Process of each run, by run id, named by its first run's id.
 
-    The seeds of a configuration share a process as long as it lives; only its first run waits for imports.
+    Seeds of a configuration share a process while it lives; only its first run waits for imports.
     """
     found: dict[str, str] = {}
     first: dict[str, str] = {}
@@ -30,7 +30,7 @@ def processes(records: Sequence[RunRecord]) -> dict[str, str]:
 
 
 def arm_of(run: RunRecord) -> Arm | None:
-    """What ran: its precision and engine as they were decided, its batch as it fitted; None where that isn't known."""
+    """Arm of a run, with the precision, engine and batch size actually used; None if unknown."""
     if run.execution is None:
         return None
     batch = run.throughput["train_batch_size"] if run.throughput else None
@@ -39,10 +39,10 @@ def arm_of(run: RunRecord) -> Arm | None:
 
 
 def arm(model: str, options: Mapping[str, Any], precision: str, engine: str, recipe: Mapping[str, Any]) -> Arm:
-    """The arm of a model with its options in a precision and engine that were decided."""
+    """Arm of a model and its options, with resolved precision and engine."""
     return model, json.dumps(options, sort_keys=True), precision, engine, step_work(recipe)
 
 
 def step_work(recipe: Mapping[str, Any]) -> str:
-    """What a recipe makes a training step do, as JSON: equal for two that take as long."""
+    """Step work of a recipe, as JSON: equal for recipes of equal duration."""
     return json.dumps([recipe.get(name) for name in STEP_WORK])

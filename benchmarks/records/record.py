@@ -40,29 +40,29 @@ from benchmarks.records.schema import (
 from fmnist_zoo.history import EpochStats
 
 SCHEMA_VERSION = 4
-"""Changes when a field is renamed, removed or means something else; older records are refused then, as newer ones."""
+"""Changes when a field is renamed, removed or redefined; older and newer records are then refused."""
 RUN_ID = re.compile(r"\d{8}T\d{6}\.\d{3}Z-\w{1,80}-[0-9a-f]{8}-s\d{1,10}", re.ASCII)
 """Format of run names, which are safe as file names."""
 ROUNDING_PCT = 0.1
-"""Points by which an accuracy may differ from what is counted beside it; a changed digit that matters makes more."""
+"""Allowed difference of an accuracy from its counts, in points; a changed leading digit exceeds it."""
 _STARTED_AT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z", re.ASCII)
 
 
 @dataclass(kw_only=True, slots=True)
 class RunRecord:
-    """All that is known of one run. What could not be measured is None.
+    """Record of one run. Missing measurements are None.
 
-    A quantity that is measured anew gets a field with the default None: records without it are read with None.
+    A new quantity gets a field with default None: records without it are read with None.
 
     Attributes:
-        run_id: see `run_id`; also the name of the file.
-        error: None where the status is ok, else the message and the last lines of the log.
-        variant: the row's label in the sweep that made it.
+        run_id: see `run_id`; also the file name.
+        error: None if the status is ok, else the message and last log lines.
+        variant: row label in its own sweep.
         started_at: UTC, `2026-11-21T21:00:00Z`.
-        load: by the part of the run that was timed: `train`, `throughput`.
+        load: by timed part of the run: `train`, `throughput`.
         config_key: `config_key(config)`.
-        code_checksum: of the model's and the training's program (`sweep.code_checksum`); None in records of before.
-        reads as it is written: the rest has the names and units of `benchmarks.records.schema`.
+        code_checksum: of the model and training code (`sweep.code_checksum`); None in older records.
+        other fields: names and units as in `benchmarks.records.schema`.
     """
 
     schema_version: Int64 = SCHEMA_VERSION
@@ -104,7 +104,7 @@ class RunRecord:
 
 
 def config_key(config: Mapping[str, Any]) -> str:
-    """The SHA-256 (hex) of a configuration's canonical JSON: two runs with the same key differ at most in their seed.
+    """SHA-256 (hex) of a configuration's canonical JSON: runs with the same key differ only in seed.
 
     Raises:
         ValueError: a key is not text, or a number is not finite.
@@ -115,9 +115,9 @@ def config_key(config: Mapping[str, Any]) -> str:
 
 
 def run_id(started_at: datetime, model: str, key: str, seed: int) -> str:
-    """The name of a run: UTC start in milliseconds, model, first 8 digits of the configuration's key, seed.
+    """Name of a run: UTC start in milliseconds, model, first 8 digits of the config key, seed.
 
-    Names of runs with the same key and seed sort by their start.
+    Runs with the same key and seed sort by start time.
     """
     assert started_at.tzinfo is not None, "started_at needs a time zone"
     start = started_at.astimezone(UTC)
@@ -128,9 +128,9 @@ def run_id(started_at: datetime, model: str, key: str, seed: int) -> str:
 
 
 def plain(value: Any, *, keep_non_finite: bool = False) -> Any:
-    """Mappings, tuples and numbers as what JSON has; numbers that aren't finite become None unless kept.
+    """Convert mappings, tuples and numbers to JSON types; non-finite numbers become None unless kept.
 
-    Half of a surrogate pair, as in the name of a file that isn't UTF-8, becomes a question mark.
+    A lone surrogate, as in file names that aren't UTF-8, becomes a question mark.
     """
     if isinstance(value, float) and not math.isfinite(value) and not keep_non_finite:
         return None
@@ -146,7 +146,7 @@ def plain(value: Any, *, keep_non_finite: bool = False) -> Any:
 
 
 def identity_fault(name: str, run_id: str, started_at: str, config: Config) -> str | None:
-    """What is wrong with a record's identity, which has this `name`, its time or its configuration."""
+    """Fault in the identity, time or configuration of a record with this `name`."""
     if not RUN_ID.fullmatch(run_id):
         return f"{name} {run_id!r:.120} is not of the form START-MODEL-KEY-sSEED"
     if not _is_time(started_at):
@@ -157,7 +157,7 @@ def identity_fault(name: str, run_id: str, started_at: str, config: Config) -> s
 
 
 def record_fault(record: RunRecord) -> str | None:
-    """What a record says wrongly of itself; None where it is one."""
+    """Inconsistency in a record; None if it is valid."""
     if fault := identity_fault("run_id", record.run_id, record.started_at, record.config):
         return fault
     files = [record.predictions, record.weights]
@@ -183,7 +183,7 @@ def record_fault(record: RunRecord) -> str | None:
 
 
 def _is_time(text: str) -> bool:
-    """Whether this is a UTC time as records write it, and one that the calendar has."""
+    """Whether this is a valid UTC time in the format of records."""
     if not _STARTED_AT.fullmatch(text):
         return False
     try:
@@ -194,7 +194,7 @@ def _is_time(text: str) -> bool:
 
 
 def _stays_inside(name: str) -> bool:
-    """Whether a path leads to nothing outside the folder that it is relative to, on any system."""
+    """Whether a relative path stays inside its folder, on any system."""
     parts = name.split("/")
     return all(parts) and not {".", ".."} & set(parts) and not set("\\:\0") & set(name)
 
@@ -204,7 +204,7 @@ Parts = Mapping[str, str | int | None]
 
 
 def machine_parts(environment: Environment) -> dict[str, str | int | None]:
-    """The machine and the versions that a run depends on; those of the GPU only where it uses one."""
+    """Machine and versions that a run depends on; those of the GPU only if it uses one."""
     software, details = environment["software"], environment["details"]
     on_gpu = environment["hardware"]["gpu_name"] is not None
     return {
@@ -219,7 +219,7 @@ def machine_parts(environment: Environment) -> dict[str, str | int | None]:
 
 
 def record_parts(record: RunRecord) -> Parts:
-    """The run key of a recorded run: config, seed, code, data, versions and hardware."""
+    """Run key of a recorded run: config, seed, code, data, versions and hardware."""
     return {
         "configuration": record.config_key,
         "seed": record.seed,
@@ -232,7 +232,7 @@ def record_parts(record: RunRecord) -> Parts:
 def difference(recorded: Parts, wanted: Parts) -> str | None:
     """Difference in run key to an earlier run of the same configuration and seed; None if it is the same run.
 
-    A run that broke off before it had the data says nothing of them, and that is no difference.
+    A run that failed before loading data has none recorded, which is no difference.
     """
     if recorded["code"] is None:
         return "before records said with which code"

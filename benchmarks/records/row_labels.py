@@ -1,4 +1,4 @@
-"""Short names for the rows of a table: the model, and of its configuration only what varies."""
+"""Short row labels: the model, and the settings that vary."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from typing import Any
 from benchmarks.records.record import config_key
 
 BARE = ("precision", "engine")
-"""Settings whose values speak for themselves: `cnn fp32 eager`."""
+"""Settings shown by value only: `cnn fp32 eager`."""
 
 TUNED = ("lr", "weight_decay")
-"""What the equal track tunes for each model; on the other tracks the whole recipe is the model's own."""
+"""Tuned per model on the equal track; on other tracks the whole recipe is the model's own."""
 
 
 def variant_labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """A label for each configuration (the `config` of a record), saying what varies among them and nothing else.
+    """Label of each configuration (`config` of a record), with only the settings that vary.
 
     `mlp` and `cnn`, `mlp lr=0.003` and `mlp lr=0.01`, `mlp` and `mlp hidden=512-256`, `cnn fp32 eager` and
-    `cnn bf16 compile`. A model's own recipe tells its variants apart, not the models: where each model has one
-    learning rate of its own, no label says it. Configurations that differ never get the same label.
+    `cnn bf16 compile`. A model's own recipe tells its variants apart, not the models: if each model has one
+    learning rate of its own, labels omit it. Configurations that differ never get the same label.
     """
     flats = [settings(config) for config in configs]
     values: dict[tuple[str, ...], set[str | None]] = defaultdict(set)
@@ -36,7 +36,7 @@ def variant_labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
 
 
 def settings(config: Mapping[str, Any]) -> dict[str, str]:
-    """All of a configuration but the model, flat and as text: `recipe.lr` -> `0.003`, in the order of labels."""
+    """Configuration without the model, flat and as text: `recipe.lr` -> `0.003`, in the order of labels."""
     groups = [
         {f"model_options.{name}": value for name, value in sorted(config["model_options"].items())},
         {f"recipe.{name}": value for name, value in sorted(config["recipe"].items())},
@@ -47,12 +47,12 @@ def settings(config: Mapping[str, Any]) -> dict[str, str]:
 
 
 def setting_text(name: str, value: str) -> str:
-    """One of the `settings` as a label says it: `lr=0.003`, or `fp32` for the precision."""
+    """One of the `settings` in label form: `lr=0.003`, or `fp32` for the precision."""
     return value if name in BARE else f"{name.rpartition('.')[2]}={value}"
 
 
 def _peers(name: str, config: Mapping[str, Any]) -> tuple[str, ...]:
-    """Names the configurations among which a setting is compared: those with the same result."""
+    """Key of the configurations among which a setting is compared."""
     group, _, field = name.partition(".")
     if group != "recipe":
         return ()
@@ -69,7 +69,7 @@ def _text(value: Any) -> str:
 
 
 def _told_apart(labels: Sequence[str], configs: Sequence[Mapping[str, Any]]) -> list[str]:
-    """Labels with the start of the configuration's key where two print alike (the text `1` and the number 1)."""
+    """Add the start of the config key to labels that print alike (the text `1` and the number 1)."""
     times = Counter(labels)
     keys = [config_key(config) if times[label] > 1 else "" for label, config in zip(labels, configs, strict=True)]
     owners: dict[str, set[str]] = defaultdict(set)

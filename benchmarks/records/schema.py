@@ -1,7 +1,7 @@
-"""The parts of a run's record as types, which msgspec checks when it reads one (`benchmarks.records.json_files`).
+"""Parts of a run's record as types, checked by msgspec on reading (`benchmarks.records.json_files`).
 
-A number that was not measured, or is not finite, is None in every part: never 0 and never a guess. A key that a part
-gets later is `NotRequired`: records without it are still read.
+Numbers not measured or not finite are None: never 0, never a guess. Keys added later are `NotRequired`: records without
+them can still be read.
 """
 
 from __future__ import annotations
@@ -28,17 +28,16 @@ class _Chosen(TypedDict):
 
 
 class Config(_Chosen, total=False):
-    """What a person chose, defaults included and the seed apart: all that makes two runs the same experiment.
+    """User's choices with defaults, without the seed: equal for two runs of the same experiment.
 
-    `deterministic` is there, and true, only where it was asked for: a configuration without it has the key that it
-    always had.
+    `deterministic` is present, and true, only on request: configurations without it keep their key.
     """
 
     deterministic: bool
 
 
 class Dataset(TypedDict):
-    """What the run was trained and tested on."""
+    """Training and test data of the run."""
 
     name: str
     checksum: str
@@ -49,7 +48,7 @@ class Dataset(TypedDict):
 
 
 class Hardware(TypedDict):
-    """The machine, by which results are filed and compared together with `Details` (`benchmarks.records.machine`).
+    """Machine, for filing and comparing results together with `Details` (`benchmarks.records.machine`).
 
     `cpu_model` is the marketing name, `cpu_model_id` the number of the model within its family; of ARM's processors the
     numbers are those of architecture and part, and the stepping is `r1p2`. The microarchitecture is named by archspec.
@@ -86,11 +85,11 @@ class Software(TypedDict):
 
 
 class Details(TypedDict):
-    """What else of a machine and its settings may move a figure.
+    """Machine details and settings that may affect figures.
 
     Cores, instruction sets, caches and the power limit are part of the machine's identity, the rest is not.
-    `cores_used` are those that the process may run on, `isa` the instruction sets that matter to matrix products,
-    `variables` the environment variables that torch, OpenMP, CUDA and the allocator read, as the worker has them.
+    `cores_used` are those that the process may run on, `isa` the instruction sets relevant to matrix products,
+    `variables` the worker's environment variables for torch, OpenMP, CUDA and the allocator.
     `host` tells equal machines apart without naming them: see `benchmarks.measure.machine_details.host`.
     """
 
@@ -108,7 +107,7 @@ class Details(TypedDict):
 
 
 class Environment(TypedDict):
-    """Where a run took place: what a comparison is filed by, what it reports, and what else may explain a figure."""
+    """Environment of a run: hardware for filing, versions, and details that may explain a figure."""
 
     hardware: Hardware
     software: Software
@@ -116,7 +115,7 @@ class Environment(TypedDict):
 
 
 class Flag(TypedDict):
-    """What makes a figure of a run worth less than it seems: the kind, this run's evidence, and what to do about it."""
+    """Caveat on a figure of a run: kind, evidence from this run, and advice."""
 
     kind: str
     evidence: str
@@ -124,7 +123,7 @@ class Flag(TypedDict):
 
 
 class Execution(TypedDict):
-    """What truly ran once `auto` was decided: `reason` says why, `fallback` what was asked for and couldn't be had."""
+    """What actually ran after resolving `auto`: `reason` says why, `fallback` names an unavailable request."""
 
     device: str
     precision: str
@@ -139,7 +138,7 @@ class Ledger(TypedDict):
 
     `eval_s` went into losses and validation after each epoch and the test at the end, `probe_s` into choosing precision
     and engine, `first_step_s` into compiling and warm-up, `profile_s` into a profile where one was asked for.
-    `measure_s` begins with the roofline: a run that failed later has that much of it.
+    `measure_s` starts with the roofline: runs that fail later keep that part.
     """
 
     import_s: float | None
@@ -164,7 +163,7 @@ ClassScore = TypedDict(
 
 
 class Metrics(TypedDict):
-    """Scores on the test split; the confusion matrix has a row for each true class, in the order of `per_class`."""
+    """Scores on the test split; one row of the confusion matrix per true class, in the order of `per_class`."""
 
     test_top1_pct: float
     test_nll: float | None
@@ -174,7 +173,7 @@ class Metrics(TypedDict):
 
 
 class Throughput(TypedDict):
-    """Images per second in the steady state, with the raw samples."""
+    """Images per second in the steady state, with raw samples."""
 
     train_img_per_s: float | None
     infer_img_per_s: float | None
@@ -194,10 +193,10 @@ class Latency(TypedDict):
 
 
 class Memory(TypedDict):
-    """Peak memory; `kind` says of what.
+    """Peak memory; `kind` names which.
 
     `baseline_mem_mib` was in use before the model was built (the process, its libraries, the data), `peak_reserved_mib`
-    is what torch's allocator held of a CUDA device.
+    was held by torch's CUDA allocator.
     """
 
     peak_mem_mib: float | None
@@ -207,10 +206,10 @@ class Memory(TypedDict):
 
 
 class Compilation(TypedDict):
-    """What torch's compiler did in a run, by its own counters, up to the last of its steps.
+    """Counters of torch's compiler in a run, up to its last step.
 
-    `cache` is `cold` where nothing came from inductor's cache on disk, `warm` where all did, else `mixed`; None where
-    nothing was compiled.
+    `cache` is `cold` if nothing came from inductor's disk cache, `warm` if all did, else `mixed`; None if nothing was
+    compiled.
     """
 
     cache: str | None
@@ -222,9 +221,9 @@ class Compilation(TypedDict):
 
 
 class Cost(TypedDict):
-    """The model's work for one image, counted and not timed: 1 MAC = 2 FLOPs, training = forward and backward.
+    """Work of the model per image, counted, not timed: 1 MAC = 2 FLOPs, training = forward and backward.
 
-    `step_traffic_bytes` is what a training step of the run's batch size has to move at least, by what it is.
+    `step_traffic_bytes` is the minimum traffic of a training step at the run's batch size, by kind.
     """
 
     forward_gmacs: float
@@ -243,7 +242,7 @@ class StepShares(TypedDict):
 
 
 class BatchPoint(TypedDict):
-    """Throughput at one batch size; None with the reason in `note` where it can't be had."""
+    """Throughput at one batch size; None with the reason in `note` if unavailable."""
 
     batch_size: Int64
     img_per_s: float | None
@@ -272,11 +271,11 @@ class _Shares(TypedDict):
 
 
 class Load(_Shares, total=False):
-    """Who used the machine while a part of a run was timed.
+    """Machine load while a part of a run was timed.
 
-    Shares of the time of all cores that the worker may run on, from 0 to 1: the worker's own, that of other processes,
-    and what the hypervisor kept. The GPU's by NVML: share of the time in which a kernel ran, other processes on it,
-    reasons for lower clocks. `own_cpu_s` is the CPU time of the worker and its children, all threads together; earlier
+    Shares of the time of all cores available to the worker, from 0 to 1: its own, other processes, and time stolen by
+    the hypervisor. GPU values by NVML: share of the time with a running kernel, other processes on it, reasons for
+    lower clocks. `own_cpu_s` is the CPU time of the worker and its children, all threads together; earlier
     records lack it.
     """
 
@@ -284,7 +283,7 @@ class Load(_Shares, total=False):
 
 
 class Energy(TypedDict):
-    """Joules that the GPU took, by NVML's counter."""
+    """GPU energy in joules, by NVML's counter."""
 
     train_j: float | None
     train_j_per_1000_img: float | None
@@ -292,15 +291,15 @@ class Energy(TypedDict):
 
 
 GEMM_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
-"""Number formats in which matrix products are measured, where the device has them."""
+"""Number formats of measured matrix products, if the device has them."""
 
 
 class Roofline(TypedDict):
-    """What the device was measured to do at most, at the start of the sweep: medians, and the raw samples.
+    """Measured peak rates of the device, at the start of the sweep: medians and raw samples.
 
     GEMM is the product of two square matrices of `gemm_size` rows, by number format (`GEMM_PRECISIONS`);
     copying counts the bytes read and the bytes written, in blocks of `copy_block_mib`. `measured_at` is the UTC time:
-    a measurement is kept for an hour, and not made again for each run.
+    a measurement is reused for an hour.
     """
 
     measured_at: str | None
@@ -314,7 +313,7 @@ class Roofline(TypedDict):
 
 
 class Profile(TypedDict):
-    """Where a run's profile lies, relative to the machine's folder: a page, and a trace that Perfetto shows."""
+    """Files of a run's profile, relative to the machine's folder: a page, and a trace for Perfetto."""
 
     page: str
     trace: str

@@ -1,4 +1,4 @@
-"""selfcheck.json: what an A/A check found, as types, with its writing and reading. No torch, no clock."""
+"""selfcheck.json: results of an A/A check as types, with reading and writing. No torch, no clock."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ", re.ASCII)
 
 
 class Arm(TypedDict):
-    """A model, with what its speed depends on beside the machine."""
+    """A model, with all that affects its speed but the machine."""
 
     model: str
     precision: str
@@ -28,16 +28,16 @@ class Arm(TypedDict):
 
 
 class Settings(TypedDict):
-    """What was compared with itself: arms by their label."""
+    """Arms compared with themselves, by label."""
 
     arms: dict[str, Arm]
     device: str
 
 
 class Comparison(TypedDict):
-    """Two copies of one training step, timed in turn: seconds by round, and the ratio that they give.
+    """Two copies of one training step, timed in turn: seconds by round, and their ratio.
 
-    `low` and `high` bound the 95% interval of the ratio; None where there are too few rounds for one.
+    `low` and `high` bound the 95% interval of the ratio; None with too few rounds.
     """
 
     arm: str
@@ -50,7 +50,7 @@ class Comparison(TypedDict):
 
 
 class WithinProcess(TypedDict):
-    """Comparisons of arms that take turns in one process.
+    """Comparisons of arms interleaved in one process.
 
     Rates are shares from 0 to 1; floors are the 95th percentile of |ratio - 1| over comparisons, in percent.
     """
@@ -66,7 +66,7 @@ class WithinProcess(TypedDict):
 
 
 class ProcessRates(TypedDict):
-    """Throughput of an arm as one fresh process measured it."""
+    """Throughput of an arm, measured by one fresh process."""
 
     arm: str
     started_at: str
@@ -75,7 +75,7 @@ class ProcessRates(TypedDict):
 
 
 class BetweenProcesses(TypedDict):
-    """The same arm in fresh processes one after the other.
+    """The same arm in consecutive fresh processes.
 
     Floors are the 95th percentile over the pairs of processes of one arm: the faster over the slower, minus 1, in
     percent; by arm, and over all pairs.
@@ -102,20 +102,20 @@ class Selfcheck(TypedDict):
 
 
 def kind_of_all(found: Selfcheck) -> list[str]:
-    """Precision and engine where all arms have the same; nothing where they differ, as their labels say then."""
+    """Precision and engine if all arms share them; else empty, as labels name them."""
     kinds = {(arm["precision"], arm["engine"]) for arm in found["settings"]["arms"].values()}
     return list(*kinds) if len(kinds) == 1 else []
 
 
 def write(machine_dir: Path, found: Selfcheck) -> Path:
-    """Write a machine's selfcheck.json as a whole, in place of an older one."""
+    """Write a machine's selfcheck.json, replacing an older one."""
     path = machine_dir / FILE
     write_atomically(path, (json.dumps(plain(found, keep_non_finite=True), indent=1, allow_nan=False) + "\n").encode())
     return path
 
 
 def read(machine_dir: Path) -> tuple[Selfcheck | None, Problem | None]:
-    """A machine's A/A check, or None; and where there is a file that isn't one, which and why."""
+    """A machine's A/A check or None, and the problem with an unreadable file."""
     path = machine_dir / FILE
     try:
         found = decode(read_regular(path, JSON_LIMIT_BYTES), Selfcheck)

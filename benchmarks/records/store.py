@@ -1,4 +1,4 @@
-"""The folder that keeps the records of a machine's runs safe, with their predictions and the test labels."""
+"""Folder of a machine's run records, with predictions and test labels."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 
 _CHECKSUM = re.compile(r"[0-9a-f]{6,128}", re.ASCII)
 _TENSORS_LIMIT_BYTES = 1 << 26
-"""Of predictions and labels: three bytes an image, so a thousand times what 10,000 of them need."""
+"""For predictions and labels: at three bytes per image, a thousand times the need of 10,000."""
 
 
 class RecordStore:
-    """The records of one machine: `<machine_dir>/runs/<run_id>.json`, predictions beside them.
+    """Records of one machine: `<machine_dir>/runs/<run_id>.json`, predictions beside them.
 
-    The labels that predictions are held against lie in the machine's folder, one file for each dataset.
+    Test labels lie in the machine's folder, one file per dataset.
 
-    A file appears under its name only when it is whole and on the disk, so several processes may write at once.
+    A file gets its name only when complete and on disk, so several processes may write at once.
     """
 
     def __init__(self, machine_dir: Path) -> None:
@@ -36,11 +36,11 @@ class RecordStore:
         self.runs_dir = machine_dir / "runs"
 
     def write(self, record: RunRecord) -> Path:
-        """Write a record, in place of one with the same run_id; numbers that aren't finite become null.
+        """Write a record, replacing one with the same run_id; non-finite numbers become null.
 
         Raises:
-            ValueError: the record doesn't fit the schema, so that it couldn't be read again; the message says where.
-            WriteError: it can't be written; the one that was there before still is.
+            ValueError: the record doesn't fit the schema and would be unreadable; the message says where.
+            WriteError: it can't be written; an earlier one is kept.
         """
         content = plain(dataclasses.asdict(record))
         try:
@@ -56,7 +56,7 @@ class RecordStore:
         return path
 
     def read_all(self) -> tuple[list[RunRecord], list[Problem]]:
-        """Every record, oldest first, and every file that is none, with the reason; hidden files are passed over.
+        """All records, oldest first, and each unreadable file with the reason; hidden files are ignored.
 
         Raises:
             OSError: the folder can't be read.
@@ -72,13 +72,13 @@ class RecordStore:
         return records, problems
 
     def paths(self) -> list[Path]:
-        """The visible files of the folder, by name; none where there is no folder."""
+        """Visible files of the folder, by name; none without a folder."""
         return visible_files(self.runs_dir)
 
     def write_predictions(self, run_id: str, predicted: NDArray[np.uint8], confidence: NDArray[np.float16]) -> str:
-        """Keep a run's predicted classes `(n,)` uint8 and their probabilities `(n,)` float16; the file's name.
+        """Save a run's predicted classes `(n,)` uint8, their probabilities `(n,)` float16; return the file name.
 
-        To be called before the record that names the file is written.
+        Call before writing the record that names the file.
         """
         from safetensors.numpy import save
 
@@ -88,7 +88,7 @@ class RecordStore:
         return path.name
 
     def read_predictions(self, run_id: str) -> tuple[NDArray[np.uint8], NDArray[np.float16]]:
-        """The predicted classes `(n,)` uint8 and their probabilities `(n,)` float16 of a run.
+        """Predicted classes `(n,)` uint8 of a run and their probabilities `(n,)` float16.
 
         Raises:
             ValueError: the file is missing, damaged or holds something else.
@@ -101,31 +101,31 @@ class RecordStore:
         return tensors["predicted"], tensors["confidence"]
 
     def labels_path(self, checksum: str) -> Path:
-        """Where the test labels of a dataset are kept, by the checksum that its records have.
+        """File of a dataset's test labels, by the checksum in its records.
 
         Raises:
-            ValueError: that is no checksum.
+            ValueError: not a checksum.
         """
         if not _CHECKSUM.fullmatch(checksum):
             raise ValueError(f"checksum {checksum!r:.60} is not one of a dataset: hexadecimal digits")
         return self.machine_dir / f"test-labels-{checksum[:16]}.safetensors"
 
     def write_labels(self, checksum: str, labels: NDArray[np.uint8]) -> None:
-        """Keep a dataset's test labels `(n,)` uint8, so that predictions can be judged from this folder alone."""
+        """Save a dataset's test labels `(n,)` uint8, so that this folder suffices to score predictions."""
         from safetensors.numpy import save
 
         assert labels.dtype == "uint8" and labels.ndim == 1
         write_atomically(self.labels_path(checksum), save({"labels": labels}))
 
     def keep_labels(self, dataset: Dataset) -> bool:
-        """Write a dataset's test labels; False where they are there already."""
+        """Write a dataset's test labels; False if they already exist."""
         if self.labels_path(dataset.checksum).exists():
             return False
         self.write_labels(dataset.checksum, dataset.test.labels.byte().cpu().numpy())
         return True
 
     def read_labels(self, checksum: str) -> NDArray[np.uint8]:
-        """The test labels `(n,)` of a dataset.
+        """Test labels `(n,)` of a dataset.
 
         Raises:
             ValueError: the file is missing, damaged or holds something else.
@@ -147,26 +147,26 @@ def _read_tensors(path: Path, what: str) -> dict[str, NDArray[Any]]:
     from safetensors import SafetensorError
     from safetensors.numpy import load
 
-    try:  # into memory of our own: a mapped file that another process cuts short would kill this one
+    try:  # not memory-mapped: truncation by another process would kill this one
         return load(read_regular(path, _TENSORS_LIMIT_BYTES))
     except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise ValueError(f"{what} {path} can't be read: {error}") from error
 
 
 def _is_predictions(path: Path) -> bool:
-    """Whether a file is what `write_predictions` makes, by its name; a run that was killed may have left only that."""
+    """Whether a file is from `write_predictions`, by its name; a killed run may have left only that."""
     return path.suffix == ".safetensors" and RUN_ID.fullmatch(path.stem) is not None and path.is_file()
 
 
 def _read(path: Path) -> RunRecord:
-    """One record; ValueError or OSError saying why the file is none."""
+    """Read a record; ValueError or OSError if the file is none."""
     if path.suffix != ".json":
         raise ValueError("not a record: only <run_id>.json and <run_id>.safetensors belong here")
     return _record(read_versioned(path, RunRecord, SCHEMA_VERSION), path.stem)
 
 
 def _record(record: RunRecord, name: str) -> RunRecord:
-    """A record that was read under a name; ValueError where it contradicts itself or the name."""
+    """Check a record read from a file `name`; ValueError if it contradicts itself or the name."""
     if fault := record_fault(record):
         raise ValueError(fault)
     if record.run_id != name:

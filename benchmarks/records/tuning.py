@@ -13,12 +13,12 @@ from benchmarks.records.schema import Details, Hardware, Int64, Software
 from fmnist_zoo.files import write_atomically
 
 FOLDER = "tuning"
-"""In a machine's folder: a JSON file for each preset, optimizer and budget, and Optuna's journal beside it."""
+"""In a machine's folder: a JSON file per preset, optimizer and budget, with Optuna's journal."""
 SCHEMA_VERSION = 1
 
 
 class TrialResult(TypedDict):
-    """What a trial gave; scores are those of the last epoch, None where it has none."""
+    """Result of a trial; scores are of the last epoch, None if missing."""
 
     status: str
     error: str | None
@@ -32,7 +32,7 @@ class TrialResult(TypedDict):
 
 
 class Trial(TypedDict):
-    """A trial that is done: what was tried, and what it gave."""
+    """Finished trial: its values and result."""
 
     lr: float
     weight_decay: float
@@ -40,14 +40,14 @@ class Trial(TypedDict):
 
 
 class Chosen(TypedDict):
-    """The values of a model's best trial."""
+    """Values of a model's best trial."""
 
     lr: float
     weight_decay: float
 
 
 class ModelSearch(TypedDict):
-    """The trials of one model in their order, the values of the best, and the seconds that all took together."""
+    """Trials of one model in order, the values of the best, and the total seconds."""
 
     chosen: Chosen | None
     train_s: float
@@ -56,7 +56,7 @@ class ModelSearch(TypedDict):
 
 
 class Where(TypedDict):
-    """The machine and the versions; earlier searches lack the details."""
+    """Machine and versions; earlier searches lack the details."""
 
     hardware: Hardware
     software: Software
@@ -64,7 +64,7 @@ class Where(TypedDict):
 
 
 class About(TypedDict):
-    """What all models' trials have in common; `recipe` is without learning rate and weight decay."""
+    """Common to the trials of all models; `recipe` is without learning rate and weight decay."""
 
     schema_version: Literal[1]
     command: str
@@ -77,7 +77,7 @@ class About(TypedDict):
 
 
 class Search(About):
-    """A whole search, and the seconds that it took."""
+    """A complete search and its seconds."""
 
     train_s: float
     wall_s: float
@@ -85,7 +85,7 @@ class Search(About):
 
 
 def write_search(path: Path, about: About, found: Mapping[str, Sequence[Trial]]) -> None:
-    """Write every trial, what was chosen and what it cost, as JSON in place of what was there."""
+    """Write all trials, chosen values and costs as JSON, replacing an older file."""
     everything = [trial for trials in found.values() for trial in trials]
     content = {
         **about,
@@ -98,7 +98,7 @@ def write_search(path: Path, about: About, found: Mapping[str, Sequence[Trial]])
 
 
 def read_searches(machine_dir: Path) -> tuple[list[Search], list[Problem]]:
-    """The searches of a machine by the name of their file, and the files that hold none, with the reason."""
+    """Searches of a machine by file name, and unreadable files with the reason."""
     outcomes: list[Search] = []
     problems: list[Problem] = []
     for path in sorted((machine_dir / FOLDER).glob("*.json")):
@@ -120,13 +120,13 @@ def _model(trials: Sequence[Trial]) -> ModelSearch:
 
 
 def _cost_s(trials: Sequence[Trial], name: Literal["train_s", "wall_s"]) -> float:
-    """Seconds of all trials; those of one that failed before it trained are not known, and count as none."""
+    """Seconds of all trials; those of trials that failed before training are unknown, counted as 0."""
     values = (trial["result"][name] for trial in trials)
     return sum(value for value in values if value is not None)
 
 
 def best(trials: Sequence[Trial]) -> Trial | None:
-    """The trial with the highest validation top-1, of equals the one with the lowest loss; None where all failed."""
+    """Trial with the highest validation top-1, ties broken by lowest loss; None if all failed."""
     scored = [trial for trial in trials if trial["result"]["val_top1_pct"] is not None]
     return max(scored, key=_score) if scored else None
 
@@ -138,7 +138,7 @@ def _score(trial: Trial) -> tuple[float, float]:
 
 
 def trial_line(model: str, trials: Sequence[Trial]) -> str:
-    """The last trial in a line."""
+    """Last trial as one line."""
     last = trials[-1]
     top1 = last["result"]["val_top1_pct"]
     score = last["result"]["status"] if top1 is None else f"{top1:.2f}% validation top-1"
@@ -146,7 +146,7 @@ def trial_line(model: str, trials: Sequence[Trial]) -> str:
 
 
 def summary(found: Mapping[str, Sequence[Trial]], optimizer: str, path: Path) -> str:
-    """What was chosen, as the argument of `register_model` that the equal track reads."""
+    """Chosen values, as the `register_model` argument for the equal track."""
     lines = [f"Every trial is in {path}. For the registry (fmnist_zoo/models/):"]
     for model, trials in found.items():
         chosen = best(trials)

@@ -10,18 +10,18 @@ from numpy.typing import NDArray
 from scipy import special
 
 _NOTHING = 1e-9
-"""Below this a sum of squares or a difference, in squared points or points, is rounding."""
+"""Smaller sums of squares (squared points) and differences (points) are rounding errors."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Contrast:
-    """A difference between two models, blocked by seed.
+    """Difference between two models, blocked by seed.
 
     Attributes:
         difference: first minus second, in the unit of the values.
-        standard_error: None where the residual variance has no degree of freedom.
-        low, high: the 95% t interval of this one difference; None likewise.
-        p_value: two-sided, of this one difference; None likewise.
+        standard_error: None if the residual has no degrees of freedom.
+        low, high: 95% t interval of this difference alone; None likewise.
+        p_value: two-sided, for this difference; None likewise.
     """
 
     difference: float
@@ -32,20 +32,19 @@ class Contrast:
 
 
 class Blocks:
-    """The additive model value = model + seed + noise, fitted by least squares.
+    """Additive model value = model + seed + noise, fitted by least squares.
 
-    Every model sees the same data order and augmentation under one seed, so a seed is a block. The noise has one
-    variance for all models, estimated from the residuals of all of them: with few seeds each, that is what gives a
-    test any degrees of freedom. With all runs there, a difference is that of the means, and its variance twice the
-    residual mean square over the seeds (Montgomery, Design and Analysis of Experiments, chapter 4). With runs missing,
-    least squares uses each run that there is: a seed that a model lacks says nothing of that model, and the difference
-    between two others under it still counts.
+    All models see the same data order and augmentation under one seed, so a seed is a block. The noise has the same
+    variance for all models, pooled over their residuals: with few seeds each, this provides the degrees of freedom of
+    a test. Without missing runs, a difference is that of the means, and its variance is twice the residual mean square
+    over the number of seeds (Montgomery, Design and Analysis of Experiments, chapter 4). With missing runs, least
+    squares uses all existing ones: a seed that one model lacks still counts for the others.
 
     Args:
-        values: a value by seed, by model.
+        values: value by model and seed.
 
     Raises:
-        ValueError: there is no value.
+        ValueError: no values.
     """
 
     def __init__(self, values: Mapping[str, Mapping[int, float]]) -> None:
@@ -69,7 +68,7 @@ class Blocks:
         self._effects, self._estimable = inverse[: len(models)], (inverse @ design)[: len(models)]
 
     def weights(self, first: str, second: str) -> NDArray[np.float64] | None:
-        """What each run of `cells` counts in the difference `(cells,)`; None where no chain of seeds joins the two."""
+        """Weight of each run of `cells` in the difference `(cells,)`; None if no chain of seeds joins the two."""
         one, other = self._models.index(first), self._models.index(second)
         wanted = np.zeros(self._estimable.shape[1])
         wanted[one], wanted[other] = 1.0, -1.0
@@ -79,7 +78,7 @@ class Blocks:
         return np.where(np.abs(found) < 1e-12, 0.0, found)
 
     def contrast(self, first: str, second: str, *, level: float = 0.95) -> Contrast | None:
-        """The difference of two models; None where they share no seed, nor a chain of models that do."""
+        """Difference of two models; None if they share no seed, nor a chain of models that do."""
         weights = self.weights(first, second)
         if weights is None:
             return None
@@ -99,19 +98,19 @@ class Blocks:
 
 
 def _settled(value: float) -> float:
-    """A value without its last digits, which differ between builds of LAPACK: tables that round a tie would show it."""
+    """Drop the last digits, which differ between LAPACK builds and would show in tables that round ties."""
     return float(f"{value:.12g}")
 
 
 def two_sided_p(difference: float, standard_error: float, degrees_of_freedom: int) -> float:
-    """Student's t test of a difference against 0; one without any noise is either nothing or certain."""
+    """Student's t test of a difference against 0; without noise the p-value is 0 or 1."""
     if standard_error == 0:
         return 0.0 if difference else 1.0
     return float(2 * special.stdtr(degrees_of_freedom, -abs(difference) / standard_error))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:
-    """Adjusted p-values, in the order given: at most 5% of families with no difference have one below 0.05.
+    """Adjusted p-values, in input order: at most 5% of families without differences have one below 0.05.
 
     S. Holm (1979), A simple sequentially rejective multiple test procedure, Scandinavian Journal of Statistics 6:65-70.
     """

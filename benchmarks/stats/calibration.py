@@ -14,7 +14,7 @@ NUM_BINS = 15
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Bin:
-    """Images whose predicted class has a probability above `low` and up to `high`; means are None where none has."""
+    """Images with a predicted-class probability in (`low`, `high`]; means of an empty bin are None."""
 
     low: float
     high: float
@@ -24,7 +24,7 @@ class Bin:
 
 
 def reliability(correct: NDArray[np.bool_], confidence: NDArray[np.floating], *, num_bins: int = NUM_BINS) -> list[Bin]:
-    """Images sorted by the probability of their predicted class into bins of equal width; 0 counts to the first.
+    """Bins of equal width by probability of the predicted class; 0 belongs to the first.
 
     Args:
         correct: whether the predicted class is the true one, `(images,)`.
@@ -32,7 +32,7 @@ def reliability(correct: NDArray[np.bool_], confidence: NDArray[np.floating], *,
         num_bins: of width `1 / num_bins`.
 
     Raises:
-        ValueError: shapes differ, there is no image, or a probability is outside of [0, 1].
+        ValueError: different shapes, no images, or a probability outside [0, 1].
     """
     if correct.shape != confidence.shape or correct.ndim != 1 or not len(correct):
         raise ValueError(f"correct {correct.shape} and confidence {confidence.shape}: give one of each for every image")
@@ -58,7 +58,7 @@ def reliability(correct: NDArray[np.bool_], confidence: NDArray[np.floating], *,
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Mean gap between confidence and accuracy over bins, weighted by images; from 0 to 1.
 
-    It depends on the number of bins, which therefore belongs beside it. C. Guo, G. Pleiss, Y. Sun & K. Weinberger
+    It depends on the number of bins: report both. C. Guo, G. Pleiss, Y. Sun & K. Weinberger
     (2017), On calibration of modern neural networks, arXiv:1706.04599.
     """
     total = sum(group.num_images for group in bins)

@@ -15,7 +15,7 @@ _SEED = 20_170_826
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class PricedRun:
-    """One run: its seed, its accuracy in percent, what it cost, and which test images it got right; None if unknown."""
+    """One run: seed, accuracy in percent, cost, and correctness per test image; None if unknown."""
 
     seed: int
     top1_pct: float
@@ -25,18 +25,18 @@ class PricedRun:
 
 @dataclass(frozen=True, slots=True)
 class FrontPlace:
-    """Whether a model is on the measured front, and its share of resampled fronts; None if nothing can be resampled."""
+    """Whether a model is on the measured front, and its share of resampled fronts; None without resampling."""
 
     on_front: bool
     probability: float | None
 
 
 def pareto_front(accuracy: NDArray[np.floating], cost: NDArray[np.floating]) -> NDArray[np.bool_]:
-    """Which models are on the front: none other is as accurate and as cheap, and better in one of the two.
+    """Models on the front: no other is as accurate and as cheap, and better in one of the two.
 
     Args:
-        accuracy: `(..., models)`, the more the better.
-        cost: `(..., models)`, the less the better.
+        accuracy: `(..., models)`, higher is better.
+        cost: `(..., models)`, lower is better.
     """
     as_good = (accuracy[..., None, :] >= accuracy[..., :, None]) & (cost[..., None, :] <= cost[..., :, None])
     better = (accuracy[..., None, :] > accuracy[..., :, None]) | (cost[..., None, :] < cost[..., :, None])
@@ -44,10 +44,10 @@ def pareto_front(accuracy: NDArray[np.floating], cost: NDArray[np.floating]) -> 
 
 
 def front_places(models: Sequence[Sequence[PricedRun]]) -> list[FrontPlace]:
-    """Each model's place, with mean accuracy and mean cost over its runs.
+    """Place of each model, by mean accuracy and mean cost over its runs.
 
-    The bootstrap draws test images, the same for all models, and seeds with their runs, cost and all; the same seeds
-    for all models where they have the same ones. Without answers of every run on the same images only seeds are drawn.
+    The bootstrap draws test images, the same for all models, and seeds with their runs and costs; the same seeds for
+    all models with equal seeds. Unless every run has answers on the same images, only seeds are drawn.
 
     Args:
         models: the runs of each model, at least one each.
@@ -78,7 +78,7 @@ def _by_model(values: NDArray[np.floating], owner: NDArray[np.integer]) -> NDArr
 
 
 def _drawn_seeds(models: Sequence[Sequence[PricedRun]]) -> NDArray[np.float64]:
-    """The share of each run in its model's mean, `(resamples, runs)`."""
+    """Share of each run in its model's mean, `(resamples, runs)`."""
     generator = np.random.default_rng(_SEED)
     seeds = [[run.seed for run in runs] for runs in models]
     shared = _counts(generator, len(seeds[0])) if all(own == seeds[0] for own in seeds) else None

@@ -25,20 +25,20 @@ DRIFT = {
     "lstm": ((0.101, 0.068), (0.211, 0.117)),
     "transformer": ((0.057, 0.085), (0.000, 0.056)),
 }
-"""Of training and inference: the deviation of a logarithm between processes, and that between the runs of one. Found in
-runs of 2026-11-28 and 29 on two cores of an EPYC that others used as well (bf16 and bf16_weights, eager, Muon)."""
+"""For training and inference: standard deviation of logarithms between processes, and between runs of one. Measured
+2026-11-28 and 29 on two cores of a shared EPYC (bf16 and bf16_weights, eager, Muon)."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Gate:
-    """What two sets of runs are drawn from, and what is known beside them.
+    """Distribution of two sets of runs, and prior knowledge.
 
     Attributes:
         num_processes: of each model on each side.
         num_runs: of each process.
-        num_checked: processes of each model in the A/A check, of one measurement each.
-        limit_pct: the largest slowdown that is allowed.
-        two_speeds: processes run at one of two speeds, as likely, with the same deviation: not what the rule assumes.
+        num_checked: processes per model in the A/A check, one measurement each.
+        limit_pct: largest allowed slowdown.
+        two_speeds: processes have one of two speeds, equally likely, same deviation: violates the rule's assumption.
         drift: see `DRIFT`.
     """
 
@@ -52,7 +52,7 @@ class Gate:
     def processes(
         self, generator: np.random.Generator, deviations: tuple[float, float], number: int, runs: int
     ) -> list[float]:
-        """Mean logarithms of so many processes of so many runs."""
+        """Mean logarithms of processes with `runs` runs each."""
         between, within = deviations
         shape = generator.choice((-1.0, 1.0), number) if self.two_speeds else generator.standard_normal(number)
         return list(between * shape + within / math.sqrt(runs) * generator.standard_normal(number))
@@ -64,15 +64,15 @@ def simulate_gate(
     """Draw comparisons and judge each as `benchmarks.compare` does.
 
     Args:
-        slowdown_pct: by which training and inference of the slowed models are truly slower.
+        slowdown_pct: true slowdown of the slowed models in training and inference.
         slowed: their names.
-        num_repetitions: how many comparisons.
-        gate: what they are drawn from.
+        num_repetitions: comparisons.
+        gate: their distribution.
         seed: of the draws.
 
     Returns:
-        How many rows of the slowed models, two for each, have each verdict; under `false alarm` the number of
-        comparisons in which a row of another model has regressed, under `fails` of those in which any has.
+        Number of rows of the slowed models, two each, by verdict; under `false alarm` the number of comparisons
+        with a regressed row of another model, under `fails` with any regressed row.
     """
     generator, limit = np.random.default_rng(seed), -math.log1p(-gate.limit_pct / 100)
     found: Counter[str] = Counter()
@@ -94,7 +94,7 @@ def simulate_gate(
 
 
 def table(num_repetitions: int = 1000) -> Iterator[str]:
-    """Lines of a markdown table: what the gate makes of slowdowns of no model, of one, and of all."""
+    """Lines of a markdown table: results of the gate for no, one and all models slowed."""
     quiet = {model: tuple((a / 10, b / 10) for a, b in both) for model, both in DRIFT.items()}
     worlds = (
         ("as recorded", Gate()),

@@ -16,9 +16,9 @@ _SEED = 20_170_825
 
 @functools.lru_cache(maxsize=1)
 def _resamples(num_images: int) -> NDArray[np.float32]:
-    """How often each image is drawn in each resample `(images, resamples)`: whole numbers, the same ones every time.
+    """Number of draws of each image in each resample `(images, resamples)`, the same on every call.
 
-    As floats, since a product of matrices is what they are for: its sums stay below 2 ** 24 and so are exact.
+    Whole numbers, as floats for matrix products: sums stay below 2 ** 24 and so are exact.
     """
     generator = np.random.default_rng(_SEED)
     counts = np.empty((NUM_RESAMPLES, num_images), dtype=np.float32)
@@ -30,15 +30,15 @@ def _resamples(num_images: int) -> NDArray[np.float32]:
 def resampled_accuracy(answers: NDArray[np.bool_]) -> NDArray[np.float64]:
     """Accuracy in percent of each run on each resample of the test images, drawn with replacement.
 
-    All runs see the same resamples, so that differences between them are paired. Only differences are what they
-    should be: the share of images that every run got right is left as it is, which spares most of the work. B. Efron
-    & R. Tibshirani (1993), An Introduction to the Bootstrap.
+    All runs share the resamples, so differences are paired. Only differences are valid: the share of images that every
+    run got right is kept fixed, which saves most of the work. B. Efron & R. Tibshirani (1993), An Introduction to the
+    Bootstrap.
 
     Args:
-        answers: which images each run got right, `(runs, images)`.
+        answers: correctness by run and image, `(runs, images)`.
 
     Returns:
-        `(resamples, runs)`, the same numbers each time.
+        `(resamples, runs)`, deterministic.
     """
     num_images = answers.shape[1]
     assert num_images < 2**24, "sums of so many images are not exact in fp32"
@@ -50,12 +50,12 @@ def resampled_accuracy(answers: NDArray[np.bool_]) -> NDArray[np.float64]:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ImageInterval:
-    """A 95% interval over test images for one of several differences, in points.
+    """95% interval over test images for one of several differences, in points.
 
     Attributes:
-        low, high: it holds for all differences together.
+        low, high: simultaneous for all differences.
         standard_error: of this difference.
-        critical: how many standard errors the interval reaches to each side.
+        critical: half-width in standard errors.
     """
 
     low: float
@@ -76,24 +76,24 @@ def simultaneous_intervals(
     more_variance: Sequence[float] | None = None,
     level: float = 0.95,
 ) -> list[ImageInterval]:
-    """Bootstrap intervals that hold together: each as wide as the largest of all standardised deviations asks for.
+    """Simultaneous bootstrap intervals, from the maximum of all standardised deviations.
 
-    A plain interval for each of ten pairs would exclude 0 for some pair in far more than one of twenty sweeps in which
-    no model is better than another, since models that err on different images differ on any one test set. R. Beran
+    With a separate interval for each of ten pairs, far more than one in twenty sweeps of equal models would have a pair
+    that excludes 0, since models that err on different images differ on any one test set. R. Beran
     (1988), Balanced simultaneous confidence sets, JASA 83:679-686; P. H. Westfall & S. S. Young (1993),
     Resampling-Based Multiple Testing.
 
     Args:
-        differences: in points, on the test images as they are.
+        differences: in points, on the original test images.
         resampled: the same on resampled images, `(resamples, differences)`.
-        more_variance: of each difference, that resampling images can't show, in squared points; the intervals are as
-            much wider.
-        level: with which all intervals hold at once.
+        more_variance: variance of each difference invisible to image resampling, in squared points; widens the
+            intervals.
+        level: simultaneous coverage.
     """
     observed = np.asarray(differences, dtype=float)
     deviations = np.abs(resampled - observed)
     errors = resampled.std(axis=0)
-    moving = errors > 1e-9  # two runs with the same answers differ on no image
+    moving = errors > 1e-9  # runs with equal answers differ on no image
     largest = (deviations[:, moving] / errors[moving]).max(axis=1) if moving.any() else np.zeros(len(resampled))
     critical = float(np.quantile(largest, level))
     totals = np.sqrt(np.where(moving, errors, 0.0) ** 2 + (0.0 if more_variance is None else np.array(more_variance)))
@@ -115,9 +115,9 @@ class McNemar:
 
 
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
-    """The exact McNemar test of two runs on the same images `(images,)`.
+    """Exact McNemar test of two runs on the same images `(images,)`.
 
-    It takes the two runs as they are: another seed may turn the answer around. Q. McNemar (1947), Note on the sampling
+    It ignores seeds: another seed may reverse the result. Q. McNemar (1947), Note on the sampling
     error of the difference between correlated proportions or percentages, Psychometrika 12:153-157.
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())

@@ -1,4 +1,4 @@
-"""Intervals for what was measured, at the 95% level unless said otherwise."""
+"""Intervals for measurements, at the 95% level by default."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def mean_t_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[fl
     """Student's t interval for the mean of independent values, such as one per seed.
 
     Raises:
-        ValueError: fewer than two values: their spread is unknown, not zero.
+        ValueError: fewer than two values: spread is unknown, not zero.
     """
     if len(values) < 2:
         raise ValueError(
@@ -39,10 +39,10 @@ def wilson_interval(successes: int, trials: int, *, level: float = 0.95) -> tupl
 
 
 def median_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
-    """Distribution-free interval for the median of independent values: two of them, found by counting signs.
+    """Distribution-free interval for the median of independent values: two order statistics, by sign test.
 
-    Holds for any continuous distribution with at least the level; None where so few values can't reach it (fewer than
-    6 at 95%). David & Nagaraja (2003), Order Statistics, section 7.1.
+    Has at least this level for any continuous distribution; None with too few values to reach it (fewer than 6 at
+    95%). David & Nagaraja (2003), Order Statistics, section 7.1.
     """
     size = len(values)
     # The largest number of values below the interval, on either side, that leaves the level.
@@ -57,9 +57,9 @@ def median_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[fl
 
 @dataclass(frozen=True, slots=True)
 class Ratio:
-    """How many times as fast one arm is as another: the median over interleaved rounds, and its 95% interval.
+    """Speed ratio of two arms: median over interleaved rounds, with its 95% interval.
 
-    `low` and `high` are None where there are too few rounds for an interval.
+    `low` and `high` are None with too few rounds.
     """
 
     median: float
@@ -73,17 +73,17 @@ class Ratio:
 
 
 def paired_ratio(times: Sequence[float], reference: Sequence[float], *, level: float = 0.95) -> Ratio:
-    """Speed-up of an arm over a reference from interleaved samples: reference time over the arm's, round by round.
+    """Speed-up of an arm over a reference from interleaved samples: reference time over arm time, by round.
 
-    A machine that slows down for a while slows both samples of a round, and their ratio stays.
+    A temporary slowdown affects both samples of a round, not their ratio.
 
     Args:
-        times: seconds of the arm, one sample a round.
-        reference: seconds of the reference in the same rounds.
+        times: seconds of the arm, one per round.
+        reference: seconds of the reference, same rounds.
         level: of the interval.
 
     Raises:
-        ValueError: the lengths differ, there is no round, or a time isn't positive.
+        ValueError: different lengths, no rounds, or a time that isn't positive.
     """
     if len(times) != len(reference) or not times:
         raise ValueError(f"{len(times)} and {len(reference)} samples: give both arms the same rounds, at least one")

@@ -7,10 +7,10 @@ from string import ascii_lowercase
 
 
 def compact_letters(names: Sequence[str], different: Collection[tuple[str, str]]) -> dict[str, str]:
-    """Letters for each name: two names share one if and only if they are not known to differ.
+    """Letters of each name: two names share one if and only if they aren't known to differ.
 
-    Insert and absorb: one group of all to begin with; each pair that differs splits every group that holds both into
-    the group without the one and the group without the other; a group inside another is absorbed by it. H.-P. Piepho
+    Insert and absorb: start with one group of all; each differing pair splits every group with both into two, one
+    without each; a group inside another is absorbed. H.-P. Piepho
     (2004), An algorithm for a letter-based representation of all-pairwise comparisons, Journal of Computational and
     Graphical Statistics 13:456-466.
 
@@ -19,7 +19,7 @@ def compact_letters(names: Sequence[str], different: Collection[tuple[str, str]]
         different: pairs that differ, each in either order.
 
     Raises:
-        ValueError: a pair names something that isn't in `names`, or pairs a name with itself.
+        ValueError: a pair has a name not in `names`, or the same name twice.
     """
     groups = [frozenset(range(len(names)))] if names else []
     places = {name: place for place, name in enumerate(names)}
@@ -41,6 +41,6 @@ def compact_letters(names: Sequence[str], different: Collection[tuple[str, str]]
 
 
 def _letter(index: int) -> str:
-    """From a to z, then a2 to z2 and so on: tables with that many groups are rare, but must not fail."""
+    """From a to z, then a2 to z2 and so on: so many groups are rare, but must not fail."""
     round_number, place = divmod(index, len(ascii_lowercase))
     return ascii_lowercase[place] + (str(round_number + 1) if round_number else "")

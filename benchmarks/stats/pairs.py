@@ -22,7 +22,7 @@ Answers = NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Run:
-    """One run of a model: its accuracy in percent, and which test images it got right `(images,)`; None if unknown."""
+    """One run of a model: accuracy in percent, and correctness per test image `(images,)`; None if unknown."""
 
     top1_pct: float
     answers: Answers | None = None
@@ -33,16 +33,16 @@ class Pair:
     """Two models compared.
 
     Attributes:
-        first, second: their names; `first` stands earlier in the order given.
-        over_seeds: the difference blocked by seed, in points; None where the two share no seed.
-        adjusted_p: of that difference, by Holm's method over all pairs; None without seeds to take a variance from.
-        over_images: the simultaneous interval over test images; None where answers are missing.
-        mcnemar: where each of the two has the same one seed.
-        mcnemar_adjusted_p: by Holm's method over all pairs that have it.
-        differs: the verdict; None where one half of the evidence is missing.
-        num_seeds_needed: seeds of each model in all with which a difference as large as this would be found with 80%
-            power; None where none would do, where the verdict stands, or where nothing is known.
-        image_error_floor: standard error over test images that any number of seeds would leave, in points.
+        first, second: names, in the order given.
+        over_seeds: difference blocked by seed, in points; None without a shared seed.
+        adjusted_p: of that difference, by Holm's method over all pairs; None without an estimate of variance.
+        over_images: simultaneous interval over test images; None if answers are missing.
+        mcnemar: if both have only one seed, the same.
+        mcnemar_adjusted_p: by Holm's method over all pairs with one.
+        differs: verdict; None if half of the evidence is missing.
+        num_seeds_needed: total seeds per model to detect a difference of this size with 80% power; None if no number
+            suffices, the verdict stands, or nothing is known.
+        image_error_floor: standard error over test images with infinitely many seeds, in points.
     """
 
     first: str
@@ -69,10 +69,10 @@ class Comparison:
     Attributes:
         pairs: in the order of the models.
         letters: by model; models with a common letter are not significantly different. None if a pair has no verdict.
-        num_models: over which the variance is pooled.
-        num_seeds: distinct ones.
-        deviation: standard deviation of one run's noise within its block, in points; None where nothing is left to
-            estimate it from.
+        num_models: number pooled for the variance.
+        num_seeds: distinct.
+        deviation: standard deviation of one run's noise within its block, in points; None without degrees of
+            freedom.
         degrees_of_freedom: of that deviation.
     """
 
@@ -89,15 +89,15 @@ def compare_models(models: Mapping[str, Mapping[int, Run]]) -> Comparison:
 
     Two models differ if both hold: their difference, blocked by seed with the variance pooled over all models, is
     significant after Holm's correction over all pairs at 0.05; and the paired bootstrap interval over test images of
-    the same difference, which holds for all pairs together, excludes 0. The first asks whether other seeds would tell
-    the same, the second whether other test images would. With five models and seeds it is wrong of some pair in 5.5% of
-    sweeps without any difference, and finds half a point in half of its pairs (`benchmarks.stats.simulation`).
+    the same difference, which holds for all pairs together, excludes 0. The first asks whether other seeds would agree,
+    the second whether other test images would. With five models and seeds it is wrong for some pair in 5.5% of sweeps
+    without differences, and detects half a point in half of the pairs (`benchmarks.stats.simulation`).
 
     Args:
-        models: runs by seed, by model, the best model first. Models without runs are left out.
+        models: runs by model and seed, best model first. Models without runs are omitted.
 
     Raises:
-        ValueError: runs have answers to different numbers of test images.
+        ValueError: runs with different numbers of test images.
     """
     models = {name: runs for name, runs in models.items() if runs}
     if len(models) < 2:
@@ -129,10 +129,10 @@ def compare_models(models: Mapping[str, Mapping[int, Run]]) -> Comparison:
 
 @dataclass(frozen=True, slots=True)
 class Noise:
-    """What one run's accuracy varies by within its block, in squared points: in all, and of that by single images.
+    """Variance of one run's accuracy within its block, in squared points: total, and the part of single images.
 
-    Answers that change from one seed to the next, each image for itself, are part of what a bootstrap over images
-    sees. What a run gains or loses on all images alike is not.
+    A bootstrap over images includes answers that change between seeds independently for each image. It excludes what
+    a run gains or loses on all images alike.
     """
 
     variance: float
@@ -140,17 +140,17 @@ class Noise:
 
     @property
     def shift_variance(self) -> float:
-        """What runs gain or lose as a whole."""
+        """Variance common to all images."""
         return max(0.0, self.variance - self.flip_variance)
 
     @property
     def run_variance(self) -> float:
-        """All that more runs would average out of an interval over images."""
+        """Variance that more runs average out of an image interval."""
         return self.flip_variance + self.shift_variance
 
 
 def _noise(blocks: Blocks, models: Mapping[str, Mapping[int, Run]]) -> Noise | None:
-    """Noise pooled over models, as the variance of the blocks is; None where there is nothing to estimate it from."""
+    """Noise pooled over models, like the variance of the blocks; None if it can't be estimated."""
     if blocks.variance is None:
         return None
     squares, freedom = 0.0, 0
@@ -172,7 +172,7 @@ def _mcnemar(models: Mapping[str, Mapping[int, Run]], first: str, second: str) -
 
 
 def _with_adjusted(pairs: Sequence[Pair]) -> list[Pair]:
-    """Pairs with the p-values that all of them together allow."""
+    """Pairs with p-values adjusted over all of them."""
     raw = [pair.over_seeds.p_value if pair.over_seeds else None for pair in pairs]
     single = [pair.mcnemar.p_value if pair.mcnemar else None for pair in pairs]
     return [
@@ -187,7 +187,7 @@ def _holm_of_known(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def _with_images(pairs: Sequence[Pair], blocks: Blocks, noise: Noise | None, cells: Sequence[Run]) -> list[Pair]:
-    """Pairs with intervals over test images, where every run that counts in the difference has its answers."""
+    """Pairs with intervals over test images, if all runs that enter the difference have answers."""
     known = np.array([run.answers is not None for run in cells])
     weights: dict[int, NDArray[np.float64]] = {}
     for index, pair in enumerate(pairs):
@@ -214,7 +214,7 @@ def _with_verdict(pair: Pair) -> Pair:
 
 
 def _with_outlook(pair: Pair, blocks: Blocks, noise: Noise | None, num_pairs: int) -> Pair:
-    """A pair without a significant difference, with the number of seeds needed to detect it."""
+    """Add the number of seeds needed to a pair without a significant difference."""
     weights = blocks.weights(pair.first, pair.second)
     if pair.differs is not False or pair.over_images is None or weights is None or noise is None:
         return pair

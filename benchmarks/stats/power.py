@@ -23,14 +23,14 @@ def power_over_seeds(
     freedom.
 
     Args:
-        difference: true one, in points.
+        difference: true, in points.
         deviation: standard deviation of the noise of one run, in points.
         num_seeds: runs of each model.
-        num_models: over which the variance is pooled.
-        alpha: level of the two-sided test; over m pairs 0.05 / m, the strictest step of Holm's, is the safe choice.
+        num_models: number pooled for the variance.
+        alpha: level of the two-sided test; for m pairs 0.05 / m, Holm's strictest step, is the safe choice.
 
     Raises:
-        ValueError: fewer than two seeds or models, or a deviation that isn't above 0.
+        ValueError: fewer than two seeds or models, or a deviation not above 0.
     """
     if num_seeds < 2 or num_models < 2 or deviation <= 0:
         raise ValueError(
@@ -56,16 +56,16 @@ def seeds_needed(
     power: float = 0.8,
     enough_images: Callable[[int], bool] = lambda num_seeds: True,
 ) -> int | None:
-    """The fewest seeds per model that detect a difference of this size; None if 1,000 don't suffice.
+    """Fewest seeds per model that detect a difference of this size; None if 1,000 don't suffice.
 
     Args:
-        difference: the true one, in points; usually what was observed.
+        difference: true, in points; usually the observed one.
         deviation: standard deviation of the noise of one run, in points.
-        num_models: over which the variance is pooled.
-        num_pairs: that are tested together.
-        power: with which it would be found.
-        enough_images: whether the interval over test images would exclude 0 with so many seeds; it must stay so with
-            more. More seeds take the seeds' share out of that interval, never the test images' own.
+        num_models: number pooled for the variance.
+        num_pairs: tested together.
+        power: probability of detection.
+        enough_images: whether the interval over test images would exclude 0 with this many seeds; monotonic. More
+            seeds reduce the seeds' share of that interval, never that of the test images.
     """
     if not difference:
         return None

@@ -1,10 +1,9 @@
-"""How fast something is over several runs, and how fast one more run may be.
+"""Rate over several runs, and prediction of one more run.
 
-The logarithm of a run's rate is modelled as that of its arm, plus the drift of the process that it ran in, plus that of
-the run itself: both normal and independent, since a machine's state changes between processes and between the runs of
-one. So runs of one process aren't independent, and one more run is taken to be in a process of its own. Student's t,
-which is exact where `PROCESS_VARIANCE` is true; runs that happen to lie nearer to each other than each was sampled
-count as no nearer than that.
+The logarithm of a run's rate is modelled as that of its arm, plus the drift of its process, plus that of the run: both
+normal and independent, since a machine's state changes between processes and between runs of one. So runs of one
+process aren't independent, and one more run is assumed to have its own process. Intervals are Student's t, exact if
+`PROCESS_VARIANCE` is true; the deviation between runs is at least their sampling error.
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from scipy import special
 from benchmarks.stats.intervals import median_interval
 
 PROCESS_VARIANCE = 1.5
-"""The variance between processes, in units of that between the runs of one. Analysis of variance of the committed
-records, arms of several processes, gives 0.9 for training and 1.5 for inference. It can't be estimated from the few
-processes that one arm has."""
+"""Variance between processes, in units of that between runs of one. Analysis of variance of the committed
+records, arms of several processes, gives 0.9 for training and 1.5 for inference. One arm has too few processes to
+estimate it."""
 _NORMAL_95 = 1.96
 _LARGEST_LOG = math.log(1e300)
 
 Processes = Sequence[Sequence[float]]
-"""Logarithms of the rates of runs, those of each process together."""
+"""Logarithms of the rates of runs, grouped by process."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """How far runs of one process lie apart, as the standard deviation of logarithms, and its degrees of freedom."""
+    """Standard deviation of logarithms between runs of one process, with its degrees of freedom."""
 
     amount: float
     freedom: int
@@ -39,9 +38,9 @@ class Deviation:
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """The geometric mean of runs, its 95% interval, and the 95% prediction interval of one more run.
+    """Geometric mean of runs, its 95% interval, and the 95% prediction interval of one more run.
 
-    `low` and `high` are None for a single run, `next_low` and `next_high` where nothing is known of other runs.
+    `low` and `high` are None for a single run, `next_low` and `next_high` without a known deviation.
     """
 
     mean: float
@@ -52,9 +51,9 @@ class Rate:
 
 
 def spread_pct(samples: Sequence[float]) -> float | None:
-    """How finely one run was sampled, which says nothing of another, in percent; None where there is no interval.
+    """Sampling error of one run, unrelated to other runs, in percent; None without an interval.
 
-    How far the 95% interval of the samples' median reaches from it.
+    Distance of the median's 95% interval from the median.
     """
     found = median_interval(samples)
     if found is None:
@@ -64,11 +63,11 @@ def spread_pct(samples: Sequence[float]) -> float | None:
 
 
 def deviation(processes: Processes, *, spreads_pct: Sequence[float] = ()) -> Deviation | None:
-    """How far runs of one arm lie apart; None where there are fewer than two.
+    """Deviation between runs of one arm; None for fewer than two.
 
     Args:
         processes: of all of its runs.
-        spreads_pct: how finely they were sampled.
+        spreads_pct: their sampling errors.
     """
     runs = sum(map(len, processes))
     if runs < 2:
@@ -81,11 +80,11 @@ def deviation(processes: Processes, *, spreads_pct: Sequence[float] = ()) -> Dev
 
 
 def rate(processes: Processes, known: Deviation | None) -> Rate:
-    """The rate of runs, with its intervals.
+    """Rate of runs, with its intervals.
 
     Args:
         processes: of the runs; at least one.
-        known: how far runs of their arm lie apart, these or more of them.
+        known: deviation of runs of their arm, these or more.
     """
     mean, variance = _mean(processes)
     if known is None:
@@ -96,7 +95,7 @@ def rate(processes: Processes, known: Deviation | None) -> Rate:
 
 
 def _mean(processes: Processes) -> tuple[float, float]:
-    """The generalised least squares mean, and its variance in units of that between the runs of a process."""
+    """Generalised least squares mean, and its variance in units of that between runs of a process."""
     weights = [_weight(process) for process in processes]
     total = sum(weights)
     return sum(weight * fmean(process) for weight, process in zip(weights, processes, strict=True)) / total, 1 / total

@@ -1,10 +1,10 @@
-"""Tests of losses beyond a limit between two small sets of runs: regressed, held, or not decided.
+"""Tests for losses beyond a limit between two small sets of runs: regressed, held, or undecided.
 
-What a machine does to rates, times and memory is modelled on the logarithm: a value is that of its configuration plus
-the drift of the process that measured it. Drift is normal, with one deviation for all processes of a model's arm, and
-independent between processes; how finely a process sampled is negligible beside it. Runs of one process share its
-drift, so they count once, as their mean. Two arms of equal deviation have Student's t interval for the ratio of their
-geometric means.
+Rates, times and memory are modelled as logarithms: the value of the configuration plus the drift of the measuring
+process. Drift is normal, with one deviation for all processes of a model's arm, and
+independent between processes; sampling error is negligible beside it. Runs of one process share its
+drift, so they count once, as their mean. For two arms of equal deviation, the ratio of geometric
+means has Student's t interval.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ Verdict = Literal["regressed", "held", "not decided"]
 
 @dataclass(frozen=True, slots=True)
 class Loss:
-    """An estimated loss: above 0 for the worse, in points or as a logarithm of a ratio.
+    """Estimated loss: positive if worse, in points or as the logarithm of a ratio.
 
     Attributes:
         amount: the estimate.
-        error: its standard error; None where nothing is known of the noise.
+        error: its standard error; None if the noise is unknown.
         freedom: degrees of freedom of the error.
     """
 
@@ -42,7 +42,7 @@ class Loss:
     freedom: float = math.inf
 
     def chance_beyond(self, limit: float) -> float | None:
-        """The one-sided p-value of the loss being at most the limit: small where it is surely more."""
+        """One-sided p-value of the loss being at most the limit: small if it is surely more."""
         if self.error is None:
             return None
         if self.error < _NOTHING:  # without noise a loss is within the limit or beyond it
@@ -50,7 +50,7 @@ class Loss:
         return float(special.stdtr(self.freedom, (limit - self.amount) / self.error))
 
     def interval(self) -> tuple[float, float] | None:
-        """Between the two one-sided 95% bounds; None where nothing is known of the noise."""
+        """Interval between one-sided 95% bounds; None if the noise is unknown."""
         if self.error is None:
             return None
         half = self.error * float(special.stdtrit(self.freedom, 1 - ALPHA))
@@ -58,16 +58,16 @@ class Loss:
 
 
 def verdicts(losses: Sequence[Loss], limits: Sequence[float]) -> list[tuple[Verdict, float | None]]:
-    """What became of each loss, with the p-value (Holm) of its being beyond its limit.
+    """Verdict on each loss, with its p-value (Holm) for exceeding the limit.
 
-    Two one-sided tests at 5%. `held` is what the test against a loss of the limit or more says of this loss alone, so
-    that a loss beyond its limit is held in at most 5% of cases (D. J. Schuirmann, 1987, J. Pharmacokinetics and
-    Biopharmaceutics 15:657-680). `regressed` is what the test against a loss within the limit says after Holm's
-    correction over all losses: where none is beyond its limit, at most 5% of all comparisons find any.
+    Two one-sided tests at 5%. `held` rejects a loss of the limit or more, for this loss alone, so that a loss
+    beyond its limit is held in at most 5% of cases (D. J. Schuirmann, 1987, J. Pharmacokinetics and
+    Biopharmaceutics 15:657-680). `regressed` rejects a loss within the limit, after Holm's correction over all losses:
+    if none is beyond its limit, at most 5% of comparisons find any.
 
     Args:
-        losses: of everything that is judged together.
-        limits: the largest loss that is allowed, for each.
+        losses: all that are judged together.
+        limits: largest allowed loss of each.
     """
     bare = [loss.chance_beyond(limit) for loss, limit in zip(losses, limits, strict=True)]
     known = iter(holm([value for value in bare if value is not None]))
@@ -83,10 +83,10 @@ def verdicts(losses: Sequence[Loss], limits: Sequence[float]) -> list[tuple[Verd
 
 
 def drift(groups: Sequence[Sequence[float]]) -> tuple[float, int] | None:
-    """The deviation between processes and its degrees of freedom, pooled; None where no group has two.
+    """Pooled deviation between processes and its degrees of freedom; None if no group has two.
 
     Args:
-        groups: logarithms, one a process, of processes that did the same with the same versions.
+        groups: logarithms, one per process, of processes with equal work and versions.
     """
     freedom = sum(len(group) - 1 for group in groups if group)
     if not freedom:
@@ -96,10 +96,10 @@ def drift(groups: Sequence[Sequence[float]]) -> tuple[float, int] | None:
 
 
 def ratio_loss(before: Sequence[float], now: Sequence[float], between: tuple[float, int] | None) -> Loss:
-    """The loss from one set of processes to another.
+    """Loss from one set of processes to another.
 
     Args:
-        before: logarithms of what is the better the more, one a process.
+        before: logarithms, one per process; higher is better.
         now: likewise.
         between: see `drift`.
     """
@@ -110,13 +110,13 @@ def ratio_loss(before: Sequence[float], now: Sequence[float], between: tuple[flo
 
 
 def paired_losses(changes: Sequence[Sequence[float]]) -> list[Loss] | None:
-    """The mean loss of each row over its seeds, with the variance pooled over rows.
+    """Mean loss of each row over its seeds, with variance pooled over rows.
 
     Args:
-        changes: after minus before, seed by seed, of each row; at least one a row.
+        changes: after minus before, by row and seed; at least one per row.
 
     Returns:
-        None where no row has two seeds, so that there is no variance.
+        None if no row has two seeds: the variance is unknown.
     """
     between = drift(changes)
     if between is None:
@@ -125,7 +125,7 @@ def paired_losses(changes: Sequence[Sequence[float]]) -> list[Loss] | None:
 
 
 def mean_loss(losses: Sequence[Loss]) -> Loss:
-    """The mean of independent losses, for one that all share; with the degrees of freedom of the least known."""
+    """Mean of independent losses, for a common one; degrees of freedom are the lowest of all."""
     amount = fmean(loss.amount for loss in losses)
     errors = [loss.error for loss in losses if loss.error is not None]
     if len(errors) < len(losses):
@@ -134,15 +134,15 @@ def mean_loss(losses: Sequence[Loss]) -> Loss:
 
 
 def answers_loss(before: NDArray[np.bool_], after: NDArray[np.bool_]) -> Loss:
-    """Points of accuracy lost between two runs' answers to the same images `(images,)`: a difference in pairs."""
+    """Paired loss of accuracy in points, from two runs' answers to the same images `(images,)`."""
     size, lost, won = len(before), int((before & ~after).sum()), int((after & ~before).sum())
     return Loss(100 * (lost - won) / size, 100 * math.sqrt(lost + won - (lost - won) ** 2 / size) / size)
 
 
 def counts_loss(before: int, after: int, trials: int) -> Loss:
-    """The same from two counts out of as many trials each, as if those were not the same images.
+    """Loss from two counts of correct answers in `trials` each, as for different images.
 
-    With the same images, which runs get right alike, this is on the safe side.
+    Conservative for the same images, as their answers are correlated.
     """
     share = (before + after) / (2 * trials)
     return Loss(100 * (before - after) / trials, 100 * math.sqrt(2 * share * (1 - share) / trials))

@@ -24,19 +24,19 @@ from fmnist_zoo.cli.parse import parse
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class World:
-    """What runs are drawn from: a run gets an image right where a sum of normal variables is above 0.
+    """Distribution of runs: an image is classified correctly if a sum of normal variables is above 0.
 
     The sum has a part for the image (how hard it is for all), one for image and model (models err on different
-    images; over all images that there could be, it favors no model), one for image and run, and shifts for the seed
+    images; over all possible images, it favors no model), one for image and run, and shifts for the seed
     and for the run. The test images are drawn anew in each sweep, so models that are equal in the world still differ
     on any one test set.
 
     Attributes:
-        top1_pct: accuracy over all images that there could be.
+        top1_pct: accuracy over all possible images.
         image: standard deviation of the part of the image, in units of that of image and run.
         image_and_model: likewise.
-        seed_shift_pct: standard deviation of what a seed does to all models, in points of accuracy.
-        run_shift_pct: of what a run gains or loses on all images alike, in points.
+        seed_shift_pct: standard deviation of a seed's effect on all models, in points.
+        run_shift_pct: of a run's shift on all images alike, in points.
     """
 
     num_models: int = 5
@@ -49,7 +49,7 @@ class World:
     run_shift_pct: float = 0.05
 
     def sweep(self, generator: np.random.Generator, *, ahead_pct: float = 0.0) -> dict[str, dict[int, Run]]:
-        """One sweep's runs by model and seed; the first model, `m0`, is truly so many points ahead of the others."""
+        """One sweep's runs by model and seed; the first model, `m0`, is truly `ahead_pct` points ahead."""
         spread = float(np.sqrt(1 + self.image**2 + self.image_and_model**2))
         mean, ahead = (spread * float(stats.norm.ppf(pct / 100)) for pct in (self.top1_pct, self.top1_pct + ahead_pct))
         per_point = spread / (100 * float(stats.norm.pdf(mean / spread)))
@@ -71,12 +71,12 @@ class World:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class SimulatedErrors:
-    """Of simulated sweeps: in how many some pair of equals was told apart, and the share of true differences found.
+    """Simulated sweeps: number with false differences, and share of true differences found.
 
     Attributes:
         num_wrong: sweeps with a wrong verdict for any pair.
-        num_wrong_by_seeds: sweeps in which the seeds alone would have been wrong.
-        power: share of the pairs with the model that is ahead in which it was found ahead; None where none is.
+        num_wrong_by_seeds: sweeps with a wrong verdict by seeds alone.
+        power: share of pairs with the leading model in which it was found ahead; None without one.
     """
 
     num_sweeps: int
@@ -89,9 +89,9 @@ def simulate(*, num_sweeps: int, ahead_pct: float = 0.0, world: World = World(),
     """Draw sweeps and judge each by the rule.
 
     Args:
-        num_sweeps: how many.
+        num_sweeps: number.
         ahead_pct: points by which the first model is truly ahead of the others, which are all equal.
-        world: what they are drawn from.
+        world: distribution of runs.
         seed: of the draws.
     """
     wrong = wrong_by_seeds = found = 0
@@ -110,7 +110,7 @@ def simulate(*, num_sweeps: int, ahead_pct: float = 0.0, world: World = World(),
 
 
 def _judged(num_sweeps: int, ahead_pct: float, world: World, seed: int) -> Iterator[tuple[Comparison, Comparison]]:
-    """Each sweep by its seeds alone and by the whole rule; the bootstrap is spared where the seeds say no already."""
+    """Each sweep by seeds alone and by the full rule; without a difference over seeds, no bootstrap."""
     generator = np.random.default_rng(seed)
     for _ in range(num_sweeps):
         models = world.sweep(generator, ahead_pct=ahead_pct)

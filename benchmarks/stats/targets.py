@@ -12,9 +12,9 @@ class Effort:
     """Effort of several runs to reach a target.
 
     Attributes:
-        num_hits, num_runs: how many reached it, and of how many.
-        median: over all runs, a miss counting as more than any hit; None where half or more of them missed.
-        more_than: what is known of the median where it is None: it is above this.
+        num_hits, num_runs: runs that reached it, and all runs.
+        median: over all runs, a miss counting as more than any hit; None if half or more missed.
+        more_than: lower bound of the median if that is None.
     """
 
     num_hits: int
@@ -24,19 +24,19 @@ class Effort:
 
 
 def effort(reached: Sequence[float | None], ended: Sequence[float]) -> Effort:
-    """The median effort over runs, those that missed censored at their end.
+    """Median effort over runs, with misses censored at their end.
 
-    Runs of one configuration have the same budget, so that a miss is known to be above what it spent and nothing else:
-    leaving misses out, or counting them as their end, would flatter the model that misses. The median is that of
-    Kaplan & Meier's estimate wherever less than half are missed (E. L. Kaplan & P. Meier, 1958, Nonparametric
+    Runs of one configuration have the same budget, so a miss is only known to need more than it spent: leaving misses
+    out, or counting them as their end, would favor the model that misses. The median is that of Kaplan &
+    Meier's estimate if less than half are misses (E. L. Kaplan & P. Meier, 1958, Nonparametric
     estimation from incomplete observations, JASA 53:457-481), for an even number of runs the mean of the middle two.
 
     Args:
-        reached: what each run had spent when it reached the target; None for a miss.
-        ended: what each run had spent at its end.
+        reached: effort of each run to reach the target; None for a miss.
+        ended: total effort of each run.
 
     Raises:
-        ValueError: the lengths differ, or there is no run.
+        ValueError: different lengths, or no runs.
     """
     if len(reached) != len(ended) or not ended:
         raise ValueError(f"{len(reached)} and {len(ended)} values: give both for every run, and at least one run")

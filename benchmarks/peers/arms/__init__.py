@@ -1,4 +1,4 @@
-"""The ways to train one net that are compared. No framework is imported here: `ARMS` says which module does what.
+"""Arms of the comparison, ways to train one net. Imports no framework: `ARMS` names the modules.
 
 Each module has a function `train(task, pause)`, written as its framework's documentation recommends, which trains the
 net 784-128-64-10 from the task's initial weights and calls `pause` at the end of each epoch.
@@ -26,13 +26,13 @@ class Arm:
     module: str
     """In this package."""
     framework: Literal["torch", "jax"] = "torch"
-    """What computes: it decides how to wait for the device, and which device that is."""
+    """Decides how to synchronize the device, and which device that is."""
     requires: tuple[str, ...] = ()
     """Modules of the extra `peers` that must be importable."""
     source: tuple[str, ...] = ("train",)
-    """The functions and classes of the module that a user would write."""
+    """Functions and classes of the module that a user would write."""
     settings: str
-    """What a reader must know of how it trains."""
+    """Details of its training for the reader."""
     precision: Precision = "fp32"
     engine: Engine = "eager"
 
@@ -42,12 +42,12 @@ class Arm:
         return Path(__file__).with_name(f"{self.module}.py")
 
     def missing(self) -> list[str]:
-        """What it needs and isn't installed."""
+        """Required modules not installed."""
         return [name for name in self.requires if importlib.util.find_spec(name) is None]
 
 
 REFERENCE: ArmName = "fmnist_zoo"
-"""The arm that the others are compared with, and the one place where its precision and engine are chosen."""
+"""Reference of the other arms; its precision and engine are chosen only in `ARMS`."""
 
 ARMS: dict[ArmName, Arm] = {
     "tutorial": Arm(

@@ -53,7 +53,7 @@ def train(task: Task, pause: Pause) -> None:
 
 
 def dataset_of(task: Task) -> Dataset:
-    """The task's images as `load_dataset` would give them; what only a test or a report asks for is left empty."""
+    """The task's images in the form of `load_dataset`; parts for tests and reports are empty."""
     images, labels = task.training_data()
     split = Split(images=torch.from_numpy(images).unsqueeze(1), labels=torch.from_numpy(labels))
     return Dataset(
@@ -69,7 +69,7 @@ def dataset_of(task: Task) -> Dataset:
 
 
 def predictor(model: nn.Module, dataset: Dataset, precision: Precision) -> Predict:
-    """Logits in the precision that the model is trained in."""
+    """Predict in the precision of the training."""
 
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         logits = Predictor(model, scale=PixelScale.of("unit", dataset), precision=precision)

@@ -2,9 +2,9 @@
 
 Keras recommends several `steps_per_execution` for small models
 (https://keras.io/api/models/model_training_apis/#compile-method). On JAX, Keras 3.15 then still calls one compiled step
-after the other, and spares the callbacks between them. `KERAS_BACKEND` is set where the process begins (`serve`).
+after the other, without the callbacks in between. `KERAS_BACKEND` is set at process start (`serve`).
 Adam's epsilon is that of the others, 1e-8; Keras adds it in the form of the end of section 2 of Kingma and Ba
-(arXiv:1412.6980), which after the first steps makes no difference that counts.
+(arXiv:1412.6980), a negligible difference after the first steps.
 """
 
 from __future__ import annotations
@@ -48,10 +48,10 @@ def train(task: Task, pause: Pause) -> None:
 
 
 def initial_weights(task: Task) -> list[NDArray[np.float32]]:
-    """Kernels `(in, out)` and biases, which is how Keras lays them out."""
+    """Kernels `(in, out)` and biases, in the layout of Keras."""
     return [array for weight, bias in task.initial_weights() for array in (weight.T, bias)]
 
 
 def predictor(model: Any) -> Predict:
-    """Logits of a model that takes pixels in [0, 1]."""
+    """Predict with a model on pixels in [0, 1]."""
     return lambda images: model.predict(images.astype("float32") / 255, batch_size=1000, verbose=0)

@@ -2,8 +2,8 @@
 
 Its guide to speed asks for a DataLoader with workers, and for pinned memory with a GPU
 (https://lightning.ai/docs/pytorch/stable/advanced/speed.html); the workers persist from epoch to epoch. The dataset is
-a TensorDataset of floats, which spares Lightning the decoding of each image that the tutorial loop does. The mean loss
-of an epoch is had by `self.log` (https://lightning.ai/docs/pytorch/stable/extensions/logging.html).
+a TensorDataset of floats, which avoids the per-image decoding of the tutorial loop. The mean loss of an epoch comes
+from `self.log` (https://lightning.ai/docs/pytorch/stable/extensions/logging.html).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from benchmarks.peers.task import Pause, Task
 
 
 class Net(LightningModule):
-    """The net with its loss and optimizer, as Lightning wants them."""
+    """The net with loss and optimizer as a LightningModule."""
 
     def __init__(self, task: Task, pause: Pause) -> None:
         super().__init__()

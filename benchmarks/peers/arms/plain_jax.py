@@ -2,8 +2,8 @@
 
 The training state is donated, so that it is updated in place, and the loss is read once an epoch
 (https://docs.jax.dev/en/latest/_autosummary/jax.lax.scan.html, https://docs.jax.dev/en/latest/buffer_donation.html).
-Adam: Kingma and Ba, arXiv:1412.6980, algorithm 1. Images that don't fill a last batch are left out of their epoch,
-since a scan's steps have one shape. JAX runs on its default device.
+Adam: Kingma and Ba, arXiv:1412.6980, algorithm 1. An incomplete last batch is dropped, since all
+steps of a scan have one shape. JAX runs on its default device.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from benchmarks.peers.task import Pause, Predict, Task
 
 
 def logits_of(params: Any, images: Any) -> Any:
-    """From pixels `(batch, 28, 28)` to logits `(batch, 10)`."""
+    """Pixels `(batch, 28, 28)` to logits `(batch, 10)`."""
     values = images.reshape(len(images), -1).astype(jnp.float32) / 255
     for weight, bias in params[:-1]:
         values = jax.nn.relu(values @ weight + bias)
@@ -34,7 +34,7 @@ def loss_of(params: Any, images: Any, labels: Any) -> Any:
 
 
 def adam(state: Any, grads: Any, lr: float) -> Any:
-    """Parameters, both moments and the number of steps after one more step."""
+    """Parameters, both moments and step count after one step."""
     params, first, second, count = state
     count = count + 1
     first = jax.tree.map(lambda m, g: 0.9 * m + 0.1 * g, first, grads)
@@ -46,7 +46,7 @@ def adam(state: Any, grads: Any, lr: float) -> Any:
 
 @partial(jax.jit, static_argnames="lr", donate_argnames="state")
 def epoch_of(state: Any, images: Any, labels: Any, batches: Any, lr: float) -> Any:
-    """One epoch over batches of indices `(steps, batch)`: the new state, and the mean loss."""
+    """One epoch over batch indices `(steps, batch)`: new state and mean loss."""
 
     def step(state: Any, batch: Any) -> Any:
         loss, grads = jax.value_and_grad(loss_of)(state[0], images[batch], labels[batch])
@@ -72,5 +72,5 @@ def train(task: Task, pause: Pause) -> None:
 
 
 def predictor(params: Any) -> Predict:
-    """Logits with these parameters."""
+    """Predict from the parameters."""
     return lambda images: np.asarray(logits_of(params, images))

@@ -1,6 +1,6 @@
-"""Plain PyTorch as a careful person writes it: the data resident on the device, one gather a batch, no DataLoader.
+"""Plain PyTorch, written with care: data resident on the device, one gather per batch, no DataLoader.
 
-Adam is the fused one, which torch's documentation names as the fastest of its implementations
+Adam is fused, the fastest implementation according to torch's documentation
 (https://docs.pytorch.org/docs/stable/generated/torch.optim.Adam.html), and the host reads the loss once an epoch.
 """
 

@@ -1,4 +1,4 @@
-"""What the arms in torch share that is no part of what their users would write: the given start, and predictions."""
+"""Shared by the torch arms, but not user code: initial weights and predictions."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Net = TypeVar("Net", bound=nn.Module)
 
 @torch.no_grad()
 def with_initial_weights(model: Net, task: Task) -> Net:
-    """The same model, a chain of linear layers, with the weights that all arms start from."""
+    """The model, a chain of linear layers, with the initial weights of all arms."""
     flat = [value for layer in task.initial_weights() for value in layer]
     for parameter, value in zip(model.parameters(), flat, strict=True):
         parameter.copy_(torch.from_numpy(value))
@@ -24,7 +24,7 @@ def with_initial_weights(model: Net, task: Task) -> Net:
 
 
 def predictor(model: nn.Module) -> Predict:
-    """Logits of a model that takes pixels in [0, 1]."""
+    """Predict with a model on pixels in [0, 1]."""
 
     @torch.no_grad()
     def predict(images: NDArray[np.uint8]) -> NDArray[np.float32]:

@@ -1,7 +1,7 @@
 """The loop of the tutorials: dataset with ToTensor, a shuffling DataLoader, `loss.item()` in each step.
 
 Source: PyTorch's beginner tutorials (https://docs.pytorch.org/tutorials/beginner/basics/optimization_tutorial.html) and
-torchvision's FashionMNIST; what they share is kept, such as workers that are started anew for each epoch.
+torchvision's FashionMNIST; common habits are kept, such as new workers for each epoch.
 """
 
 from __future__ import annotations

@@ -63,8 +63,8 @@ def read_versioned(path: Path, kind: type[T], version: int) -> T:
 def decode(text: bytes, kind: type[T]) -> T:
     """Decode JSON as a type that msgspec knows: TypedDicts, dataclasses and plain types.
 
-    An integer is a float too, a boolean is neither, and numbers are finite. Unknown keys of a TypedDict are
-    ignored: a part may grow without a new schema version.
+    An integer is a float too, a boolean is neither, and numbers are finite. Unknown keys of a TypedDict are ignored: a
+    part may grow without a new schema version.
 
     Raises:
         ValueError: not JSON, nested too deeply, or of another type; the message says where, as `$.history[3].lr`.

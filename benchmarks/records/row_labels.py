@@ -20,8 +20,8 @@ def variant_labels(configs: Sequence[Mapping[str, Any]]) -> list[str]:
     """Label of each configuration (`config` of a record), with only the settings that vary.
 
     `mlp` and `cnn`, `mlp lr=0.003` and `mlp lr=0.01`, `mlp` and `mlp hidden=512-256`, `cnn fp32 eager` and
-    `cnn bf16 compile`. A model's own recipe tells its variants apart, not the models: if each model has one
-    learning rate of its own, labels omit it. Configurations that differ never get the same label.
+    `cnn bf16 compile`. A model's own recipe tells its variants apart, not the models: if each model has one learning
+    rate of its own, labels omit it. Configurations that differ never get the same label.
     """
     flats = [settings(config) for config in configs]
     values: dict[tuple[str, ...], set[str | None]] = defaultdict(set)

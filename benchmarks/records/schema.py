@@ -89,8 +89,8 @@ class Details(TypedDict):
 
     Cores, instruction sets, caches and the power limit are part of the machine's identity, the rest is not.
     `cores_used` are those that the process may run on, `isa` the instruction sets relevant to matrix products,
-    `variables` the worker's environment variables for torch, OpenMP, CUDA and the allocator.
-    `host` tells equal machines apart without naming them: see `benchmarks.measure.machine_details.host`.
+    `variables` the worker's environment variables for torch, OpenMP, CUDA and the allocator. `host` tells equal
+    machines apart without naming them: see `benchmarks.measure.machine_details.host`.
     """
 
     host: NotRequired[str | None]
@@ -275,8 +275,8 @@ class Load(_Shares, total=False):
 
     Shares of the time of all cores available to the worker, from 0 to 1: its own, other processes, and time stolen by
     the hypervisor. GPU values by NVML: share of the time with a running kernel, other processes on it, reasons for
-    lower clocks. `own_cpu_s` is the CPU time of the worker and its children, all threads together; earlier
-    records lack it.
+    lower clocks. `own_cpu_s` is the CPU time of the worker and its children, all threads together; earlier records lack
+    it.
     """
 
     own_cpu_s: float | None
@@ -297,9 +297,9 @@ GEMM_PRECISIONS = ("fp32", "tf32", "bf16", "fp16")
 class Roofline(TypedDict):
     """Measured peak rates of the device, at the start of the sweep: medians and raw samples.
 
-    GEMM is the product of two square matrices of `gemm_size` rows, by number format (`GEMM_PRECISIONS`);
-    copying counts the bytes read and the bytes written, in blocks of `copy_block_mib`. `measured_at` is the UTC time:
-    a measurement is reused for an hour.
+    GEMM is the product of two square matrices of `gemm_size` rows, by number format (`GEMM_PRECISIONS`); copying counts
+    the bytes read and the bytes written, in blocks of `copy_block_mib`. `measured_at` is the UTC time: a measurement is
+    reused for an hour.
     """
 
     measured_at: str | None

@@ -89,7 +89,7 @@ def pack(out: Path, machine: str, tar: Path) -> None:
     """Put a machine's records, predictions and tables, and the index, into one tar file, without weights and states.
 
     Raises:
-        WriteError: it can't be written; one that was there before still is.
+        WriteError: it can't be written; an earlier one is kept.
     """
     with replacing(tar) as part, tarfile.open(part, "w:gz" if tar.suffix == ".gz" else "w") as archive:
         files = [

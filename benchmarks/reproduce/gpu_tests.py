@@ -1,4 +1,4 @@
-"""The tests that need a CUDA device, as a step of a reproduction; their report is saved beside the records."""
+"""Tests that need a CUDA device, as a step of a reproduction; the report is saved beside the records."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ COMMAND: Final = (sys.executable, "-m", "pytest", "-m", "gpu", "-p", "no:cachepr
 
 
 def missing() -> str | None:
-    """Why the tests can't run here; None if they can."""
+    """Reason why the tests can't run here, or None."""
     if not (CHECKOUT / "tests").is_dir():
         return "the tests are not installed; use a checkout of the repository"
     if any(importlib.util.find_spec(name) is None for name in ("pytest", "hypothesis")):
@@ -30,10 +30,10 @@ def missing() -> str | None:
 
 
 def run_tests(folder: Path, *, command: Sequence[str] | None = None, timeout_s: float = 600.0) -> bool:
-    """Run them in a process of their own, and write what they said into a machine's folder; whether all passed.
+    """Run the tests in a separate process, save their output in a machine's folder; True if all passed.
 
     Raises:
-        WriteError: that can't be written.
+        WriteError: output not writable.
     """
     output, passed = _output(command or COMMAND, timeout_s)
     now = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}Z"
@@ -43,7 +43,7 @@ def run_tests(folder: Path, *, command: Sequence[str] | None = None, timeout_s: 
 
 
 def passed_at(machine_dir: Path) -> str | None:
-    """When all tests passed on a machine (UTC, as records write it); None where they didn't, or nothing says so."""
+    """Time at which all tests passed on a machine (UTC, format as in records); None if unknown or failed."""
     try:
         first, _, _ = read_regular(machine_dir / REPORT, JSON_LIMIT_BYTES).decode().partition("\n")
     except (OSError, ValueError):

@@ -62,7 +62,7 @@ Step = Callable[[ReproduceConfig, Progress], Outcome]
 
 
 def sweep_step(*configs: RunConfig) -> Step:
-    """A step for the runs of some sweeps not done since the start of the reproduction."""
+    """Step for runs of sweeps not done since the start of the reproduction."""
 
     def step(options: ReproduceConfig, progress: Progress) -> Outcome:
         outcomes = []
@@ -102,13 +102,13 @@ def once(
     measured_at: Callable[[Path], str | None],
     measure: Callable[[], object],
 ) -> Outcome:
-    """Measure something of a file of its own, unless it was measured since the reproduction began.
+    """Make a measurement with its own file, unless done since the reproduction began.
 
     Args:
         options: of the reproduction.
         progress: of the reproduction.
-        measured_at: when it was measured last, given the machine's folder.
-        measure: does it.
+        measured_at: time of the last one, given the machine's folder.
+        measure: runs it.
     """
     folder = results_folder(options.out, options.device)
     last = measured_at(folder)
@@ -120,21 +120,21 @@ def once(
 
 
 def peers_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """The comparison with other frameworks and the usual loop."""
+    """Comparison with other frameworks and the usual loop."""
     config = peers.PeersConfig(out=options.out, data_dir=options.data_dir, device=options.device)
     return once(options, progress, peers.measured_at, lambda: peers.compare(config))
 
 
 def within_seconds(model: str, *seconds: float, options: tuple[str, ...] = ()) -> RunConfig:
-    """How far a model's own recipe comes in so many seconds of training, over three seeds."""
+    """Sweep of a model's own recipe with budgets in seconds, over three seeds."""
     budgets = tuple(f"seconds:{amount:g}" for amount in seconds)
     return RunConfig(models=(model,), track="best", budget=budgets, seeds=3, set=options)
 
 
 def every_arm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """One epoch of three seeds in every precision and engine that the device has: how fast, and are they as accurate?
+    """One epoch of three seeds in every precision and engine of the device: speed and accuracy.
 
-    All of them in one sweep, so that it ends with a comparison of the arms in turn.
+    All arms are in one sweep, which ends with their interleaved comparison.
     """
     from benchmarks.measure.roofline import has_precision
     from fmnist_zoo.training.device import resolve_device
@@ -163,7 +163,7 @@ def budgets_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """A convolutional net, a transformer and a mixer of timm's; much larger than ours, they are left to a GPU."""
+    """A convolutional net, a transformer and a mixer from timm, much larger than ours: GPU only."""
     from fmnist_zoo.training.device import resolve_device
 
     if resolve_device(options.device).type != "cuda":
@@ -172,7 +172,7 @@ def timm_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """The tests that need a CUDA device: figures of a code path that fails them say nothing."""
+    """Tests that need a CUDA device: figures of a failing code path are meaningless."""
     from fmnist_zoo.training.device import resolve_device
 
     if resolve_device(options.device).type != "cuda":
@@ -189,7 +189,7 @@ def gpu_tests_step(options: ReproduceConfig, progress: Progress) -> Outcome:
 
 
 def selfcheck_step(options: ReproduceConfig, progress: Progress) -> Outcome:
-    """The A/A check, and then the tables, which name its noise floor."""
+    """A/A check, then the tables, which show its noise floor."""
     from benchmarks.report import write_report
 
     def measure() -> None:

@@ -35,8 +35,8 @@ class Blocks:
     """Additive model value = model + seed + noise, fitted by least squares.
 
     All models see the same data order and augmentation under one seed, so a seed is a block. The noise has the same
-    variance for all models, pooled over their residuals: with few seeds each, this provides the degrees of freedom of
-    a test. Without missing runs, a difference is that of the means, and its variance is twice the residual mean square
+    variance for all models, pooled over their residuals: with few seeds each, this provides the degrees of freedom of a
+    test. Without missing runs, a difference is that of the means, and its variance is twice the residual mean square
     over the number of seeds (Montgomery, Design and Analysis of Experiments, chapter 4). With missing runs, least
     squares uses all existing ones: a seed that one model lacks still counts for the others.
 

@@ -58,8 +58,8 @@ def reliability(correct: NDArray[np.bool_], confidence: NDArray[np.floating], *,
 def expected_calibration_error(bins: Sequence[Bin]) -> float:
     """Mean gap between confidence and accuracy over bins, weighted by images; from 0 to 1.
 
-    It depends on the number of bins: report both. C. Guo, G. Pleiss, Y. Sun & K. Weinberger
-    (2017), On calibration of modern neural networks, arXiv:1706.04599.
+    It depends on the number of bins: report both. C. Guo, G. Pleiss, Y. Sun & K. Weinberger (2017), On calibration of
+    modern neural networks, arXiv:1706.04599.
     """
     total = sum(group.num_images for group in bins)
     gaps = (

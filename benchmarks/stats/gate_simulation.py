@@ -71,8 +71,8 @@ def simulate_gate(
         seed: of the draws.
 
     Returns:
-        Number of rows of the slowed models, two each, by verdict; under `false alarm` the number of comparisons
-        with a regressed row of another model, under `fails` with any regressed row.
+        Number of rows of the slowed models, two each, by verdict; under `false alarm` the number of comparisons with a
+        regressed row of another model, under `fails` with any regressed row.
     """
     generator, limit = np.random.default_rng(seed), -math.log1p(-gate.limit_pct / 100)
     found: Counter[str] = Counter()

@@ -79,9 +79,9 @@ def simultaneous_intervals(
     """Simultaneous bootstrap intervals, from the maximum of all standardised deviations.
 
     With a separate interval for each of ten pairs, far more than one in twenty sweeps of equal models would have a pair
-    that excludes 0, since models that err on different images differ on any one test set. R. Beran
-    (1988), Balanced simultaneous confidence sets, JASA 83:679-686; P. H. Westfall & S. S. Young (1993),
-    Resampling-Based Multiple Testing.
+    that excludes 0, since models that err on different images differ on any one test set. R. Beran (1988), Balanced
+    simultaneous confidence sets, JASA 83:679-686; P. H. Westfall & S. S. Young (1993), Resampling-Based Multiple
+    Testing.
 
     Args:
         differences: in points, on the original test images.
@@ -117,8 +117,8 @@ class McNemar:
 def mcnemar(first: NDArray[np.bool_], second: NDArray[np.bool_]) -> McNemar:
     """Exact McNemar test of two runs on the same images `(images,)`.
 
-    It ignores seeds: another seed may reverse the result. Q. McNemar (1947), Note on the sampling
-    error of the difference between correlated proportions or percentages, Psychometrika 12:153-157.
+    It ignores seeds: another seed may reverse the result. Q. McNemar (1947), Note on the sampling error of the
+    difference between correlated proportions or percentages, Psychometrika 12:153-157.
     """
     only_first, only_second = int((first & ~second).sum()), int((second & ~first).sum())
     trials = only_first + only_second

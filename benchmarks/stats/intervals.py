@@ -41,8 +41,8 @@ def wilson_interval(successes: int, trials: int, *, level: float = 0.95) -> tupl
 def median_interval(values: Sequence[float], *, level: float = 0.95) -> tuple[float, float] | None:
     """Distribution-free interval for the median of independent values: two order statistics, by sign test.
 
-    Has at least this level for any continuous distribution; None with too few values to reach it (fewer than 6 at
-    95%). David & Nagaraja (2003), Order Statistics, section 7.1.
+    Has at least this level for any continuous distribution; None with too few values to reach it (fewer than 6 at 95%).
+    David & Nagaraja (2003), Order Statistics, section 7.1.
     """
     size = len(values)
     # The largest number of values below the interval, on either side, that leaves the level.

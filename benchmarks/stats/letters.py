@@ -10,9 +10,8 @@ def compact_letters(names: Sequence[str], different: Collection[tuple[str, str]]
     """Letters of each name: two names share one if and only if they aren't known to differ.
 
     Insert and absorb: start with one group of all; each differing pair splits every group with both into two, one
-    without each; a group inside another is absorbed. H.-P. Piepho
-    (2004), An algorithm for a letter-based representation of all-pairwise comparisons, Journal of Computational and
-    Graphical Statistics 13:456-466.
+    without each; a group inside another is absorbed. H.-P. Piepho (2004), An algorithm for a letter-based
+    representation of all-pairwise comparisons, Journal of Computational and Graphical Statistics 13:456-466.
 
     Args:
         names: in the order of the table; `a` goes to the group of the first.

@@ -71,8 +71,7 @@ class Comparison:
         letters: by model; models with a common letter are not significantly different. None if a pair has no verdict.
         num_models: number pooled for the variance.
         num_seeds: distinct.
-        deviation: standard deviation of one run's noise within its block, in points; None without degrees of
-            freedom.
+        deviation: standard deviation of one run's noise within its block, in points; None without degrees of freedom.
         degrees_of_freedom: of that deviation.
     """
 
@@ -131,8 +130,8 @@ def compare_models(models: Mapping[str, Mapping[int, Run]]) -> Comparison:
 class Noise:
     """Variance of one run's accuracy within its block, in squared points: total, and the part of single images.
 
-    A bootstrap over images includes answers that change between seeds independently for each image. It excludes what
-    a run gains or loses on all images alike.
+    A bootstrap over images includes answers that change between seeds independently for each image. It excludes what a
+    run gains or loses on all images alike.
     """
 
     variance: float

@@ -64,8 +64,8 @@ def seeds_needed(
         num_models: number pooled for the variance.
         num_pairs: tested together.
         power: probability of detection.
-        enough_images: whether the interval over test images would exclude 0 with this many seeds; monotonic. More
-            seeds reduce the seeds' share of that interval, never that of the test images.
+        enough_images: whether the interval over test images would exclude 0 with this many seeds; monotonic. More seeds
+            reduce the seeds' share of that interval, never that of the test images.
     """
     if not difference:
         return None

@@ -1,10 +1,9 @@
 """Tests for losses beyond a limit between two small sets of runs: regressed, held, or undecided.
 
 Rates, times and memory are modelled as logarithms: the value of the configuration plus the drift of the measuring
-process. Drift is normal, with one deviation for all processes of a model's arm, and
-independent between processes; sampling error is negligible beside it. Runs of one process share its
-drift, so they count once, as their mean. For two arms of equal deviation, the ratio of geometric
-means has Student's t interval.
+process. Drift is normal, with one deviation for all processes of a model's arm, and independent between processes;
+sampling error is negligible beside it. Runs of one process share its drift, so they count once, as their mean. For two
+arms of equal deviation, the ratio of geometric means has Student's t interval.
 """
 
 from __future__ import annotations
@@ -60,10 +59,10 @@ class Loss:
 def verdicts(losses: Sequence[Loss], limits: Sequence[float]) -> list[tuple[Verdict, float | None]]:
     """Verdict on each loss, with its p-value (Holm) for exceeding the limit.
 
-    Two one-sided tests at 5%. `held` rejects a loss of the limit or more, for this loss alone, so that a loss
-    beyond its limit is held in at most 5% of cases (D. J. Schuirmann, 1987, J. Pharmacokinetics and
-    Biopharmaceutics 15:657-680). `regressed` rejects a loss within the limit, after Holm's correction over all losses:
-    if none is beyond its limit, at most 5% of comparisons find any.
+    Two one-sided tests at 5%. `held` rejects a loss of the limit or more, for this loss alone, so that a loss beyond
+    its limit is held in at most 5% of cases (D. J. Schuirmann, 1987, J. Pharmacokinetics and Biopharmaceutics
+    15:657-680). `regressed` rejects a loss within the limit, after Holm's correction over all losses: if none is beyond
+    its limit, at most 5% of comparisons find any.
 
     Args:
         losses: all that are judged together.

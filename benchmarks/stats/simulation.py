@@ -26,10 +26,9 @@ from fmnist_zoo.cli.parse import parse
 class World:
     """Distribution of runs: an image is classified correctly if a sum of normal variables is above 0.
 
-    The sum has a part for the image (how hard it is for all), one for image and model (models err on different
-    images; over all possible images, it favors no model), one for image and run, and shifts for the seed
-    and for the run. The test images are drawn anew in each sweep, so models that are equal in the world still differ
-    on any one test set.
+    The sum has a part for the image (how hard it is for all), one for image and model (models err on different images;
+    over all possible images, it favors no model), one for image and run, and shifts for the seed and for the run. The
+    test images are drawn anew in each sweep, so models that are equal in the world still differ on any one test set.
 
     Attributes:
         top1_pct: accuracy over all possible images.

@@ -27,9 +27,9 @@ def effort(reached: Sequence[float | None], ended: Sequence[float]) -> Effort:
     """Median effort over runs, with misses censored at their end.
 
     Runs of one configuration have the same budget, so a miss is only known to need more than it spent: leaving misses
-    out, or counting them as their end, would favor the model that misses. The median is that of Kaplan &
-    Meier's estimate if less than half are misses (E. L. Kaplan & P. Meier, 1958, Nonparametric
-    estimation from incomplete observations, JASA 53:457-481), for an even number of runs the mean of the middle two.
+    out, or counting them as their end, would favor the model that misses. The median is that of Kaplan & Meier's
+    estimate if less than half are misses (E. L. Kaplan & P. Meier, 1958, Nonparametric estimation from incomplete
+    observations, JASA 53:457-481), for an even number of runs the mean of the middle two.
 
     Args:
         reached: effort of each run to reach the target; None for a miss.

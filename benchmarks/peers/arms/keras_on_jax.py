@@ -2,9 +2,9 @@
 
 Keras recommends several `steps_per_execution` for small models
 (https://keras.io/api/models/model_training_apis/#compile-method). On JAX, Keras 3.15 then still calls one compiled step
-after the other, without the callbacks in between. `KERAS_BACKEND` is set at process start (`serve`).
-Adam's epsilon is that of the others, 1e-8; Keras adds it in the form of the end of section 2 of Kingma and Ba
-(arXiv:1412.6980), a negligible difference after the first steps.
+after the other, without the callbacks in between. `KERAS_BACKEND` is set at process start (`serve`). Adam's epsilon is
+that of the others, 1e-8; Keras adds it in the form of the end of section 2 of Kingma and Ba (arXiv:1412.6980), a
+negligible difference after the first steps.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The training state is donated, so that it is updated in place, and the loss is read once an epoch
 (https://docs.jax.dev/en/latest/_autosummary/jax.lax.scan.html, https://docs.jax.dev/en/latest/buffer_donation.html).
-Adam: Kingma and Ba, arXiv:1412.6980, algorithm 1. An incomplete last batch is dropped, since all
-steps of a scan have one shape. JAX runs on its default device.
+Adam: Kingma and Ba, arXiv:1412.6980, algorithm 1. An incomplete last batch is dropped, since all steps of a scan have
+one shape. JAX runs on its default device.
 """
 
 from __future__ import annotations

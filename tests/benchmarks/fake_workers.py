@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psutil
+
 from benchmarks.workers.client import Worker, serving
 from benchmarks.workers.server import Emit
 
@@ -63,3 +65,9 @@ class FakeWorker:
 
     def close(self) -> None:
         self.log.append("close")
+
+
+def children_left() -> list[psutil.Process]:
+    """Living descendants of this process, without Python's resource tracker, which stays as long as the process."""
+    found = psutil.Process().children(recursive=True)
+    return [child for child in found if child.is_running() and "resource_tracker" not in " ".join(child.cmdline())]

@@ -23,6 +23,7 @@ from benchmarks.sweep.runner import Runner
 from fmnist_zoo.cli.parse import INTERRUPTED
 from fmnist_zoo.data import Dataset
 from fmnist_zoo.data.cache import cache_root
+from tests.benchmarks.fake_workers import children_left
 from tests.benchmarks.sample_records import report_text
 
 PLUGIN = """
@@ -213,7 +214,7 @@ def test_in_process_under_a_clock_that_jumps(
     assert sum(parts.values()) == pytest.approx(record.ledger["wall_s"]) and record.ledger["wall_s"] < elapsed_s  # type: ignore[arg-type, operator]
     assert record.history[-1]["elapsed_s"] > 0  # type: ignore[operator]
     assert [flag["kind"] for flag in record.flags if flag["kind"] == "in_process"]
-    assert psutil.Process().children() == []
+    assert children_left() == []
     assert "stopped" in capsys.readouterr().err
 
 

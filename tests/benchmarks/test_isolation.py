@@ -20,7 +20,7 @@ from benchmarks.workers.client import Worker, WorkerDiedError
 from benchmarks.workers.process_tree import MARK, marked
 from benchmarks.workers.server import carry_out
 from benchmarks.workers.signals import SIGNALS, Interrupts
-from tests.benchmarks.fake_workers import executing, job
+from tests.benchmarks.fake_workers import children_left, executing, job
 from tests.benchmarks.sample_records import make_record, write_records
 
 ONLY_LINUX = pytest.mark.skipif(
@@ -351,7 +351,7 @@ def test_tables_that_take_too_long_are_given_up(slow_report: Path, monkeypatch: 
     monkeypatch.setattr(live_report, "LIMIT_S", 0.5)
     with pytest.raises(RuntimeError, match=r"timed out after 0\.5 s; python -m benchmarks\.report writes them"):
         live_report.write_tables(slow_report, "machine")
-    assert psutil.Process().children() == []
+    assert children_left() == []
 
 
 @pytest.mark.usefixtures("usual_signals")
@@ -374,7 +374,7 @@ def test_the_second_signal_ends_tables_that_are_being_written_and_no_others_are_
             tables.note()
         tables.finish()
     assert tables.is_behind and started == [1] and len(said) == 1 and "after the current run" in said[0]
-    assert psutil.Process().children() == []
+    assert children_left() == []
 
 
 def test_tables_that_can_not_be_written_are_said_and_tried_again() -> None:

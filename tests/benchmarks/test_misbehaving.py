@@ -15,6 +15,7 @@ from benchmarks.sweep import plan
 from fmnist_zoo.__main__ import main as list_models
 from fmnist_zoo.cli.child import MARK, ModelFailedError, ModelProcess
 from tests.benchmarks import bad_models
+from tests.benchmarks.fake_workers import children_left
 from tests.benchmarks.kills import outcome
 
 PLUGIN = Path(bad_models.__file__)
@@ -99,7 +100,7 @@ def check(bad: Sequence[str], tmp_path: Path, *options: str) -> None:
         assert record.code_checksum is not None and record.metrics is None, name
     page = next((tmp_path / "bad").glob("*/README.md")).read_text()
     assert all(name in page for name in (*bad, *GOOD))
-    assert [process for process in psutil.Process().children(recursive=True) if process.is_running()] == []
+    assert children_left() == []
     _, alone = sweep(tmp_path / "alone", GOOD)
     for name in GOOD:
         assert outcome([records[name]]) == outcome([alone[name]])

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 
 from benchmarks.measure.roofline import kept_roofline
@@ -23,6 +22,7 @@ from benchmarks.workers.client import Worker, WorkerDiedError, serving
 from benchmarks.workers.server import environment
 from fmnist_zoo.checkpoint import load_checkpoint
 from fmnist_zoo.registry import load_plugin
+from tests.benchmarks.fake_workers import children_left
 from tests.benchmarks.test_display_events import events_in
 
 PLUGIN = """
@@ -248,7 +248,7 @@ def test_the_command_with_a_model_that_misbehaves_by_its_seed(
         seed: (record.status, record.error) for seed, record in records.items()
     }
     check_that_the_parts_of_the_time_add_up(good)
-    assert [process for process in psutil.Process().children(recursive=True) if process.is_running()] == []
+    assert children_left() == []
 
 
 def check_that_the_parts_of_the_time_add_up(record: RunRecord) -> None:

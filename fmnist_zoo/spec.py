@@ -158,3 +158,12 @@ def _literal(value: Any) -> Any:
         return ast.literal_eval(value)
     except (ValueError, SyntaxError):
         return value
+
+
+def split_setting(text: str) -> tuple[str, str, str]:
+    """Model, option and value of a `--set MODEL.OPTION=VALUE`; ValueError for another form."""
+    target, equals, value = text.partition("=")
+    model, dot, option = target.rpartition(".")
+    if not (equals and dot and option):
+        raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
+    return model, option, value

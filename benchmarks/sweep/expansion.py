@@ -19,7 +19,7 @@ from benchmarks.records.schema import Config
 from benchmarks.sweep.config import PRESETS, RECIPE_AXES, Measures, Preset, RunConfig, Track, num_val, recipe_for
 from fmnist_zoo.recipe import Augmentation, Budget, Engine, Precision, Recipe
 from fmnist_zoo.registry import get_spec, load_models, load_plugin, select_models
-from fmnist_zoo.spec import nearest, option_types
+from fmnist_zoo.spec import nearest, option_types, split_setting
 from fmnist_zoo.training.device import check_engine, resolve_device
 from fmnist_zoo.training.precision import check_precision
 
@@ -100,10 +100,7 @@ def _model_axes(names: Sequence[str], options: RunConfig) -> dict[str, list[dict
     """Combinations of option values for each model, from --set and --activation."""
     axes: dict[str, dict[str, list[str]]] = {name: {} for name in names}
     for text in options.set:
-        target, equals, value = text.partition("=")
-        model, dot, option = target.rpartition(".")
-        if not (equals and dot and option):
-            raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
+        model, option, value = split_setting(text)
         if model not in axes:
             raise ValueError(f"--set {text!r}: {model!r} is not among --models{nearest(model, names)}")
         axes[model].setdefault(option, []).append(value)

@@ -10,7 +10,7 @@ from tabulate import tabulate
 
 from fmnist_zoo.cli.child import ModelFailedError, ModelProcess
 from fmnist_zoo.cli.config import DescribeConfig
-from fmnist_zoo.spec import format_option, nearest, option_defaults, option_types
+from fmnist_zoo.spec import format_option, nearest, option_defaults, option_types, split_setting
 
 if TYPE_CHECKING:
     from torch import nn
@@ -134,10 +134,7 @@ def _changes(texts: Sequence[str], names: Sequence[str]) -> dict[str, dict[str, 
     """Options by model, from --set."""
     changes: dict[str, dict[str, str]] = {}
     for text in texts:
-        target, equals, value = text.partition("=")
-        model, dot, option = target.rpartition(".")
-        if not (equals and dot and option):
-            raise ValueError(f"--set {text!r} is not of the form MODEL.OPTION=VALUE, such as mlp.hidden=256-128-64")
+        model, option, value = split_setting(text)
         if model not in names:
             raise ValueError(f"--set {text!r}: {model!r} is not one of the models to describe{nearest(model, names)}")
         changes.setdefault(model, {})[option] = value
